@@ -41,7 +41,8 @@ class ExtraField:
     :param description: help below the box; says what a blank box means.
     :param placeholder: shown while the box is empty, by Airflow 2.11 alone.
     :param kind: JSON type of the value.
-    :param minimum: least number allowed.
+    :param minimum: least number that the form takes.
+    :param maximum: greatest number that the form takes.
     """
 
     name: str
@@ -50,6 +51,7 @@ class ExtraField:
     placeholder: str
     kind: Literal["string", "number", "integer"] = "string"
     minimum: int | None = None
+    maximum: int | None = None
 
 
 STANDARD_FIELDS: Final = (
@@ -81,6 +83,7 @@ EXTRA_FIELDS: Final = (
         "3",
         kind="integer",
         minimum=0,
+        maximum=20,
     ),
     # Text, not a switch: an untouched switch is stored as false, which would turn the certificate check off for
     # everybody who saves the form.
@@ -119,8 +122,8 @@ def conn_fields() -> dict[str, dict[str, Any]]:
     fields = {}
     for field in EXTRA_FIELDS:
         schema: dict[str, Any] = {"type": [field.kind, "null"]}
-        if field.minimum is not None:
-            schema["minimum"] = field.minimum
+        limits = {"minimum": field.minimum, "maximum": field.maximum}
+        schema.update({name: limit for name, limit in limits.items() if limit is not None})
         fields[field.name] = {"label": field.label, "description": field.description, "schema": schema}
     return fields
 
@@ -174,16 +177,19 @@ def connection_form_widgets() -> dict[str, Any]:
 def _number_validator(field: ExtraField) -> Callable[[Any, Any], None]:
     """Return a WTForms validator that has the text box of a number refuse anything else."""
     convert, noun = (int, "a whole number") if field.kind == "integer" else (float, "a number")
-    at_least = "" if field.minimum is None else f" of at least {field.minimum}"
+    least, most = field.minimum, field.maximum
+    limits = ("" if least is None else f" from {least}") + ("" if most is None else f" to {most}")
 
     def check(_form: Any, box: Any) -> None:
         from wtforms.validators import ValidationError
 
         try:
             value = convert(box.data)
+            # Written so that "nan", for which no comparison holds, is refused as well.
+            ok = (least is None or value >= least) and (most is None or value <= most)
         except ValueError:
-            value = None
-        if value is None or (field.minimum is not None and not value >= field.minimum):
-            raise ValidationError(f"{field.label} must be {noun}{at_least}, or blank.")
+            ok = False
+        if not ok:
+            raise ValidationError(f"{field.label} must be {noun}{limits}, or blank.")
 
     return check

@@ -1,0 +1,46 @@
+# Everything that a contributor runs. Needs Python 3.10 or later, make and bash; the rest is installed into .venv*.
+SHELL := bash
+.DEFAULT_GOAL := help
+PYTHON_CODE := airflow_provider_tallyfy dev tests $(wildcard example_dags)
+# Kills a test that hangs; read by pytest-timeout.
+export PYTEST_TIMEOUT ?= 120
+
+.PHONY: help
+help: ## Show this list
+	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+.PHONY: demo
+demo: .env-main ## Archive stale runs in real Airflow against a sandbox; UI=1 keeps the Airflow UI up
+	@.venv/bin/python dev/demo.py $(if $(UI),--ui)
+
+.PHONY: test
+test: .env-main .env-sdk ## Run the tests; ARGS="-k form" is handed on to pytest
+	@.venv/bin/pytest $(ARGS)
+
+.PHONY: matrix
+matrix: .env-main .env-sdk ## Run the tests on all supported Airflow and Python versions; ARGS="3.0 py3.13" picks some
+	@.venv/bin/python dev/matrix.py $(ARGS)
+
+.PHONY: lint
+lint: .env-main ## Check style, formatting and types
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/ruff format --check --quiet . || { .venv/bin/ruff format --check .; echo "make format mends that"; exit 1; }
+	@.venv/bin/mypy --strict $(PYTHON_CODE)
+
+.PHONY: format
+format: .env-main ## Format the code and mend what can be mended by machine
+	@.venv/bin/ruff check --fix-only .
+	@.venv/bin/ruff format .
+
+.PHONY: pins
+pins: .env-main ## Pin the newest dependencies anew (dev/constraints-*.txt)
+	@dev/pins.sh
+
+.PHONY: clean
+clean: ## Remove environments, caches and build results
+	rm -rf .venv .venv-sdk .venv-uv .venv.lock .matrix .demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# Environments: up to date after this, and cheap to ask for (dev/bootstrap.sh).
+.env-%:
+	@dev/bootstrap.sh $*

@@ -1,0 +1,367 @@
+"""Runs the tests on every supported Airflow and Python: ``python dev/matrix.py [WORD ...]``.
+
+One leg per Airflow release, each with its dependencies as they were on the day of the release, which is about what
+people have who install with Airflow's constraints; and the newest of everything, as pinned in ``dev/``, on every Python
+that this machine has. Words pick the legs whose names contain one of them: ``3.0``, ``py3.13``.
+
+What is tested is the built wheel, not the checkout: a module, a data file or an entry point that is missing from what
+users get would pass unseen in an editable install. The tests run in a copy of the checkout without the package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+WORK = ROOT / ".matrix"
+UV = ROOT / ".venv-uv" / "bin" / "uv"
+PACKAGE = "airflow_provider_tallyfy"
+PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+TEST_TOOLS = ("pytest", "pytest-timeout", "hypothesis")
+LEG_SECONDS = 1200
+
+
+@dataclass(frozen=True)
+class Release:
+    """An Airflow release.
+
+    :param airflow: its version.
+    :param as_of: dependencies are those that were on the package index before this day.
+    :param pythons: Python versions to run it on, best first. The oldest release is tried on the oldest Python.
+    """
+
+    airflow: str
+    as_of: str
+    pythons: tuple[str, ...] = ("3.11", "3.12", "3.10")
+
+
+RELEASES = (
+    Release("2.11.0", "2025-05-25", ("3.10", "3.11", "3.12")),
+    Release("2.11.2", "2026-03-20"),
+    Release("3.0.6", "2025-09-01"),
+    Release("3.1.8", "2026-03-20"),
+    Release("3.2.2", "2026-06-10"),
+    Release("3.3.2", "2026-09-18"),
+)
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One combination of versions.
+
+    :param name: as shown, and picked by.
+    :param requirements: what is installed beside this package's own dependencies, in the words of ``uv pip install``.
+    :param inputs: files that decide about the outcome.
+    :param python: the interpreter, ``None`` if this machine has none that fits.
+    :param lacking: what is missing then.
+    """
+
+    name: str
+    requirements: tuple[str, ...]
+    inputs: tuple[Path, ...]
+    python: Path | None
+    lacking: str = ""
+
+
+@dataclass
+class Outcome:
+    """What came of a leg."""
+
+    leg: Leg
+    verdict: str = "not run"
+    airflow: str = ""
+    http: str = ""
+    python: str = ""
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+    closing_line: str = ""
+
+
+def interpreters() -> dict[str, Path]:
+    """Return the CPython of each minor version, as far as it really runs.
+
+    Looks into pyenv's own folder first: pyenv leaves a command for each version that it has on PATH, and all but the
+    selected ones print an error when run.
+    """
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    # Sorted by number, so that the newest patch release comes first.
+    kept = sorted((pyenv / "versions").glob("3.*/bin/python3"), key=lambda path: _numbers(path.parts[-3]), reverse=True)
+    on_path = [Path(path) for minor in range(10, 20) if (path := shutil.which(f"python3.{minor}"))]
+    found: dict[str, Path] = {}
+    for candidate in [*kept, *on_path, Path(getattr(sys, "_base_executable", sys.executable))]:
+        probe = (
+            "import sys, ssl, sqlite3, venv; assert sys.implementation.name == 'cpython';"
+            "print('%d.%d' % sys.version_info[:2], getattr(sys, '_base_executable', sys.executable))"
+        )
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            answer = subprocess.run([candidate, "-c", probe], capture_output=True, text=True, check=True, timeout=30)
+            minor_version, executable = answer.stdout.split(maxsplit=1)
+            if _numbers(minor_version) >= (3, 10):
+                found.setdefault(minor_version, Path(executable.strip()))
+    return found
+
+
+def legs(found: dict[str, Path]) -> list[Leg]:
+    """Return all legs, those included that can't run here."""
+    result = []
+    for release in RELEASES:
+        version = next((version for version in release.pythons if version in found), None)
+        result.append(
+            Leg(
+                f"airflow-{release.airflow}-of-its-day",
+                (f"apache-airflow=={release.airflow}", "--exclude-newer", release.as_of),
+                (),
+                found[version] if version else None,
+                f"no Python {' or '.join(release.pythons)} here",
+            )
+        )
+    for major, version in (("2", "3.12"), *(("3", version) for version in sorted({*PYTHONS, *found}, key=_numbers))):
+        pins = ROOT / "dev" / f"constraints-airflow{major}.txt"
+        airflow = next(line.split("==")[1] for line in _pinned(pins, "apache-airflow"))
+        result.append(
+            Leg(
+                f"airflow-{airflow}-newest-py{version}",
+                (f"apache-airflow=={airflow}", "--constraint", str(pins)),
+                (pins,),
+                found.get(version),
+                f"no Python {version} here",
+            )
+        )
+    return result
+
+
+def run_leg(leg: Leg, wheel: Path, snapshot: Path) -> Outcome:
+    """Install and test one leg. Everything that is printed goes to a log of its own."""
+    outcome = Outcome(leg)
+    if leg.python is None:
+        return outcome
+    started = time.monotonic()
+    with (WORK / f"{leg.name}.log").open("w") as log:
+
+        def run(*command: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = None) -> None:
+            log.write(f"\n$ {' '.join(map(str, command))}\n")
+            log.flush()
+            subprocess.run(
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=cwd, env=env, check=True,
+                timeout=LEG_SECONDS,
+            )  # fmt: skip
+
+        try:
+            environment = _environment(leg, leg.python, run)
+            run(*_pip(environment), "--no-deps", "--reinstall", wheel)
+            outcome.airflow, outcome.http, outcome.python = _versions(environment)
+            _test(leg, environment, snapshot, run)
+            outcome.verdict = "ok"
+        except subprocess.TimeoutExpired:
+            outcome.verdict = f"still running after {LEG_SECONDS} s"
+        except subprocess.CalledProcessError:
+            outcome.verdict = "FAILED"
+    _read_report(outcome)
+    outcome.seconds = time.monotonic() - started
+    return outcome
+
+
+def _environment(leg: Leg, python: Path, run: Callable[..., None]) -> Path:
+    """Return the leg's virtual environment, made anew if anything that goes into it has changed."""
+    folder = WORK / "venvs" / leg.name
+    tools = [line for tool in TEST_TOOLS for line in _pinned(ROOT / "dev" / "constraints-airflow3.txt", tool)]
+    files = [Path(__file__), ROOT / "pyproject.toml", *leg.inputs]
+    inputs = [str(folder), str(python), *leg.requirements, *tools, *(file.read_text() for file in files)]
+    key = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+    stamp = folder / "complete"
+    if stamp.exists() and stamp.read_text() == key:
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    run(UV, "venv", "--no-project", "--python", python, folder)
+    run(*_pip(folder), "--compile-bytecode", "--requirements", ROOT / "pyproject.toml", *leg.requirements)
+    # The tools are today's on every leg, so that one way of writing tests serves all; what Airflow was given stays.
+    installed = folder / "installed.txt"
+    frozen = subprocess.run(
+        [UV, "pip", "freeze", "--python", folder / "bin" / "python"], capture_output=True, text=True, check=True
+    )
+    installed.write_text(frozen.stdout)
+    run(*_pip(folder), "--compile-bytecode", "--constraint", installed, *tools)
+    run(UV, "pip", "check", "--python", folder / "bin" / "python")
+    stamp.write_text(key)
+    return folder
+
+
+def _pip(environment: Path) -> tuple[str | Path, ...]:
+    return UV, "pip", "install", "--python", environment / "bin" / "python"
+
+
+def _test(leg: Leg, environment: Path, snapshot: Path, run: Callable[..., None]) -> None:
+    """Run the tests in a copy of the checkout that does not have the package in it."""
+    folder = WORK / "tests" / leg.name
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(snapshot, folder, ignore=shutil.ignore_patterns(PACKAGE))
+    if (ROOT / ".venv-sdk").exists():
+        (folder / ".venv-sdk").symlink_to(ROOT / ".venv-sdk")
+    env = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_ADDOPTS", "PYTHON"))},
+        "PATH": f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "VIRTUAL_ENV": str(environment),
+        "PYTEST_TIMEOUT": os.environ.get("PYTEST_TIMEOUT", "120"),
+        # Compiled modules belong to the environments, not to the copy, which is there for one run.
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    report = WORK / f"{leg.name}.xml"
+    report.unlink(missing_ok=True)
+    pytest = environment / "bin" / "pytest"
+    run(pytest, "-p", "no:cacheprovider", "--color=no", f"--junitxml={report}", cwd=folder, env=env)
+
+
+def _versions(environment: Path) -> tuple[str, str, str]:
+    script = (
+        "import sys, importlib.metadata as m; print(m.version('apache-airflow'),"
+        "m.version('apache-airflow-providers-http'), '.'.join(map(str, sys.version_info[:3])))"
+    )
+    command: list[str | Path] = [environment / "bin" / "python", "-c", script]
+    airflow, http, python = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    return airflow, http, python
+
+
+def _read_report(outcome: Outcome) -> None:
+    """Fill in the counts from what pytest has left, if it got that far."""
+    log = (WORK / f"{outcome.leg.name}.log").read_text(errors="replace").splitlines()
+    outcome.closing_line = next((line for line in reversed(log) if re.match(r"=+ .* in [\d.]+s", line)), "")
+    with contextlib.suppress(FileNotFoundError, ElementTree.ParseError):
+        suite = ElementTree.parse(WORK / f"{outcome.leg.name}.xml").getroot().find("testsuite")
+        assert suite is not None
+        total, failures, errors, skipped = (
+            int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped")
+        )
+        outcome.failed, outcome.skipped = failures + errors, skipped
+        outcome.passed = total - outcome.failed - skipped
+
+
+def snapshot_of_checkout() -> Path:
+    """Copy what git has or would have of the checkout, so that edits during the run can't mix two states."""
+    folder = WORK / "snapshot"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def build_wheel(snapshot: Path) -> Path:
+    """Build the wheel that all legs test."""
+    folder = WORK / "wheel"
+    shutil.rmtree(folder, ignore_errors=True)
+    subprocess.run([UV, "build", "--quiet", "--wheel", "--out-dir", folder, snapshot], check=True)
+    return next(folder.glob("*.whl"))
+
+
+def table(outcomes: Iterable[Outcome]) -> str:
+    """Return all outcomes, one a line."""
+    head = ("leg", "verdict", "airflow", "http", "python", "passed", "failed", "skipped", "seconds")
+    rows: list[tuple[str, ...]] = [head]
+    for one in outcomes:
+        if one.leg.python is None:
+            rows.append((one.leg.name, f"not run: {one.leg.lacking}", *[""] * 7))
+        else:
+            counts = (str(one.passed), str(one.failed), str(one.skipped), f"{one.seconds:.0f}")
+            rows.append((one.leg.name, one.verdict, one.airflow, one.http, one.python, *counts))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    lines = []
+    for row in rows:
+        cells = zip(row, widths, strict=True)
+        # Words to the left, numbers to the right.
+        lines.append(
+            "  ".join(f"{cell:{'<' if column < 5 else '>'}{width}}" for column, (cell, width) in enumerate(cells))
+        )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _pinned(pins: Path, package: str) -> list[str]:
+    """Return the lines of a constraints file about one package: one, or one per Python version."""
+    return [line for line in pins.read_text().splitlines() if re.match(rf"{re.escape(package)}==", line)]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", version)))
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Wait until no other matrix runs in this checkout: they would share the environments."""
+    WORK.mkdir(exist_ok=True)
+    with (WORK / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def main() -> int:
+    """Run the legs and say how it went."""
+    parser = argparse.ArgumentParser(description="Run the tests on every supported Airflow and Python.")
+    parser.add_argument("words", nargs="*", help="run only legs whose name contains one of these")
+    parser.add_argument(
+        "--jobs", type=int, default=min(2, os.cpu_count() or 1), help="legs at a time (default: %(default)s)"
+    )
+    parser.add_argument("--list", action="store_true", help="name the legs and stop")
+    arguments = parser.parse_args()
+
+    chosen = [
+        leg for leg in legs(interpreters()) if not arguments.words or any(word in leg.name for word in arguments.words)
+    ]
+    if arguments.list:
+        print("\n".join(leg.name if leg.python else f"{leg.name}  (can't run: {leg.lacking})" for leg in chosen))
+        return 0
+    if not any(leg.python for leg in chosen):
+        print("No leg can run here that is called like that; --list names them.", file=sys.stderr)
+        return 2
+
+    with _alone():
+        snapshot = snapshot_of_checkout()
+        wheel = build_wheel(snapshot)
+        outcomes = []
+        with ThreadPoolExecutor(max_workers=arguments.jobs) as pool:
+            for outcome in pool.map(lambda leg: run_leg(leg, wheel, snapshot), chosen):
+                outcomes.append(outcome)
+                _report(outcome)
+
+    print(f"\n{table(outcomes)}\n")
+    failed = [outcome.leg.name for outcome in outcomes if outcome.leg.python and outcome.verdict != "ok"]
+    print(f"{sum(one.passed for one in outcomes)} passed, {sum(one.failed for one in outcomes)} failed")
+    if failed:
+        print(f"Failed: {', '.join(failed)}. Their logs are in {WORK.name}/.")
+    return 1 if failed else 0
+
+
+def _report(outcome: Outcome) -> None:
+    """Print what a person who waits wants to know about a leg that has ended."""
+    if outcome.leg.python is None:
+        print(f"{outcome.leg.name}: not run, {outcome.leg.lacking}", flush=True)
+        return
+    print(f"{outcome.leg.name}: {outcome.verdict} {outcome.closing_line.strip('= ')}", flush=True)
+    if outcome.verdict != "ok":
+        log = (WORK / f"{outcome.leg.name}.log").read_text(errors="replace").splitlines()
+        print("\n".join(f"    {line}" for line in log[-60:]), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
