@@ -46,7 +46,7 @@ ensure_uv() {
     # Debian's python3 has venv, but not what it takes to put pip into an environment.
     "$python" -c 'import ensurepip, venv' 2>/dev/null || install_debian_venv
     "$python" -m venv .venv-uv
-    .venv-uv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+    .venv-uv/bin/python -m pip install -qq --disable-pip-version-check 'uv>=0.9'
 }
 
 # make_venv FOLDER WHAT INPUTS... -- ARGUMENTS OF "uv pip install"
