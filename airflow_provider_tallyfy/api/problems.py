@@ -1,0 +1,257 @@
+"""Which answer means which problem, told in the server's own words, bounded, with what to do about it."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from http.client import responses
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+from airflow_provider_tallyfy.api.retry import retry_after
+from airflow_provider_tallyfy.api.wire import Answer, Call, Exchange, Lost
+
+MESSAGE_LIMIT = 500  # characters of the server's message that are passed on
+TEXT_LIMIT = 200  # characters of a body that is not JSON, and of anything in a 5xx
+FIELD_LIMIT = 20  # field errors of a 422 that are passed on
+
+
+class Kind(Enum):
+    """What went wrong, as far as the caller's next step depends on it."""
+
+    AUTH = "auth"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not found"
+    VALIDATION = "validation"
+    CONFLICT = "conflict"
+    REFUSED = "refused"
+    RATE_LIMITED = "rate limited"
+    SERVER = "server"
+    UNREACHABLE = "unreachable"
+    INDETERMINATE = "indeterminate"
+    UNREPEATABLE = "unrepeatable"
+    NOT_APPLIED = "not applied"
+    ARCHIVED = "archived"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A failed call, as data.
+
+    :param kind: what to do about it.
+    :param message: the whole story for a person.
+    :param method: HTTP method of the call.
+    :param path: path of the call, without host and query.
+    :param http_status: status code, ``None`` without an answer.
+    :param request_id: Tallyfy's ``X-Request-Id``, where it sent one.
+    :param errors: per field, what Tallyfy (or the check after the write) says about it.
+    :param retry_after: seconds that Tallyfy asked to wait, where it did.
+    """
+
+    kind: Kind
+    message: str
+    method: str
+    path: str
+    http_status: int | None = None
+    request_id: str | None = None
+    errors: Mapping[str, list[str]] = field(default_factory=dict)
+    retry_after: float | None = None
+
+
+class Rejected(Exception):
+    """A flow ended in a problem. Transports turn it into the public exception of its kind."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+_KINDS = {
+    400: Kind.VALIDATION,
+    401: Kind.AUTH,
+    403: Kind.FORBIDDEN,
+    404: Kind.NOT_FOUND,
+    409: Kind.CONFLICT,
+    410: Kind.NOT_FOUND,
+    422: Kind.VALIDATION,
+    429: Kind.RATE_LIMITED,
+}
+_LOST = {
+    "dns": "the host name can't be resolved. Check the host of the connection, and the machine's DNS",
+    "refused": "nothing answers there. Check host and port of the connection, and firewalls on the way",
+    "tls": "no trusted TLS connection. Check the host; for a private certificate authority set the extra 'verify'",
+    "proxy": "the proxy does not let the request through. Check the extra 'proxies' and the proxy variables",
+    "connect-timeout": "no connection in time. Check host and port of the connection, and firewalls on the way",
+    "timeout": "no answer in time. Tallyfy may be slow; the extra 'timeout' sets the patience in seconds",
+    "cut": "the connection was cut before the answer was complete",
+}
+_ADVICE = {
+    Kind.AUTH: "The access token is wrong or expired, or its owner logged out of the Tallyfy web app since (which "
+    "deletes a personal token). Put a new one (Tallyfy > Settings > Integrations > REST API) into the connection's "
+    "password.",
+    Kind.FORBIDDEN: "The token's user may not do this in this organization: check the Organization ID and the user's "
+    "role (light members can't archive or activate runs).",
+    Kind.NOT_FOUND: "Check the id and the Organization ID; it may also have been deleted for ever.",
+}
+
+
+def problem_of(exchange: Exchange) -> Problem:
+    """Say what the last reply of a failed exchange means."""
+    call, reply = exchange.call, exchange.reply
+    tries = f" (tried {exchange.attempts} times)" if exchange.attempts > 1 else ""
+    if isinstance(reply, Lost):
+        kind = Kind.UNREACHABLE if call.repeatable or not reply.sent else Kind.UNREPEATABLE
+        story = f"{call.label} got no answer{tries}: {_LOST[reply.kind]}. [{reply.detail}]"
+        return _problem(call, kind, story + _unrepeatable(kind))
+    kind = _kind(call, reply)
+    errors = field_errors(reply)
+    lines = [f"{call.label} failed with {reply.status}{tries}: {server_words(reply)}"]
+    lines += [f"  {name}: {' '.join(texts)}" for name, texts in list(errors.items())[:FIELD_LIMIT]]
+    if len(errors) > FIELD_LIMIT:
+        lines.append(f"  ... and {len(errors) - FIELD_LIMIT} more fields")
+    wait = retry_after(reply)
+    if kind is Kind.RATE_LIMITED:
+        lines.append(
+            f"Tallyfy asks to wait {wait:.0f} s." if wait is not None else "Tallyfy does not say how long to wait."
+        )
+    if 300 <= reply.status < 400:
+        lines.append(_redirected(reply))
+    if kind in _ADVICE:
+        lines.append(_ADVICE[kind])
+    return _problem(call, kind, "\n".join(lines) + _unrepeatable(kind), reply, errors, wait)
+
+
+def reject(exchange: Exchange) -> NoReturn:
+    """End the flow with what the exchange's last reply means."""
+    raise Rejected(problem_of(exchange))
+
+
+def unreadable(exchange: Exchange, fault: Exception) -> Rejected:
+    """A 2xx whose body makes no sense, where nothing else can tell what happened."""
+    assert isinstance(exchange.reply, Answer)
+    kind = Kind.SERVER if exchange.call.repeatable else Kind.UNREPEATABLE
+    return Rejected(
+        _problem(
+            exchange.call,
+            kind,
+            f"{exchange.call.label} {fault}. Is the connection's host the API base URL "
+            "(https://go.tallyfy.com/api or https://api.tallyfy.com)?" + _unrepeatable(kind),
+            exchange.reply,
+        )
+    )
+
+
+def about(
+    call: Call,
+    kind: Kind,
+    message: str,
+    *,
+    like: Exchange | None = None,
+    errors: Mapping[str, list[str]] | None = None,
+) -> Rejected:
+    """A problem that the rules found, not the server.
+
+    :param like: the exchange behind it, for status and request id.
+    :param errors: per field, what is wrong with it.
+    """
+    reply = like.reply if like and isinstance(like.reply, Answer) else None
+    return Rejected(_problem(call, kind, message, reply, errors))
+
+
+def server_words(answer: Answer) -> str:
+    """The server's own message, one bounded line.
+
+    In the order of what Tallyfy is known to send: ``message``, ``error.message``, ``error``, the joined field
+    errors, the text of the page, the name of the status. SQL in a leaked message is cut off.
+    """
+    limit = TEXT_LIMIT if answer.status >= 500 else MESSAGE_LIMIT
+    body = _json(answer)
+    if isinstance(body, Mapping):
+        error = body.get("error")
+        for words in (body.get("message"), error.get("message") if isinstance(error, Mapping) else error):
+            if isinstance(words, str) and words.strip():
+                return _line(re.split(r"\(SQL:|\(Connection:", words)[0], limit)
+        if field_errors(answer):
+            return "The request is invalid."
+    text = answer.body[:20_000].decode("utf-8", "replace")
+    if body is None and text.strip():
+        text = re.sub(r"(?is)<(script|style).*?</\1>|<[^>]*>", " ", text)
+        plain = _line(html.unescape(text), TEXT_LIMIT)
+        if plain:
+            return plain
+    return responses.get(answer.status, "no reason given")
+
+
+def field_errors(answer: Answer) -> dict[str, list[str]]:
+    """Per field, the messages of a validation error; values may be a string, a list, or a list of objects."""
+    body = _json(answer)
+    errors = body.get("errors") if isinstance(body, Mapping) else None
+    if isinstance(errors, list):
+        errors = {"": errors}
+    if not isinstance(errors, Mapping):
+        return {}
+    return {_line(str(name), 100): [_line(text, 300) for text in _texts(value)] for name, value in errors.items()}
+
+
+def _kind(call: Call, answer: Answer) -> Kind:
+    if answer.status >= 500:
+        return Kind.SERVER if call.repeatable else Kind.UNREPEATABLE
+    return _KINDS.get(answer.status, Kind.REFUSED)
+
+
+def _problem(
+    call: Call,
+    kind: Kind,
+    message: str,
+    answer: Answer | None = None,
+    errors: Mapping[str, list[str]] | None = None,
+    wait: float | None = None,
+) -> Problem:
+    request_id = answer.headers.get("x-request-id") if answer else None
+    if request_id:
+        message += f" [request id {_line(request_id, 100)}]"
+    return Problem(
+        kind, message, call.method, call.path, answer.status if answer else None, request_id, dict(errors or {}), wait
+    )
+
+
+def _unrepeatable(kind: Kind) -> str:
+    if kind is not Kind.UNREPEATABLE:
+        return ""
+    return (
+        " Tallyfy may or may not have done it, and doing it twice is not the same as once: look before you repeat it."
+    )
+
+
+def _redirected(answer: Answer) -> str:
+    where = urlsplit(answer.headers.get("location", ""))
+    place = f"{where.scheme}://{where.hostname}{where.path}" if where.hostname else "another address"
+    return (
+        f"It redirects to {_line(place, 200)}. Redirects are not followed, so that the token goes to no other host: "
+        "put the API's own base URL into the connection's host."
+    )
+
+
+def _json(answer: Answer) -> Any:
+    try:
+        return json.loads(answer.body)
+    except ValueError:
+        return None
+
+
+def _texts(value: Any) -> Iterable[str]:
+    if isinstance(value, Mapping):
+        return [text for inner in value.values() for text in _texts(inner)]
+    if isinstance(value, list):
+        return [text for inner in value[:FIELD_LIMIT] for text in _texts(inner)]
+    return [str(value)]
+
+
+def _line(text: str, limit: int) -> str:
+    """The text as one bounded line without control characters."""
+    flat = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return flat if len(flat) <= limit else f"{flat[:limit].rstrip()}..."

@@ -1,0 +1,139 @@
+"""When a request is repeated, and after how long. A policy is data and arithmetic; who sleeps is the transport."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Union
+
+from airflow_provider_tallyfy.api import envelope
+from airflow_provider_tallyfy.api.wire import Answer, Call, Exchange, Lost, Reply, may_have_happened
+
+#: Answers of servers and proxies that say "not now". 501 and 505 say "never".
+_PASSING = frozenset({500, 502, 503, 504, *range(520, 531)})
+
+
+@dataclass(frozen=True)
+class Send:
+    """Ask the transport to send the call once and come back with an ``Answer`` or ``Lost``."""
+
+    call: Call
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Ask the transport to wait.
+
+    :param seconds: how long.
+    :param reason: why, for the log.
+    """
+
+    seconds: float
+    reason: str
+
+
+Step = Union[Send, Wait]
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often and how patiently a request is repeated.
+
+    * 429: every method, for the request was declined. ``Retry-After`` (seconds or date) is obeyed up to
+      ``longest_wait``; a longer one ends the attempts, and the caller learns what the server asked for.
+    * 5xx and transport faults: GET, PUT and DELETE. A POST only if none of its bytes left, for Tallyfy
+      has no idempotency key.
+    * a 200 to a GET whose body can't be read counts as a transport fault.
+
+    :param max_retries: repetitions after the first attempt; 0 = none.
+    :param first_wait: seconds before the first repetition where the server says nothing; doubled each time.
+    :param longest_wait: seconds that one wait may take.
+    :param longest_in_all: seconds that all waits of one call may take together.
+    :param jitter: source of a number in [0, 1); a wait is up to a quarter shorter, so that many tasks don't
+        come back at the same moment.
+    """
+
+    max_retries: int = 3
+    first_wait: float = 1.0
+    longest_wait: float = 60.0
+    longest_in_all: float = 180.0
+    jitter: Callable[[], float] = random.random
+
+    def next_wait(self, call: Call, reply: Reply, attempt: int, waited: float) -> Wait | None:
+        """Decide after attempt number ``attempt`` (from 1); ``None`` = this reply is final.
+
+        :param waited: seconds waited for this call so far.
+        """
+        reason = _passing_fault(call, reply)
+        if reason is None or attempt > self.max_retries:
+            return None
+        asked = retry_after(reply) if isinstance(reply, Answer) else None
+        if asked is None:
+            backoff = min(self.first_wait * 2.0 ** min(attempt - 1, 32), self.longest_wait)
+            seconds = backoff * (1 - 0.25 * self.jitter())
+        else:
+            seconds = asked
+        if seconds > self.longest_wait or waited + seconds > self.longest_in_all:
+            return None
+        return Wait(
+            seconds, f"{call.label}: {reason}; trying again in {seconds:.1f} s ({attempt} of {self.max_retries})"
+        )
+
+
+def exchange(call: Call, policy: RetryPolicy) -> Generator[Step, Reply | None, Exchange]:
+    """Send a call as often as the policy says. Yields steps; is sent the reply to each ``Send``."""
+    doubt, waited, attempt = False, 0.0, 0
+    while True:
+        attempt += 1
+        reply = yield Send(call)
+        assert reply is not None
+        wait = policy.next_wait(call, reply, attempt, waited)
+        if wait is None:
+            return Exchange(call, reply, attempts=attempt, doubt=doubt)
+        doubt = doubt or may_have_happened(reply)
+        waited += wait.seconds
+        yield wait
+
+
+def retry_after(answer: Answer) -> float | None:
+    """Seconds that the server asks to wait: from a number, or from a date against the server's own clock.
+
+    ``None`` where it says nothing or nothing readable; a date in the past is 0.
+    """
+    text = answer.headers.get("retry-after", "").strip()
+    if re.fullmatch(r"\d{1,9}(\.\d{1,6})?", text, re.ASCII):
+        return float(text)
+    then = _epoch(text)
+    if then is None:
+        return None
+    now = _epoch(answer.headers.get("date", ""))
+    return max(0.0, then - (answer.received_at if now is None else now))
+
+
+def _epoch(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def _passing_fault(call: Call, reply: Reply) -> str | None:
+    """Name the fault if it may pass and the call may be repeated after it."""
+    if isinstance(reply, Lost):
+        passing = reply.kind != "tls" and (call.repeatable or not reply.sent)  # a wrong certificate stays wrong
+        return f"no answer ({reply.detail})" if passing else None
+    if reply.status == 429:
+        return "Tallyfy answered 429 (too many requests)"
+    if not call.repeatable:
+        return None
+    if reply.status in _PASSING:
+        return f"Tallyfy answered {reply.status}"
+    if call.method == "GET" and reply.ok:
+        try:
+            envelope.parse(reply)
+        except envelope.Unreadable as fault:
+            return f"Tallyfy {fault}"
+    return None

@@ -1,0 +1,261 @@
+"""What an Airflow connection of type ``tallyfy`` means: every form that a user would try, or an error that says what to do.
+
+==============  =====================================================================================
+``host``        API base URL, with or without scheme, port and path; blank = ``https://go.tallyfy.com/api``
+``port``        only needed where ``host`` holds none; 0 = not given
+``schema``      ``http`` / ``https`` or a path prefix: the places where connection URIs put them
+``login``       Organization ID
+``password``    access token
+``extra``       ``timeout``, ``max_retries``, ``verify``, ``cert``, ``proxies``, ``web_url``; blank or null = default
+==============  =====================================================================================
+
+Other extras are ignored, and never sent as headers.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from airflow_provider_tallyfy.api.arguments import ArgumentError, check_id, show
+from airflow_provider_tallyfy.exceptions import TallyfyConfigurationError
+
+DEFAULT_BASE_URL = "https://go.tallyfy.com/api"
+DEFAULT_WEB_URL = "https://go.tallyfy.com"
+DEFAULT_TIMEOUT = 60.0  # seconds
+DEFAULT_MAX_RETRIES = 3
+MOST_RETRIES = 20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A connection, understood.
+
+    :param conn_id: its name, for errors.
+    :param base_url: API base URL without a trailing slash.
+    :param organization_id: 32-character id, or ``None`` where the connection has none.
+    :param token: access token.
+    :param timeout: seconds that one request may wait for an answer.
+    :param max_retries: repetitions of a request after a passing fault.
+    :param verify: check the server's certificate: ``True``, ``False``, or the path of a CA bundle.
+    :param cert: path of a client certificate, or ``None``.
+    :param proxies: proxy URL per scheme; empty = what the environment says.
+    :param web_url: base of the Tallyfy web app, or a pattern with ``{run_id}`` and ``{organization_id}``.
+    """
+
+    conn_id: str
+    base_url: str
+    organization_id: str | None
+    token: str = field(repr=False)
+    timeout: float = DEFAULT_TIMEOUT
+    max_retries: int = DEFAULT_MAX_RETRIES
+    verify: bool | str = True
+    cert: str | tuple[str, ...] | None = None
+    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    web_url: str = DEFAULT_WEB_URL
+
+    @classmethod
+    def of(cls, conn_id: str, connection: Any) -> Settings:
+        """Read an Airflow ``Connection``.
+
+        :raises TallyfyConfigurationError: naming the field, what it says and what it should say.
+        """
+        read = _Reader(conn_id, connection.extra_dejson)
+        base = _base_url(read, connection)
+        token = (connection.password or "").strip()
+        if not token:
+            raise read.wrong(
+                "has no access token. Put one (Tallyfy > Settings > Integrations > REST API) into its password."
+            )
+        if not token.isascii() or not token.isprintable() or " " in token:
+            raise read.wrong("has an access token with blanks or control characters in it: copy it again, as one line.")
+        organization = (connection.login or "").strip() or None
+        if organization is not None:
+            try:
+                check_id("login (Organization ID)", organization)
+            except ArgumentError as error:
+                raise read.wrong(f"is wrong: {error}") from None
+        return cls(
+            conn_id=conn_id,
+            base_url=urlunsplit(base),
+            organization_id=organization,
+            token=token,
+            timeout=read.number("timeout", DEFAULT_TIMEOUT),
+            max_retries=read.whole_number("max_retries", DEFAULT_MAX_RETRIES, MOST_RETRIES),
+            verify=read.verify(),
+            cert=read.cert(),
+            proxies=read.proxies(),
+            web_url=read.web_url(base),
+        )
+
+    @property
+    def origin(self) -> tuple[str, str | None, int | None]:
+        """Scheme, host and port that the token may be sent to."""
+        return origin_of(self.base_url)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be seen anywhere: the token, and passwords in proxy URLs."""
+        passwords = (urlsplit(url).password for url in self.proxies.values())
+        return (self.token, *(password for password in passwords if password))
+
+    def run_url(self, organization_id: str, run_id: str) -> str:
+        """Where a person sees the run. The form is that of Tallyfy's page on finding ids."""
+        if "{run_id}" in self.web_url:
+            return self.web_url.replace("{organization_id}", organization_id).replace("{run_id}", run_id)
+        return f"{self.web_url.rstrip('/')}/{organization_id}/processes/{run_id}"
+
+
+def origin_of(url: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port of a URL, the port filled in."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+
+
+def _base_url(read: _Reader, connection: Any) -> SplitResult:
+    host = (connection.host or "").strip().rstrip("/")
+    schema = (connection.schema or "").strip().strip("/")
+    scheme = schema.lower() if schema.lower() in {"http", "https"} else None
+    if not host:
+        host = DEFAULT_BASE_URL if not connection.port else DEFAULT_BASE_URL.replace("/api", f":{connection.port}/api")
+        return urlsplit(host)
+    if "://" not in host:
+        host = f"{scheme or ('http' if _is_loopback(urlsplit('//' + host).hostname) else 'https')}://{host}"
+    try:
+        parts = urlsplit(host)
+        name, port = parts.hostname, parts.port
+    except ValueError:
+        raise read.wrong(f"has the host {show(connection.host)}, which is no URL. {_HOST_HINT}") from None
+    if parts.scheme not in {"http", "https"} or not name:
+        raise read.wrong(f"has the host {show(connection.host)}, which is no http(s) address. {_HOST_HINT}")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise read.wrong(
+            "has a host with a user, a query or a fragment in it. The token belongs into the password. " + _HOST_HINT
+        )
+    if connection.port and port and int(connection.port) != port:
+        raise read.wrong(f"names two ports: {port} in the host, {connection.port} in the port. Leave one blank.")
+    port = port or (int(connection.port) if connection.port else None)
+    path = parts.path.rstrip("/")
+    if schema and scheme is None and not path.endswith(f"/{schema}"):
+        path = f"{path}/{schema}"  # tallyfy://…@go.tallyfy.com/api: a URI's path arrives as the schema
+    if name.endswith("go.tallyfy.com") and not path:
+        path = "/api"  # the bare host is the web app, which answers in HTML; its API lives below /api
+    if parts.scheme == "http" and not _is_loopback(name):
+        raise read.wrong(
+            f"would send the access token unencrypted to {name}: plain http is allowed to this machine alone. "
+            "Write https:// in the host."
+        )
+    netloc = f"[{name}]" if ":" in name else name
+    default = {"https": 443, "http": 80}[parts.scheme]
+    return SplitResult(parts.scheme, f"{netloc}:{port}" if port and port != default else netloc, path, "", "")
+
+
+_HOST_HINT = "Use the API base URL, such as https://go.tallyfy.com/api, or leave it blank."
+
+
+def _is_loopback(name: str | None) -> bool:
+    if not name:
+        return False
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+class _Reader:
+    """Reads typed extras; blank and null mean "not given"."""
+
+    def __init__(self, conn_id: str, extra: Any) -> None:
+        self.conn_id = conn_id
+        self._extra: Mapping[str, Any] = extra if isinstance(extra, Mapping) else {}
+
+    def wrong(self, what: str) -> TallyfyConfigurationError:
+        return TallyfyConfigurationError(f"The connection {self.conn_id!r} {what}")
+
+    def _get(self, name: str) -> Any:
+        value = self._extra.get(name)
+        return None if isinstance(value, str) and not value.strip() else value
+
+    def _wrong_extra(self, name: str, value: object, rule: str) -> TallyfyConfigurationError:
+        shown = f"of type {type(value).__name__}" if name == "proxies" else show(value)
+        return self.wrong(f"has a wrong extra {name!r}: {shown}. It must be {rule}, or blank.")
+
+    def number(self, name: str, default: float) -> float:
+        value = self._get(name)
+        if value is None:
+            return default
+        number = _float(value)
+        if number is None or not math.isfinite(number) or number <= 0:
+            raise self._wrong_extra(name, value, "a number of seconds above 0")
+        return number
+
+    def whole_number(self, name: str, default: int, most: int) -> int:
+        value = self._get(name)
+        if value is None:
+            return default
+        number = _float(value)
+        if number is None or number != number // 1 or not 0 <= number <= most:
+            raise self._wrong_extra(name, value, f"a whole number from 0 to {most}")
+        return int(number)
+
+    def verify(self) -> bool | str:
+        value = self._get("verify")
+        if value is None:
+            return True
+        if isinstance(value, bool):
+            return value
+        if isinstance(value, str):
+            word = value.strip()
+            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(
+                word.lower(), word
+            )
+        raise self._wrong_extra("verify", value, "true, false, or the path of a file with CA certificates")
+
+    def cert(self) -> str | tuple[str, ...] | None:
+        value = self._get("cert")
+        if value is None or isinstance(value, str):
+            return value.strip() if value else None
+        if isinstance(value, (list, tuple)) and len(value) == 2 and all(isinstance(part, str) for part in value):
+            return tuple(value)
+        raise self._wrong_extra("cert", value, "the path of a PEM file, or a list of certificate path and key path")
+
+    def proxies(self) -> dict[str, str]:
+        value = self._get("proxies")
+        if value is None:
+            return {}
+        if isinstance(value, str) and value.lstrip().startswith("{"):
+            try:
+                value = json.loads(value)
+            except ValueError:
+                raise self._wrong_extra("proxies", value, "a proxy URL or a JSON object of them") from None
+        if isinstance(value, str):
+            return {"http": value.strip(), "https": value.strip()}
+        if isinstance(value, Mapping) and all(isinstance(url, str) for url in value.values()):
+            return {str(scheme): url for scheme, url in value.items()}
+        raise self._wrong_extra("proxies", value, "a proxy URL or an object such as {'https': 'http://proxy:3128'}")
+
+    def web_url(self, base: SplitResult) -> str:
+        value = self._get("web_url")
+        if value is None:
+            # Tallyfy's own hosts serve web app and API side by side; for any other host there is no telling.
+            is_own = (base.hostname or "").endswith("go.tallyfy.com")
+            return f"https://{base.hostname}" if is_own else DEFAULT_WEB_URL
+        if not isinstance(value, str) or urlsplit(value.strip()).scheme not in {"http", "https"}:
+            raise self._wrong_extra("web_url", value, "an address that begins with https://")
+        return value.strip()
+
+
+def _float(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        return None

@@ -1,0 +1,176 @@
+"""What can go wrong, as types.
+
+=====================================  =================================================  =====================
+exception                              when                                               Airflow retries it
+=====================================  =================================================  =====================
+:class:`TallyfyArgumentError`          an argument that must not be sent                  no
+:class:`TallyfyConfigurationError`     the connection is missing or says something wrong  no
+:class:`TallyfyAlreadyError`           the wanted state held, and ``if_already="fail"``   no
+:class:`TallyfyAuthError`              401                                                no
+:class:`TallyfyForbiddenError`         403                                                no
+:class:`TallyfyNotFoundError`          404, 410                                           no
+:class:`TallyfyValidationError`        400, 422                                           no
+:class:`TallyfyConflictError`          409                                                no
+:class:`TallyfyClientError`            any other 3xx and 4xx                              no
+:class:`TallyfyArchivedError`          the run is archived, so it can't be updated        no
+:class:`TallyfyNotAppliedError`        Tallyfy said yes and did not do it                 no
+:class:`TallyfyUnrepeatableError`      a POST that may or may not have happened           no
+:class:`TallyfyRateLimitedError`       429, and the wait is over or too long              yes
+:class:`TallyfyServerError`            5xx, or an answer that can't be read               yes
+:class:`TallyfyUnreachableError`       no answer: DNS, TLS, refused, time-out, cut off    yes
+:class:`TallyfyIndeterminateError`     a write that may or may not have happened          yes
+=====================================  =================================================  =====================
+
+Those that a retry can't mend are also ``AirflowFailException``, so the task fails at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_tallyfy._compat import AirflowException, AirflowFailException
+from airflow_provider_tallyfy.api.problems import Kind
+
+if TYPE_CHECKING:
+    from airflow_provider_tallyfy.api.problems import Problem
+
+
+class TallyfyError(AirflowException):
+    """Anything that this provider raises."""
+
+
+class TallyfyArgumentError(TallyfyError, AirflowFailException, ValueError):
+    """An argument that must not be sent. Nothing was sent."""
+
+
+class TallyfyConfigurationError(TallyfyError, AirflowFailException):
+    """The connection is missing, or says something that can't be right. Nothing was sent."""
+
+
+class TallyfyAlreadyError(TallyfyError, AirflowFailException):
+    """The wanted state held before, and the operator was told that this is a failure (``if_already="fail"``)."""
+
+
+class TallyfyApiError(TallyfyError):
+    """A request to Tallyfy that did not end well.
+
+    :param message: the whole story for a person, bounded and without secrets.
+    :param http_status: status code of the answer, ``None`` where there was none.
+    :param method: HTTP method.
+    :param path: path of the request, without host and query.
+    :param request_id: Tallyfy's ``X-Request-Id``, for its support.
+    :param errors: per field, what is wrong with it.
+    :param retry_after: seconds that Tallyfy asked to wait, ``None`` where it did not.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        http_status: int | None = None,
+        method: str | None = None,
+        path: str | None = None,
+        request_id: str | None = None,
+        errors: Mapping[str, list[str]] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.http_status = http_status
+        self.method = method
+        self.path = path
+        self.request_id = request_id
+        self.errors = dict(errors or {})
+        self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Survive pickling, which would call the class with the message alone."""
+        return (_rebuild, (type(self), str(self), dict(vars(self))))
+
+
+def _rebuild(cls: type[TallyfyApiError], message: str, state: dict[str, Any]) -> TallyfyApiError:
+    error = cls(message)
+    vars(error).update(state)
+    return error
+
+
+class TallyfyClientError(TallyfyApiError, AirflowFailException):
+    """Tallyfy refused the request, and would refuse it again."""
+
+
+class TallyfyAuthError(TallyfyClientError):
+    """401: the token is not accepted."""
+
+
+class TallyfyForbiddenError(TallyfyClientError):
+    """403: the token's user may not do this."""
+
+
+class TallyfyNotFoundError(TallyfyClientError):
+    """404: there is no such thing in this organization."""
+
+
+class TallyfyValidationError(TallyfyClientError):
+    """400 or 422: a value is not accepted; see ``errors``."""
+
+
+class TallyfyConflictError(TallyfyClientError):
+    """409: something else is in the way, such as no free seat."""
+
+
+class TallyfyArchivedError(TallyfyClientError):
+    """The run is archived and must be activated before it can be updated."""
+
+
+class TallyfyNotAppliedError(TallyfyClientError):
+    """Tallyfy answered with success, but the run does not show what was asked for; see ``errors``."""
+
+
+class TallyfyRateLimitedError(TallyfyApiError):
+    """429: too many requests; ``retry_after`` says what Tallyfy asks for."""
+
+
+class TallyfyServerError(TallyfyApiError):
+    """5xx, or an answer that makes no sense."""
+
+
+class TallyfyUnreachableError(TallyfyApiError):
+    """No complete answer came."""
+
+
+class TallyfyIndeterminateError(TallyfyApiError):
+    """A write that may or may not have happened, and reading could not settle it. Doing it again is harmless."""
+
+
+class TallyfyUnrepeatableError(TallyfyIndeterminateError, AirflowFailException):
+    """A POST that may or may not have happened. Doing it again may do it twice, so a person must look first."""
+
+
+_BY_KIND: dict[Kind, type[TallyfyApiError]] = {
+    Kind.AUTH: TallyfyAuthError,
+    Kind.FORBIDDEN: TallyfyForbiddenError,
+    Kind.NOT_FOUND: TallyfyNotFoundError,
+    Kind.VALIDATION: TallyfyValidationError,
+    Kind.CONFLICT: TallyfyConflictError,
+    Kind.REFUSED: TallyfyClientError,
+    Kind.ARCHIVED: TallyfyArchivedError,
+    Kind.NOT_APPLIED: TallyfyNotAppliedError,
+    Kind.RATE_LIMITED: TallyfyRateLimitedError,
+    Kind.SERVER: TallyfyServerError,
+    Kind.UNREACHABLE: TallyfyUnreachableError,
+    Kind.INDETERMINATE: TallyfyIndeterminateError,
+    Kind.UNREPEATABLE: TallyfyUnrepeatableError,
+}
+
+
+def error_from(problem: Problem) -> TallyfyApiError:
+    """The exception for a problem."""
+    return _BY_KIND[problem.kind](
+        problem.message,
+        http_status=problem.http_status,
+        method=problem.method,
+        path=problem.path,
+        request_id=problem.request_id,
+        errors=problem.errors,
+        retry_after=problem.retry_after,
+    )
