@@ -1,0 +1,1 @@
+"""Hooks: the Tallyfy API from Python."""

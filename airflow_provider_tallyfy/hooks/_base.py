@@ -1,0 +1,239 @@
+"""What every Tallyfy hook does: read its connection once, keep one session, send calls, repeat them, tell what failed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, TypeVar
+
+import requests
+from airflow.providers.http.hooks.http import HttpHook
+
+from airflow_provider_tallyfy import __version__
+from airflow_provider_tallyfy._compat import AirflowNotFoundException, mask_secret
+from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.arguments import ArgumentError, check_id
+from airflow_provider_tallyfy.api.problems import Rejected, problem_of
+from airflow_provider_tallyfy.api.reading import read_json
+from airflow_provider_tallyfy.api.retry import RetryPolicy, Wait, exchange
+from airflow_provider_tallyfy.api.wire import Answer, Call, Exchange, Flow, Param
+from airflow_provider_tallyfy.connection import DEFAULT_BASE_URL, Settings
+from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyConfigurationError, error_from
+from airflow_provider_tallyfy.hooks._transport import BearerAuth, Scrubber, Transport, lost
+
+T = TypeVar("T")
+
+
+class TallyfyBaseHook(HttpHook):
+    """The blocking transport under :class:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook`; parameters as there."""
+
+    conn_name_attr = "tallyfy_conn_id"
+    default_conn_name = "tallyfy_default"
+    default_host = DEFAULT_BASE_URL
+
+    def __init__(
+        self,
+        tallyfy_conn_id: str = default_conn_name,
+        *,
+        organization_id: str | None = None,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+    ) -> None:
+        super().__init__(method="GET", http_conn_id=tallyfy_conn_id)
+        self.tallyfy_conn_id = tallyfy_conn_id
+        self._organization_id = organization_id
+        self._timeout = timeout
+        self._max_retries = max_retries
+        self.request_count = 0
+
+    # -- the connection ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The connection, understood; looked up once.
+
+        :raises TallyfyConfigurationError: if it does not exist or says something wrong.
+        """
+        try:
+            connection = self.get_connection(self.tallyfy_conn_id)
+        except AirflowNotFoundException:
+            raise TallyfyConfigurationError(
+                f"There is no connection {self.tallyfy_conn_id!r}. Create it under Admin > Connections (type Tallyfy), "
+                f"with `airflow connections add {self.tallyfy_conn_id} --conn-type tallyfy --conn-login <Organization "
+                "ID> --conn-password <access token>`, or pass tallyfy_conn_id."
+            ) from None
+        settings = Settings.of(self.tallyfy_conn_id, connection)
+        for secret in settings.secrets:
+            mask_secret(secret)
+        return settings
+
+    @cached_property
+    def organization_id(self) -> str:
+        """The organization that the calls are for.
+
+        :raises TallyfyConfigurationError: if neither the hook nor the connection names one.
+        :raises TallyfyArgumentError: if the hook was given something that is no id.
+        """
+        if self._organization_id is not None:
+            return self._checked(check_id, "organization_id", self._organization_id)
+        if self.settings.organization_id is None:
+            raise TallyfyConfigurationError(
+                f"The connection {self.tallyfy_conn_id!r} has no Organization ID. Put it into the login (32 characters, "
+                "from Tallyfy > Settings > Integrations > REST API), or pass organization_id."
+            )
+        return self.settings.organization_id
+
+    @cached_property
+    def _policy(self) -> RetryPolicy:
+        return RetryPolicy(max_retries=self.settings.max_retries if self._max_retries is None else self._max_retries)
+
+    @cached_property
+    def _transport(self) -> Transport:
+        session = self._new_session()
+        # The environment's proxies and CA bundle are the same for every request, so they are looked up once.
+        options = session.merge_environment_settings(
+            self.settings.base_url, session.proxies, session.stream, session.verify, session.cert
+        )
+        timeout = self.settings.timeout if self._timeout is None else self._timeout
+        return Transport(session, self.settings.base_url, timeout, Scrubber(self.settings.secrets), options)
+
+    def _new_session(self) -> requests.Session:
+        settings = self.settings
+        for extra, paths in (("verify", settings.verify), ("cert", settings.cert)):
+            for path in paths if isinstance(paths, tuple) else (paths,):
+                if isinstance(path, str) and not os.path.exists(path):
+                    raise TallyfyConfigurationError(
+                        f"The connection {self.tallyfy_conn_id!r} has the extra {extra!r}: there is no file {path!r} here."
+                    )
+        session = requests.Session()
+        session.auth = BearerAuth(settings)
+        session.headers.update(
+            {
+                "Accept": "application/json",
+                "X-Tallyfy-Client": "APIClient",
+                "User-Agent": f"airflow-provider-tallyfy/{__version__} {requests.utils.default_user_agent()}",
+            }
+        )
+        session.verify = settings.verify
+        session.cert = settings.cert  # type: ignore[assignment]  # requests takes a pair of paths as well
+        session.proxies = dict(settings.proxies)
+        if self.keep_alive_adapter is not None:
+            session.mount("https://", self.keep_alive_adapter)
+            session.mount("http://", self.keep_alive_adapter)
+        return session
+
+    # -- HttpHook ------------------------------------------------------------------------------------------------------
+
+    def get_conn(
+        self, headers: Mapping[Any, Any] | None = None, extra_options: dict[str, Any] | None = None
+    ) -> requests.Session:
+        """Return the hook's session, or, given headers, one of its own with them (on the same connection pool).
+
+        :param headers: additional headers.
+        :param extra_options: ``timeout`` and ``check_response``, as in ``HttpHook``.
+        """
+        self.base_url = self.settings.base_url
+        self._base_url_initialized = True
+        self.merged_extra = dict(extra_options or {})
+        if not headers:
+            return self._transport.session
+        session = self._new_session()
+        session.headers.update(headers)
+        return session
+
+    def run_and_check(
+        self, session: requests.Session, prepped_request: requests.PreparedRequest, extra_options: dict[Any, Any] | None
+    ) -> Any:
+        """Send what ``run()`` prepared, with this connection's time-out and TLS settings, following no redirect.
+
+        :param extra_options: ``timeout`` in seconds, and ``check_response=False`` to get error answers back.
+        :raises TallyfyApiError: for an answer that is not a success, and for none.
+        """
+        options = extra_options or {}
+        self.request_count += 1
+        try:
+            response = session.send(
+                prepped_request,
+                timeout=options.get("timeout") or self._transport.timeout,
+                allow_redirects=False,
+                **self._transport.options,
+            )
+        except requests.RequestException as fault:
+            raise error_from(
+                problem_of(Exchange(_call_of(prepped_request), lost(fault, self._transport.scrub)))
+            ) from None
+        if options.get("check_response", True):
+            self.check_response(response)
+        return response
+
+    def check_response(self, response: requests.Response) -> None:
+        """Raise the exception of this provider that fits the answer; its body is not logged.
+
+        :raises TallyfyApiError: for every answer that is not a success.
+        """
+        answer = self._transport.answer(response)
+        if not answer.ok:
+            raise error_from(problem_of(Exchange(_call_of(response.request), answer)))
+
+    # -- the engine: everything below goes through it -----------------------------------------------------------------
+
+    def _perform(self, flow: Flow[T]) -> T:
+        """Run a flow of calls to its end, and turn what it raises into the exceptions of this provider."""
+        done: Exchange | None = None
+        try:
+            while True:
+                done = self._exchange(next(flow) if done is None else flow.send(done))
+        except StopIteration as end:
+            value: T = end.value
+            return value
+        except Rejected as rejected:
+            raise error_from(rejected.problem) from None
+        except ArgumentError as error:
+            raise TallyfyArgumentError(str(error)) from None
+
+    def _exchange(self, call: Call) -> Exchange:
+        """Send a call, repeated as the policy says."""
+        steps = exchange(call, self._policy)
+        try:
+            step = next(steps)
+            while True:
+                if isinstance(step, Wait):
+                    self.log.warning("%s", step.reason)
+                    time.sleep(step.seconds)
+                    step = next(steps)
+                else:
+                    self.request_count += 1
+                    reply = self._transport.send(step.call)
+                    self.log.debug("%s: %s", call.label, reply.status if isinstance(reply, Answer) else reply.detail)
+                    step = steps.send(reply)
+        except StopIteration as end:
+            result: Exchange = end.value
+            return result
+
+    def request(self, method: str, path: str, *, params: Mapping[str, Param] | None = None, json: Any = None) -> Any:
+        """Call any endpoint.
+
+        :param method: ``GET``, ``POST``, ``PUT``, ``DELETE``, ``PATCH`` or ``HEAD``.
+        :param path: path below the base URL, such as ``f"/organizations/{hook.organization_id}/tags"``.
+        :param params: query parameters.
+        :param json: body.
+        :return: the parsed body as it came (with its ``data``), ``None`` for an empty one.
+        :raises TallyfyApiError: for every answer that is not a readable success.
+        """
+        return self._perform(read_json(self._checked(calls.raw, method, path, params, json)))
+
+    @staticmethod
+    def _checked(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Call a pure function of the API rules; a refused argument becomes the public exception."""
+        try:
+            return function(*args, **kwargs)
+        except ArgumentError as error:
+            raise TallyfyArgumentError(str(error)) from None
+
+
+def _call_of(request: requests.PreparedRequest) -> Call:
+    """The call that a request of ``run()`` amounts to, for errors."""
+    path = (request.path_url or "/").split("?")[0].strip("/")
+    return Call(request.method or "GET", tuple(path.split("/")))

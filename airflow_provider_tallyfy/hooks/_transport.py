@@ -1,0 +1,167 @@
+"""One request out, one reply in, over a ``requests`` session: bytes, faults and secrets. The rules are in ``api``."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import requests
+from requests.auth import AuthBase
+from urllib3.exceptions import NameResolutionError, NewConnectionError
+
+from airflow_provider_tallyfy.api.wire import Answer, Call, Lost, LostKind
+from airflow_provider_tallyfy.connection import Settings, origin_of
+from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyConfigurationError
+
+CONNECT_TIMEOUT = 10.0  # seconds; a host that takes longer to say hello is down
+
+
+class BearerAuth(AuthBase):
+    """Adds the token, to requests for the connection's own host alone.
+
+    An ``AuthBase`` rather than a header, for ``requests`` replaces a header by what ``~/.netrc`` holds.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._token = settings.token
+        self._origin = settings.origin
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if origin_of(request.url or "") != self._origin:
+            raise TallyfyConfigurationError(
+                f"The access token is for {self._origin[1]} and is not sent to any other host or port."
+            )
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+    def __repr__(self) -> str:
+        return f"BearerAuth(***, for {self._origin[1]})"
+
+
+class Scrubber:
+    """Takes secrets out of whatever comes in, so that no error, log line or XCom can hold them.
+
+    :param secrets: the secrets; each is also looked for as JSON and as a URL would write it.
+    """
+
+    def __init__(self, secrets: tuple[str, ...]) -> None:
+        forms = {form for secret in secrets for form in self._forms(secret) if len(form) >= 4}
+        self._texts = sorted(forms, key=len, reverse=True)
+        self._bytes = [text.encode() for text in self._texts]
+
+    @staticmethod
+    def _forms(secret: str) -> Iterator[str]:
+        as_json = json.dumps(secret)[1:-1]
+        yield from (secret, as_json, as_json.replace("/", "\\/"), quote(secret), quote(secret, safe=""))
+
+    def text(self, text: str) -> str:
+        for secret in self._texts:
+            text = text.replace(secret, "***")
+        return text
+
+    def body(self, body: bytes) -> bytes:
+        for secret in self._bytes:
+            if secret in body:
+                body = body.replace(secret, b"***")
+        return body
+
+
+@dataclass
+class Transport:
+    """What every request of a hook has in common.
+
+    :param session: the kept session, which holds token and headers.
+    :param base_url: API base URL.
+    :param timeout: seconds to wait for an answer.
+    :param scrub: takes secrets out of what comes in.
+    :param options: proxies, TLS check and client certificate, the environment's merged in.
+    """
+
+    session: requests.Session
+    base_url: str
+    timeout: float
+    scrub: Scrubber
+    options: Mapping[str, Any]
+
+    def send(self, call: Call) -> Answer | Lost:
+        """Send a call once. No redirect is followed."""
+        headers = {"Content-Type": "application/json"} if call.json is not None else None
+        request = requests.Request(call.method, self.base_url + call.target, headers=headers, data=_body(call))
+        try:
+            response = self.session.send(
+                self.session.prepare_request(request),
+                timeout=(min(CONNECT_TIMEOUT, self.timeout), self.timeout),
+                allow_redirects=False,
+                **self.options,
+            )
+        except requests.RequestException as fault:
+            if isinstance(fault, ValueError):  # a URL, a proxy or a header that can't be used
+                raise TallyfyConfigurationError(f"The request can't be sent: {self.scrub.text(str(fault))}") from None
+            return lost(fault, self.scrub)
+        answer = self.answer(response)
+        promised = answer.headers.get("content-length", "")
+        whole = not promised.isdigit() or "content-encoding" in answer.headers or call.method == "HEAD"
+        if not whole and len(response.content) < int(promised):
+            return Lost("cut", f"{len(response.content)} of {promised} bytes came", sent=True)
+        return answer
+
+    def answer(self, response: requests.Response) -> Answer:
+        """The response as the rules see it, without secrets."""
+        headers = {name.lower(): self.scrub.text(value) for name, value in response.headers.items()}
+        return Answer(response.status_code, headers, self.scrub.body(response.content), time.time())
+
+
+def _body(call: Call) -> bytes | None:
+    if call.json is None:
+        return None
+    try:
+        return json.dumps(call.json, allow_nan=False).encode()
+    except (TypeError, ValueError) as fault:
+        raise TallyfyArgumentError(f"{call.label}: the values can't be sent as JSON: {fault}") from None
+
+
+def lost(fault: Exception, scrub: Scrubber) -> Lost:
+    """Say in which way the answer was lost, and whether the request may have reached Tallyfy."""
+    causes = list(_causes(fault))
+    words = " ".join(scrub.text(str(causes[-1])).split())[:200] or type(causes[-1]).__name__
+
+    def caused_by(*types: type[BaseException]) -> bool:
+        return any(isinstance(cause, types) for cause in causes)
+
+    kind: LostKind
+    if isinstance(fault, requests.exceptions.ConnectTimeout):
+        kind = "connect-timeout"
+    elif isinstance(fault, requests.exceptions.ProxyError):
+        kind = "proxy"
+    elif caused_by(socket.gaierror, NameResolutionError):
+        kind = "dns"
+    elif caused_by(ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError):
+        kind = "cut"
+    elif isinstance(fault, requests.exceptions.SSLError) or caused_by(ssl.SSLError):
+        kind = "tls"
+    elif caused_by(ConnectionRefusedError, NewConnectionError):
+        kind = "refused"
+    elif isinstance(fault, requests.exceptions.Timeout):
+        kind = "timeout"
+    else:
+        kind = "cut"
+    return Lost(kind, f"{type(fault).__name__}: {words}", sent=kind in {"timeout", "cut"})
+
+
+def _causes(fault: BaseException) -> Iterator[BaseException]:
+    """The fault and what is behind it: requests and urllib3 wrap in arguments, ``reason`` and ``__cause__``."""
+    seen: list[BaseException] = []
+    current: BaseException | None = fault
+    while current is not None and current not in seen:
+        seen.append(current)
+        yield current
+        inner = getattr(current, "reason", None)
+        if not isinstance(inner, BaseException):
+            inner = next((arg for arg in reversed(current.args) if isinstance(arg, BaseException)), None)
+        current = inner or current.__cause__ or current.__context__

@@ -1,0 +1,305 @@
+"""TallyfyHook: the Tallyfy API from Python, on an Airflow connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from airflow_provider_tallyfy import connection_form
+from airflow_provider_tallyfy.api import associations, calls, restore, update
+from airflow_provider_tallyfy.api.arguments import check_id
+from airflow_provider_tallyfy.api.pages import Walk, read_page
+from airflow_provider_tallyfy.api.reading import read_item
+from airflow_provider_tallyfy.api.restore import Outcome
+from airflow_provider_tallyfy.api.runs import Run
+from airflow_provider_tallyfy.api.wire import Flow
+from airflow_provider_tallyfy.exceptions import TallyfyError, TallyfyForbiddenError, TallyfyNotFoundError
+from airflow_provider_tallyfy.hooks._base import TallyfyBaseHook
+
+
+class TallyfyHook(TallyfyBaseHook):
+    """Call the Tallyfy API: one connection look-up and one kept ``requests.Session`` per hook.
+
+    Every method raises a :class:`~airflow_provider_tallyfy.exceptions.TallyfyError`: an argument or configuration
+    error before anything is sent, an API error with the server's own words after it. Requests are repeated inside
+    the hook as :class:`~airflow_provider_tallyfy.api.retry.RetryPolicy` says. A hook belongs to one thread.
+
+    ``run()`` and ``run_with_advanced_retry()`` of ``HttpHook`` work as ever, authenticated and against the
+    connection's base URL, with the errors of this provider and without its retries.
+
+    .. seealso:: https://tallyfy.com/products/pro/integrations/open-api/
+
+    :param tallyfy_conn_id: connection of type ``tallyfy``.
+    :param organization_id: 32-character id of the organization; ``None`` = the connection's login.
+    :param timeout: seconds that one request may wait for its answer; ``None`` = the connection's, else 60.
+    :param max_retries: repetitions of a request after a passing fault; ``None`` = the connection's, else 3.
+    """
+
+    conn_name_attr = "tallyfy_conn_id"
+    default_conn_name = "tallyfy_default"
+    conn_type = connection_form.CONN_TYPE
+    hook_name = connection_form.HOOK_NAME
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Extra fields of the connection form, for Airflow 2.11 to 3.1."""
+        return connection_form.connection_form_widgets()
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Labels and placeholders of the connection form, for Airflow 2.11 to 3.1."""
+        return connection_form.ui_field_behaviour()
+
+    # -- who and where -----------------------------------------------------------------------------------------------
+
+    def get_current_user(self) -> dict[str, Any]:
+        """Return the token's user (``GET /me``)."""
+        return self._perform(read_item(calls.get_me()))
+
+    def get_organization(self) -> dict[str, Any]:
+        """Return the organization (``GET /organizations/{org}``)."""
+        return self._perform(read_item(calls.get_organization(self.organization_id)))
+
+    def get_member(self) -> dict[str, Any]:
+        """Return the token's user as a member of the organization, with the role (``GET /organizations/{org}/me``)."""
+        return self._perform(read_item(calls.get_member(self.organization_id)))
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Say whether token and organization are right, in a sentence for the person who filled in the form.
+
+        Two cheap reads, no retries, 15 seconds at most for each.
+        """
+        probe = type(self)(self.tallyfy_conn_id, organization_id=self._organization_id, timeout=15, max_retries=0)
+        try:
+            member = probe.get_member()
+            organization = probe.get_organization()
+        except (TallyfyForbiddenError, TallyfyNotFoundError) as error:
+            return False, (
+                f"Tallyfy at {probe.settings.base_url} shows this token no organization {probe.organization_id}: check "
+                f"the Organization ID (login), and that the API base URL (host) is right. [{error}]"
+            )
+        except TallyfyError as error:
+            return False, str(error)
+        who = member.get("full_name") or " ".join(filter(None, (member.get("first_name"), member.get("last_name"))))
+        role = str(member.get("role") or "unknown")
+        text = (
+            f"Connected to the organization {organization.get('name')!r} as {who or 'user'} "
+            f"<{member.get('email', '?')}>, role: {role}."
+        )
+        if role == "light":
+            text += " A light member may not archive or activate runs: Tallyfy will refuse it (403)."
+        return True, text
+
+    # -- runs --------------------------------------------------------------------------------------------------------
+
+    def get_run(self, run_id: str, *, include: Iterable[str] = ()) -> Run:
+        """Return a run, live or archived.
+
+        A run that can't be read by its id is looked for among the archived ones (Tallyfy may hide those).
+
+        :param run_id: 32-character id.
+        :param include: relations to return with it, such as ``["tags", "folders", "tasks"]``.
+        :raises TallyfyNotFoundError: if there is no such run.
+        """
+
+        def flow() -> Flow[Run]:
+            found = yield from restore.find(self.organization_id, run_id, include=tuple(include))
+            if found is None:
+                raise restore.unknown_run(self.organization_id, run_id)
+            return found.run
+
+        return self._perform(flow())
+
+    def iter_runs(
+        self,
+        *,
+        q: str | None = None,
+        status: str | None = None,
+        archived: bool | str = False,
+        owners: Iterable[int | str] | None = None,
+        checklist_id: str | None = None,
+        folder: str | None = None,
+        tag: str | None = None,
+        tag_ids: Iterable[str] | None = None,
+        untagged: bool | None = None,
+        starred: bool | None = None,
+        groups: Iterable[str] | None = None,
+        type: str | None = None,
+        task_status: str | None = None,
+        include: Iterable[str] | None = None,
+        form_fields_values: bool | None = None,
+        sort: str = "created_at",
+        per_page: int = calls.PAGE_SIZE,
+    ) -> Iterator[Run]:
+        """Yield runs, page by page, to the end of the list.
+
+        One request per 100 runs. No run comes twice, and a list that comes up short of what Tallyfy counts is an
+        error. The filters are those of Tallyfy's page on listing processes.
+
+        :param q: part of the name.
+        :param status: ``active``, ``complete``, ``problem`` (with ``issue``), ``issue``, ``improvement``, ``delayed``,
+            ``starred``, or ``archived`` (the same as ``archived="only"``).
+        :param archived: ``False`` = live runs, ``True`` = archived ones too, ``"only"`` = archived ones alone.
+        :param owners: user ids; Tallyfy matches the run's owner *or* an assignee of one of its tasks.
+        :param checklist_id: the template.
+        :param folder: folder id.
+        :param tag: a tag, :param tag_ids: several tag ids, :param untagged: runs without tags.
+        :param starred: starred runs.
+        :param groups: group ids.
+        :param type: ``procedure``, ``form`` or ``document``.
+        :param task_status: ``all``, ``in-progress`` or ``completed``.
+        :param include: relations to return with each run (``tags``, ``folders``, ``tasks``, ``checklist`` ...).
+        :param form_fields_values: return form values too.
+        :param sort: ``created_at``, ``-created_at`` or ``name``; the default keeps pages stable while runs are added.
+        :param per_page: rows per request, 1 to 100.
+        """
+        only = archived == "only" or status == "archived"
+        walk = Walk(
+            self._checked(
+                calls.list_runs,
+                self.organization_id,
+                q=q,
+                status=status,
+                archived=archived,
+                owners=owners,
+                checklist_id=checklist_id,
+                folder=folder,
+                tag=tag,
+                tag_ids=tag_ids,
+                untagged=untagged,
+                starred=starred,
+                groups=groups,
+                type=type,
+                task_status=task_status,
+                include=include,
+                form_fields_values=form_fields_values,
+                sort=sort,
+                per_page=per_page,
+            )
+        )
+
+        def rows() -> Iterator[Run]:
+            while walk.next_page is not None:
+                for run in self._perform(read_page(walk)):
+                    # Tallyfy's pages disagree on how archived runs are asked for; archived_at decides.
+                    if archived is True or bool(run.get("archived_at", only)) is only:
+                        yield run
+
+        return rows()
+
+    def archive_run(self, run_id: str) -> Run:
+        """Archive a run and return it. A run that is archived already is returned as it is.
+
+        One request for a live run. Every doubt (no body, a 404, a lost answer) is settled by reading.
+
+        :param run_id: 32-character id.
+        :raises TallyfyNotFoundError: if there is no such run.
+        :raises TallyfyForbiddenError: if the token's user may not archive (light members).
+        :raises TallyfyIndeterminateError: if it can't be found out whether the run is archived.
+        """
+        return self.archive_run_outcome(run_id).run
+
+    def archive_run_outcome(self, run_id: str, *, look_first: bool = False) -> Outcome:
+        """Do as :meth:`archive_run`, and tell how it came about.
+
+        :param look_first: read the run before, to know for certain whether it was archived already.
+        """
+        return self._perform(restore.archive(self.organization_id, run_id, look_first=look_first))
+
+    def activate_run(self, run_id: str) -> Run:
+        """Bring an archived run back and return it. A live run is returned as it is.
+
+        :param run_id: 32-character id.
+        :raises TallyfyNotFoundError: if there is no such run.
+        :raises TallyfyForbiddenError: if the token's user may not activate (light members).
+        :raises TallyfyIndeterminateError: if it can't be found out whether the run is active.
+        """
+        return self.activate_run_outcome(run_id).run
+
+    def activate_run_outcome(self, run_id: str, *, look_first: bool = False) -> Outcome:
+        """Do as :meth:`activate_run`, and tell how it came about.
+
+        :param look_first: read the run before, to know for certain whether it was active already.
+        """
+        return self._perform(restore.activate(self.organization_id, run_id, look_first=look_first))
+
+    def update_run(self, run_id: str, **changes: Any) -> Run:
+        """Change fields of a live run and return it: read, merge, write, verify (see :meth:`update_run_outcome`)."""
+        return self.update_run_outcome(run_id, **changes).run
+
+    def update_run_outcome(
+        self,
+        run_id: str,
+        *,
+        name: str | None = None,
+        summary: str | None = None,
+        owner_id: int | str | None = None,
+        tags: Iterable[str] | None = None,
+        folders: Iterable[str] | None = None,
+        prerun: Mapping[str, Any] | Iterable[Mapping[str, Any]] | None = None,
+        starred: bool | None = None,
+        is_public: bool | None = None,
+        users: Iterable[int | str] | None = None,
+        groups: Iterable[str] | None = None,
+        publicly_hidden_fields: Iterable[str] | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
+    ) -> Outcome:
+        """Change fields of a live run. What is not given stays as it is, members and groups included.
+
+        ``None`` = not given; ``""`` and ``[]`` = cleared. Tags and folders that Tallyfy ignores in the update are set
+        one by one; any other field that it ignored is an error that names the field.
+
+        :param name: at most 550 characters.
+        :param summary: text.
+        :param owner_id: user id of a member.
+        :param tags: tag ids; replaces the run's tags.
+        :param folders: folder ids; replaces the run's folders.
+        :param prerun: kick-off answers, ``{field id: answer}``; answers not named stay.
+        :param starred: starred or not.
+        :param is_public: public or not.
+        :param users: user ids; replaces the run's members.
+        :param groups: group ids; replaces the run's groups.
+        :param publicly_hidden_fields: what guests don't see, such as ``["comments"]``.
+        :param extra_fields: further fields of the API, by name.
+        :raises TallyfyArchivedError: if the run is archived; activate it first.
+        :raises TallyfyNotAppliedError: if the run does not show a wanted value afterwards.
+        :raises TallyfyValidationError: if Tallyfy does not accept a value.
+        """
+        changes = {
+            "name": name,
+            "summary": summary,
+            "owner_id": owner_id,
+            "tags": tags,
+            "folders": folders,
+            "prerun": prerun,
+            "starred": starred,
+            "is_public": is_public,
+            "users": users,
+            "groups": groups,
+            "publicly_hidden_fields": publicly_hidden_fields,
+        }
+        return self._perform(update.update(self.organization_id, run_id, changes, extra_fields))
+
+    # -- tags and folders of a run -----------------------------------------------------------------------------------
+
+    def add_tag_to_run(self, run_id: str, tag_id: str) -> Run:
+        """Attach a tag, unless it is attached already. Returns the run with its tags."""
+        return self._perform(associations.add(self.organization_id, run_id, associations.TAGS, tag_id))
+
+    def remove_tag_from_run(self, run_id: str, tag_id: str) -> Run:
+        """Detach a tag (its association is looked up). Returns the run with its tags."""
+        return self._perform(associations.remove(self.organization_id, run_id, associations.TAGS, tag_id))
+
+    def add_run_to_folder(self, run_id: str, folder_id: str) -> Run:
+        """Put a run into a folder, unless it is there already. Returns the run with its folders."""
+        return self._perform(associations.add(self.organization_id, run_id, associations.FOLDERS, folder_id))
+
+    def remove_run_from_folder(self, run_id: str, folder_id: str) -> Run:
+        """Take a run out of a folder (its relation is looked up). Returns the run with its folders."""
+        return self._perform(associations.remove(self.organization_id, run_id, associations.FOLDERS, folder_id))
+
+    # -- links -------------------------------------------------------------------------------------------------------
+
+    def run_url(self, run_id: str) -> str:
+        """Address of the run in the Tallyfy web app."""
+        return self.settings.run_url(self.organization_id, self._checked(check_id, "run_id", run_id))

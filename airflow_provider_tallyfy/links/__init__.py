@@ -1,0 +1,1 @@
+"""Links from tasks to the Tallyfy web app."""

@@ -1,0 +1,1 @@
+"""Operators: Tallyfy runs in a DAG."""
