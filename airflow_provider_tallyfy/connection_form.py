@@ -1,7 +1,7 @@
 """The "Tallyfy" connection form: what a person sees under Admin > Connections, written down once.
 
 Airflow asks for the form in two shapes. From 3.2 it reads ``conn-fields`` and ``ui-field-behaviour`` of the provider
-info and no longer imports the hook; up to 3.1 it imports the hook and calls ``get_connection_form_widgets()`` and
+info (3.3 without so much as importing the hook); up to 3.1 it calls the hook's ``get_connection_form_widgets()`` and
 ``get_ui_field_behaviour()``. All four are built from the tables below, so a user of any version sees one form.
 
 Nothing here imports Airflow or WTForms at module level: every Airflow process loads this module at start-up.
@@ -56,10 +56,10 @@ class ExtraField:
 
 STANDARD_FIELDS: Final = (
     StandardField("host", "API base URL", "https://go.tallyfy.com/api"),
-    # No relabelling needed, but it must not be hidden: the Test button of Airflow 3.3.1 and 3.3.2 sends port 0 for an
-    # empty box and then refuses a saved connection whose stored port differs. Who fills in 443 can test.
-    StandardField("port", None, "443"),
-    StandardField("login", "Organization ID", "32 characters, from Tallyfy > Settings > Integrations > REST API"),
+    # Must not be hidden, and is to be filled in: the Test button of Airflow 3.3.1 and 3.3.2 sends port 0 for an empty
+    # box, and then answers "Bad Request" because the saved connection has none.
+    StandardField("port", None, "443 (without one, the Test button of Airflow 3.3 fails)"),
+    StandardField("login", "Organization ID", "32 hex digits, from Tallyfy > Settings > Integrations > REST API"),
     StandardField("password", "Access token", "From the same page; logging out of Tallyfy ends a personal one"),
 )
 

@@ -30,8 +30,8 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "connection-type": connection_form.CONN_TYPE,
                 "hook-class-name": "airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook",
-                # From here on for Airflow 3.2 and later, which build the form without importing the hook. Earlier
-                # ones ask the hook, which answers from the same tables.
+                # From here on for Airflow 3.2 and later. Earlier ones ask the hook for its form, which answers from
+                # the same tables.
                 "hook-name": connection_form.HOOK_NAME,
                 "ui-field-behaviour": connection_form.provider_info_field_behaviour(),
                 "conn-fields": connection_form.conn_fields(),

@@ -43,17 +43,20 @@ class Release:
     :param airflow: its version.
     :param as_of: dependencies are those that were on the package index before this day.
     :param pythons: Python versions to run it on, best first. The oldest release is tried on the oldest Python.
+    :param also: further packages to install.
     """
 
     airflow: str
     as_of: str
     pythons: tuple[str, ...] = ("3.11", "3.12", "3.10")
+    also: tuple[str, ...] = ()
 
 
 RELEASES = (
     Release("2.11.0", "2025-05-25", ("3.10", "3.11", "3.12")),
     Release("2.11.2", "2026-03-20"),
-    Release("3.0.6", "2025-09-01"),
+    # 3.0 shows nobody's connection form without the FAB provider, which Airflow's own image of it has installed.
+    Release("3.0.6", "2025-09-01", also=("apache-airflow-providers-fab",)),
     Release("3.1.8", "2026-03-20"),
     Release("3.2.2", "2026-06-10"),
     Release("3.3.2", "2026-09-18"),
@@ -126,7 +129,7 @@ def legs(found: dict[str, Path]) -> list[Leg]:
         result.append(
             Leg(
                 f"airflow-{release.airflow}-of-its-day",
-                (f"apache-airflow=={release.airflow}", "--exclude-newer", release.as_of),
+                (f"apache-airflow=={release.airflow}", *release.also, "--exclude-newer", release.as_of),
                 (),
                 found[version] if version else None,
                 f"no Python {' or '.join(release.pythons)} here",

@@ -6,6 +6,7 @@ and it matters which modules have been imported for it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import warnings
@@ -52,9 +53,11 @@ def form_of_airflow_2() -> dict[str, Any]:
 
 def main() -> None:
     warnings.simplefilter("ignore")
-    import airflow
+    # What Airflow prints while it is imported is not part of the answer.
+    with contextlib.redirect_stdout(sys.stderr):
+        import airflow
 
-    form = form_of_airflow_2() if airflow.__version__.startswith("2.") else form_of_airflow_3()
+        form = form_of_airflow_2() if airflow.__version__.startswith("2.") else form_of_airflow_3()
     json.dump({"form": form, "modules": sorted(sys.modules)}, sys.stdout, default=str)
 
 

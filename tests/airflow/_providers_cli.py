@@ -14,7 +14,9 @@ import warnings
 
 def main() -> None:
     warnings.simplefilter("ignore")
-    from airflow.__main__ import main as airflow
+    # What Airflow prints while it is imported is not part of any answer.
+    with contextlib.redirect_stdout(sys.stderr):
+        from airflow.__main__ import main as airflow
 
     answers = {}
     for command in sys.argv[1:]:
