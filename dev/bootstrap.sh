@@ -31,13 +31,14 @@ print(getattr(sys, "_base_executable", sys.executable))' 2>/dev/null && return
 }
 
 install_debian_venv() {
-    local package
+    local package output
     package=$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
         fail "$python can't make virtual environments. On Debian and Ubuntu: sudo apt-get install $package"
     printf 'Installing %s ...\n' "$package"
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package"; } \
-        >/dev/null || fail "apt-get could not install $package, without which $python can't make environments."
+    output=$(apt-get update -qq 2>&1 && DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "$package" 2>&1) ||
+        fail "$output" "apt-get could not install $package, without which $python can't make environments."
 }
 
 ensure_uv() {
