@@ -1,0 +1,14 @@
+"""A Tallyfy organization on loopback: for the demo, for this provider's tests, and for tests of your own DAGs.
+
+It needs aiohttp, which Airflow's HTTP provider brings, and nothing of Airflow itself. It shares no code with the
+client it tests: a mistake made twice would pass unseen.
+"""
+
+from __future__ import annotations
+
+from airflow_provider_tallyfy.sandbox.behaviour import Behaviour
+from airflow_provider_tallyfy.sandbox.faults import Fault
+from airflow_provider_tallyfy.sandbox.sample import sample_organization
+from airflow_provider_tallyfy.sandbox.sandbox import Sandbox
+
+__all__ = ["Behaviour", "Fault", "Sandbox", "sample_organization"]

@@ -1,0 +1,110 @@
+"""``python -m airflow_provider_tallyfy.sandbox``: the sandbox as a process, until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+from airflow_provider_tallyfy.sandbox.sample import sample_organization
+from airflow_provider_tallyfy.sandbox.sandbox import Sandbox
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Start it, say where it is and how to connect, wait for a signal.
+
+    :param arguments: command line, without the program's name.
+    :returns: exit code.
+    """
+    options = _parser().parse_args(arguments)
+    sandbox = Sandbox(latency=options.latency, rate_limit=options.rate_limit, port=options.port, seed=options.seed)
+    if not options.empty:
+        sample_organization(sandbox, seed=options.seed or 1, runs=options.runs)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        sandbox.start()
+    except OSError as error:
+        print(f"The sandbox can't listen on port {options.port}: {error.strerror}", file=sys.stderr)
+        return 1
+    try:
+        print(describe(sandbox, options.latency, options.rate_limit), flush=True)
+        stop.wait()
+    finally:
+        sandbox.stop()
+    print("The sandbox is gone, and all that was in it.", flush=True)
+    return 0
+
+
+def describe(sandbox: Sandbox, latency: float = 0.0, rate_limit: tuple[int, float] | None = None) -> str:
+    """What a person needs to know to use a running sandbox.
+
+    :param sandbox: a started one.
+    :param latency: as it was started with, seconds.
+    :param rate_limit: as it was started with.
+    """
+    everything = sandbox.runs()
+    live = [run for run in everything if not run["is_archived"]]
+    states = [run["status"] for run in live]
+    counted = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states)))
+    organization = sandbox.organization
+    connection = sandbox.connection_json()
+    pace = [f"{latency:g} s latency"] if latency else []
+    pace += [f"at most {rate_limit[0]} requests per {rate_limit[1]:g} s"] if rate_limit else []
+    return "\n".join(
+        [
+            f"Tallyfy sandbox ready at {sandbox.url}",
+            "",
+            f"  Organization   {organization.name}",
+            f"                 {sandbox.organization_id}",
+            f"  Runs           {len(live)} ({counted or 'none'}), {len(everything) - len(live)} archived",
+            f"  Also           {len(organization.templates)} templates, {len(organization.members)} members,"
+            f" {len(organization.tags)} tags, {len(organization.folders)} folders",
+            *([f"  Pace           {', '.join(pace)}"] if pace else []),
+            f"  API            {sandbox.url} and {sandbox.api_url}",
+            f"  Look inside    {sandbox.url}/_sandbox/runs, /_sandbox/requests",
+            "",
+            "Connect Airflow, either way:",
+            "",
+            f"  airflow connections add tallyfy_default --conn-json {shlex.quote(connection)}",
+            "",
+            f"  export AIRFLOW_CONN_TALLYFY_DEFAULT={shlex.quote(connection)}",
+            "",
+            "Ctrl-C ends it; nothing is kept.",
+        ]
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m airflow_provider_tallyfy.sandbox",
+        description="A Tallyfy organization on 127.0.0.1, to try DAGs against. Nothing leaves this machine.",
+    )
+    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: a free one)")
+    parser.add_argument("--latency", type=float, default=0.0, metavar="S", help="seconds added to every answer")
+    parser.add_argument(
+        "--rate-limit", type=_rate, metavar="N/S", help="requests per seconds, e.g. 140/10; more get 429"
+    )
+    parser.add_argument("--runs", type=int, default=60, metavar="N", help="runs in the organization (default: 60)")
+    parser.add_argument("--seed", type=int, metavar="N", help="makes ids and token the same every time")
+    parser.add_argument("--empty", action="store_true", help="no templates, no runs, no tags")
+    return parser
+
+
+def _rate(text: str) -> tuple[int, float]:
+    requests, _, seconds = text.partition("/")
+    try:
+        rate = int(requests), float(seconds or 1)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like 140/10") from None
+    if rate[0] < 1 or rate[1] <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} lets nothing through")
+    return rate
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""``/_sandbox/...``: what a test in another process may look at and change. Not part of Tallyfy's API."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_tallyfy.sandbox.faults import FAULTS, Fault, Injection
+from airflow_provider_tallyfy.sandbox.journal import RequestRecord, summary
+
+if TYPE_CHECKING:
+    from airflow_provider_tallyfy.sandbox.server import Front
+
+
+class Control:
+    """Answers below ``/_sandbox``. Its own requests are neither recorded nor delayed nor limited.
+
+    :param front: the server to look into.
+    """
+
+    def __init__(self, front: Front) -> None:
+        self.front = front
+
+    def answer(self, record: RequestRecord) -> tuple[int, Any]:
+        """Status and JSON for a request."""
+        with self.front.organization.lock:
+            try:
+                return self._answer(record.method, record.path, record.query, record.json)
+            except (TypeError, ValueError, KeyError) as error:
+                return 422, {"error": f"{type(error).__name__}: {error}"}
+
+    def _answer(self, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
+        front, organization = self.front, self.front.organization
+        _, _, what = path.removeprefix("/_sandbox").partition("/")
+        if (method, what) == ("GET", ""):
+            return 200, self.overview()
+        if (method, what) == ("GET", "requests"):
+            found = summary(front.records)
+            if query.get("full"):
+                found["requests"] = [entry.as_dict() for entry in front.records]
+            return 200, found
+        if (method, what) == ("DELETE", "requests"):
+            front.records.clear()
+            return 200, summary(front.records)
+        if (method, what) == ("GET", "runs"):
+            runs = organization.runs.values()
+            if "archived" in query:
+                wanted = query["archived"] == "true"
+                runs = [run for run in runs if (run.archived_at is not None) is wanted]  # type: ignore[assignment]
+            return 200, {"data": [front.wire.run_state(run) for run in runs]}
+        if method == "GET" and what.startswith("runs/"):
+            run = organization.runs.get(what.partition("/")[2])
+            return (200, {"data": front.wire.run_state(run)}) if run else (404, {"error": "no such run"})
+        if (method, what) == ("POST", "faults"):
+            front.plan.append(injection(body))
+            return 201, {"planned": len(front.plan)}
+        if (method, what) == ("DELETE", "faults"):
+            front.plan.clear()
+            return 200, {"planned": 0}
+        if (method, what) == ("PUT", "behaviour"):
+            organization.behaviour = dataclasses.replace(organization.behaviour, **body)
+        if what == "behaviour" and method in ("GET", "PUT"):
+            return 200, dataclasses.asdict(organization.behaviour)
+        return 404, {"error": f"the sandbox has no {method} /_sandbox/{what}"}
+
+    def overview(self) -> dict[str, Any]:
+        """What the organization holds."""
+        organization = self.front.organization
+        archived = sum(run.archived_at is not None for run in organization.runs.values())
+        return {
+            "organization_id": organization.id,
+            "organization": organization.name,
+            "members": len(organization.members),
+            "templates": len(organization.templates),
+            "tags": len(organization.tags),
+            "folders": len(organization.folders),
+            "runs": len(organization.runs) - archived,
+            "archived_runs": archived,
+            "requests": len(self.front.records),
+        }
+
+
+def injection(body: Any) -> Injection:
+    """``{"method", "path", "fault", "arguments", "times", "after"}`` as an entry of the plan.
+
+    :raises ValueError: for a fault that does not exist.
+    """
+    name = body["fault"]
+    if name not in FAULTS:
+        raise ValueError(f"no fault {name!r}; there are {FAULTS}")
+    fault: Fault = getattr(Fault, name)(**body.get("arguments", {}))
+    return Injection(body.get("method", "*"), body.get("path", "*"), fault, body.get("times", 1), body.get("after", 0))

@@ -1,0 +1,221 @@
+"""What can go wrong between a client and Tallyfy, as values, and the plan of when it does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+HTML_404 = b"<!DOCTYPE html><html><head><title>Not Found</title></head><body><h1>Not Found</h1></body></html>"
+HTML_429 = b"<html><head><title>429 Too Many Requests</title></head><body><h1>Too Many Requests</h1></body></html>"
+# Shaped like a Laravel debug page: what must never be echoed whole into a task log.
+LEAKED_STACK = {
+    "message": "SQLSTATE[HY000] [2002] Connection timed out (SQL: select * from `runs` where `runs`.`id` = ? "
+    "and `runs`.`deleted_at` is null limit 1)",
+    "exception": "Illuminate\\Database\\QueryException",
+    "file": "/var/www/api-v2/vendor/laravel/framework/src/Illuminate/Database/Connection.php",
+    "line": 760,
+    "trace": [
+        {"file": f"/var/www/api-v2/vendor/laravel/framework/src/Frame{n}.php", "line": n, "function": "run"}
+        for n in range(60)
+    ],
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that goes wrong with one request. Made by the constructors below.
+
+    :param name: what the constructor is called.
+    :param applies: whether the request is still carried out.
+    :param answer: status, headers and body that are sent instead of the handler's; ``None`` keeps the handler's.
+    :param delay_before: seconds before the request is looked at.
+    :param delay_after: seconds between carrying it out and answering.
+    :param cut: how the connection ends early: without a byte of an answer, or in the middle of its body.
+    :param reset: cut with a TCP reset rather than an orderly close.
+    :param edit: changes the JSON of the handler's answer.
+    """
+
+    name: str
+    applies: bool = False
+    answer: tuple[int, Mapping[str, str], bytes] | None = None
+    delay_before: float = 0.0
+    delay_after: float = 0.0
+    cut: Literal["", "silent", "body"] = ""
+    reset: bool = False
+    edit: Callable[[Any], Any] | None = field(default=None, compare=False)
+
+    @classmethod
+    def status(cls, code: int, body: Any = None, headers: Mapping[str, str] | None = None) -> Fault:
+        """Refuse the request with a status.
+
+        :param code: HTTP status.
+        :param body: JSON value, or ``str`` / ``bytes`` sent as they are; Tallyfy's error envelope by default.
+        :param headers: further headers.
+        """
+        if body is None:
+            body = {"error": True, "message": f"The sandbox was told to answer {code}."}
+        return cls("status", answer=_answer(code, body, headers))
+
+    @classmethod
+    def rate_limited(cls, retry_after: str | None = "1", html: bool = False) -> Fault:
+        """Answer 429 without carrying the request out.
+
+        :param retry_after: ``Retry-After`` as sent: seconds, an HTTP date, garbage, or ``None`` for no header.
+        :param html: body of an edge proxy rather than Tallyfy's ``RATE_LIMIT_EXCEEDED``.
+        """
+        headers = {} if retry_after is None else {"Retry-After": retry_after}
+        body: Any = HTML_429 if html else {"message": "Too Many Attempts.", "code": "RATE_LIMIT_EXCEEDED"}
+        return cls("rate_limited", answer=_answer(429, body, headers))
+
+    @classmethod
+    def server_error(cls, code: int = 503, html: bool = False, leak: bool = False) -> Fault:
+        """Answer 5xx without carrying the request out.
+
+        :param code: 500, 502, 503, 504...
+        :param html: a proxy's HTML page as body.
+        :param leak: Laravel's debug output as body: SQL, paths, stack.
+        """
+        return cls("server_error", answer=_answer(code, _error_body(code, html, leak)))
+
+    @classmethod
+    def error_after(cls, code: int = 502, html: bool = False, leak: bool = False) -> Fault:
+        """Carry the request out, then answer 5xx all the same."""
+        return cls("error_after", applies=True, answer=_answer(code, _error_body(code, html, leak)))
+
+    @classmethod
+    def drop_before(cls, reset: bool = False) -> Fault:
+        """Cut the connection without carrying the request out and without an answer."""
+        return cls("drop_before", cut="silent", reset=reset)
+
+    @classmethod
+    def drop_after(cls, reset: bool = False) -> Fault:
+        """Carry the request out, then cut the connection without an answer."""
+        return cls("drop_after", applies=True, cut="silent", reset=reset)
+
+    @classmethod
+    def slow(cls, seconds: float) -> Fault:
+        """Carry the request out ``seconds`` late, whether or not the client is still there by then."""
+        return cls("slow", applies=True, delay_before=seconds)
+
+    @classmethod
+    def slow_after(cls, seconds: float) -> Fault:
+        """Carry the request out at once and answer ``seconds`` late."""
+        return cls("slow_after", applies=True, delay_after=seconds)
+
+    @classmethod
+    def truncated(cls) -> Fault:
+        """Carry the request out, announce the whole answer, send half of it and close."""
+        return cls("truncated", applies=True, cut="body")
+
+    @classmethod
+    def not_json(cls, html: bool = True) -> Fault:
+        """Carry the request out and answer 200 with something that is not JSON."""
+        body = b"<!DOCTYPE html><html><body>Please sign in to the network</body></html>" if html else b"OK"
+        return cls("not_json", applies=True, answer=_answer(200, body))
+
+    @classmethod
+    def unreadable_page(cls) -> Fault:
+        """Carry the request out and answer 200 with JSON that holds no list of rows."""
+        return cls("unreadable_page", applies=True, answer=_answer(200, {"data": None}))
+
+    @classmethod
+    def total_too_high(cls, by: int = 1) -> Fault:
+        """Announce more rows in ``meta.pagination.total`` than the pages hold."""
+
+        def edit(page: Any) -> Any:
+            page["meta"]["pagination"]["total"] += by
+            return page
+
+        return cls("total_too_high", applies=True, edit=edit)
+
+    @classmethod
+    def short_page(cls, by: int = 1) -> Fault:
+        """Leave out the last ``by`` rows of a page, as happens when rows vanish while pages are read."""
+
+        def edit(page: Any) -> Any:
+            page["data"] = page["data"][: max(0, len(page["data"]) - by)]
+            return page
+
+        return cls("short_page", applies=True, edit=edit)
+
+    @classmethod
+    def redirect(cls, location: str, code: int = 302) -> Fault:
+        """Send the client elsewhere without carrying the request out.
+
+        :param location: the ``Location`` header, e.g. another host that must not see the token.
+        :param code: 301, 302, 303, 307 or 308.
+        """
+        return cls("redirect", answer=_answer(code, b"", {"Location": location}))
+
+
+FAULTS = (
+    "status",
+    "rate_limited",
+    "server_error",
+    "error_after",
+    "drop_before",
+    "drop_after",
+    "slow",
+    "slow_after",
+    "truncated",
+    "not_json",
+    "unreadable_page",
+    "total_too_high",
+    "short_page",
+    "redirect",
+)
+
+
+@dataclass
+class Injection:
+    """One entry of the plan: which requests meet a fault (or an action), and how often.
+
+    :param method: HTTP method, or ``*``.
+    :param path_glob: ``fnmatch`` pattern for the path without ``/api`` and ``/organizations/{org}``.
+    :param effect: the fault, or a callable that runs just before the request is carried out.
+    :param times: how often; ``None`` for ever.
+    :param after: how many matching requests to let through first.
+    """
+
+    method: str
+    path_glob: str
+    effect: Fault | Callable[[], object]
+    times: int | None = 1
+    after: int = 0
+    seen: int = 0
+    hits: int = 0
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether it will never fire again."""
+        return self.times is not None and self.hits >= self.times
+
+    def meets(self, method: str, route: str) -> bool:
+        """Whether it fires for this request, which is counted."""
+        if self.method not in ("*", method) or not fnmatchcase(route, self.path_glob) or self.exhausted:
+            return False
+        self.seen += 1
+        if self.seen <= self.after:
+            return False
+        self.hits += 1
+        return True
+
+
+def _answer(code: int, body: Any, headers: Mapping[str, str] | None = None) -> tuple[int, Mapping[str, str], bytes]:
+    raw = body.encode() if isinstance(body, str) else body
+    if isinstance(raw, bytes):
+        kind = "text/html; charset=UTF-8" if raw.lstrip()[:1] == b"<" else "text/plain; charset=UTF-8"
+    else:
+        raw, kind = json.dumps(raw).encode(), "application/json"
+    return code, {"Content-Type": kind, **(headers or {})}, raw
+
+
+def _error_body(code: int, html: bool, leak: bool) -> Any:
+    if leak:
+        return LEAKED_STACK
+    if html:
+        return f"<html><head><title>{code}</title></head><body><center><h1>{code}</h1></center></body></html>"
+    return {"error": True, "message": "Server Error"}

@@ -1,0 +1,17 @@
+"""For tests of your own DAGs: ``pytest_plugins = ["airflow_provider_tallyfy.sandbox.pytest_plugin"]``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from airflow_provider_tallyfy.sandbox.sandbox import Sandbox
+
+
+@pytest.fixture
+def tallyfy_sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """An empty organization, reachable as ``tallyfy_default`` for as long as the test runs."""
+    with Sandbox() as sandbox:
+        monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", sandbox.connection_json())
+        yield sandbox

@@ -1,0 +1,14 @@
+"""Tallyfy's routes, by resource."""
+
+from __future__ import annotations
+
+from airflow_provider_tallyfy.sandbox.routes import activity, labels, people, runs, tasks, templates
+from airflow_provider_tallyfy.sandbox.routing import Routes
+
+
+def all_routes() -> Routes:
+    """Every route of the API."""
+    table = Routes()
+    for module in (runs, tasks, labels, people, templates, activity):
+        table.include(module.routes)
+    return table

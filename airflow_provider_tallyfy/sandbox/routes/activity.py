@@ -1,0 +1,83 @@
+"""Finding things: the activity feed and the search."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from airflow_provider_tallyfy.sandbox.listing import page
+from airflow_provider_tallyfy.sandbox.models import Event, Run
+from airflow_provider_tallyfy.sandbox.refusal import invalid
+from airflow_provider_tallyfy.sandbox.routing import Answer, Call, Routes
+
+routes = Routes()
+ORG = "/organizations/{}"
+
+
+@routes.add("GET", f"{ORG}/activity-feeds")
+def activity(call: Call) -> Answer:
+    """``GET /activity-feeds``: newest first, 20 a page."""
+    organization, query = call.organization, call.query
+    kind, entity = query.get("entity_type", ""), query.get("entity_id", "")
+    run = organization.runs.get(entity) if kind == "run" else None
+    if run is not None:
+        events = [*_beginning(run), *organization.events.get(run.id, ())]
+    else:
+        everything = [event for events in organization.events.values() for event in events]
+        events = [
+            event
+            for event in everything
+            if (not kind or event.entity_type == kind) and (not entity or event.entity_id == entity)
+        ]
+    if verb := query.get("verb"):
+        events = [event for event in events if event.verb == verb]
+    if actor := query.get("actor_id"):
+        events = [event for event in events if str(event.actor_id) == actor]
+    if source := query.get("source"):
+        events = [event for event in events if event.source == source]
+    since, until = query.get("created_after"), query.get("created_before")
+    if since or until:
+        events = [event for event in events if (since or "") <= _day(event) <= (until or "9999")]
+    events.sort(key=lambda event: (event.created_at, event.id), reverse=True)
+    return page(call, events, call.wire.event, default=20)
+
+
+@routes.add("GET", f"{ORG}/search")
+def search(call: Call) -> Answer:
+    """``GET /search?on=process&search=...``: the page under the name of what was searched."""
+    organization, wire = call.organization, call.wire
+    kind, text = call.query.get("on", ""), call.query.get("search", "").lower()
+    rows: list[dict[str, Any]]
+    if kind == "process":
+        runs = [run for run in organization.runs.values() if run.archived_at is None and text in run.name.lower()]
+        keys = ("id", "increment_id", "name", "status", "type", "due_date_passed", "due_soon")
+        answer = page(call, runs, lambda run: {key: wire.run(run)[key] for key in keys}, default=20)
+    elif kind == "blueprint":
+        templates = [t for t in organization.templates.values() if t.archived_at is None and text in t.title.lower()]
+        answer = page(
+            call, templates, lambda t: {"id": t.id, "title": t.title, "steps_count": len(t.steps)}, default=20
+        )
+    elif kind == "task":
+        rows = [
+            # No run_id: the search does not give it.
+            {"id": task.id, "increment_id": task.increment_id, "name": task.title, "status": task.status}
+            for run in organization.runs.values()
+            if run.archived_at is None
+            for task in organization.tasks_of(run).values()
+            if text in task.title.lower()
+        ]
+        answer = page(call, rows, dict, default=20)
+    elif kind in ("snippet", "capture", "step"):
+        answer = page(call, list[dict[str, Any]](), dict, default=20)
+    else:
+        raise invalid("on", "The selected on is invalid.")
+    return Answer({kind: answer.data})
+
+
+def _beginning(run: Run) -> list[Event]:
+    """Runs that the sandbox was furnished with were created too, though by no request."""
+    return [Event(run.increment_id, "created", run.started_by, run.id, "run", run.id, run.name, run.created_at)]
+
+
+def _day(event: Event) -> str:
+    return datetime.datetime.fromtimestamp(event.created_at, datetime.timezone.utc).strftime("%Y-%m-%d")

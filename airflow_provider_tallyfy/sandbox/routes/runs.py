@@ -1,0 +1,288 @@
+"""Runs: list, read, launch, update, archive, activate, destroy, kick-off form, export, issues."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from airflow_provider_tallyfy.sandbox import forms
+from airflow_provider_tallyfy.sandbox.listing import page
+from airflow_provider_tallyfy.sandbox.models import Run, Template
+from airflow_provider_tallyfy.sandbox.refusal import Refusal, forbidden, invalid, not_found
+from airflow_provider_tallyfy.sandbox.routing import Answer, Call, Routes
+
+routes = Routes()
+RUNS = "/organizations/{}/runs"
+RUN = "/organizations/{}/runs/{}"
+
+
+@routes.add("GET", RUNS)
+def list_runs(call: Call) -> Answer:
+    """``GET /runs``."""
+    return page(call, call.index.find(call.query), lambda run: call.wire.run(run, call.with_, in_list=True))
+
+
+@routes.add("GET", RUN)
+def get_run(call: Call) -> Answer:
+    """``GET /runs/{run}``."""
+    return Answer({"data": call.wire.run(call.organization.read_run(call.ids[1]), call.with_)})
+
+
+@routes.add("POST", RUNS)
+def launch(call: Call) -> Answer:
+    """``POST /runs``: 201 with the run."""
+    organization, body = call.organization, call.json
+    template = _template(call, body.get("checklist_id"))
+    name = f"{template.title} - {time.strftime('%B %d, %Y')}"
+    if body.get("name") not in (None, ""):
+        name = forms.name_of(body["name"])
+    owner = forms.member_of(organization, "owner_id", body.get("owner_id", call.member.id))
+    starter = forms.member_of(organization, "user_id", body.get("user_id", call.member.id))
+
+    prerun = forms.fold_prerun(body.get("prerun"), call.behaviour)
+    known = {item.id for item in template.kickoff}
+    # Answers under unknown keys (labels, aliases) vanish without a word: 201 all the same.
+    answers = {key: value for key, value in prerun.items() if key in known}
+    if errors := forms.missing(template.kickoff, answers):
+        raise Refusal(422, "The given data was invalid.", errors=errors)
+    forms.check_answers(template.kickoff, answers)
+    if isinstance(body.get("roles"), list) and body["roles"]:
+        raise invalid("roles", "The roles format is invalid.")
+
+    wishes = _task_wishes(body.get("tasks"))
+    steps = template.steps
+    if wishes and call.behaviour.launch_tasks_map == "truncates":
+        steps = [step for step in steps if step.id in wishes]
+    users = forms.members_of(organization, body.get("users", []))
+    groups = forms.ids_of("groups", body.get("groups", []), organization.groups)
+    tags = forms.ids_of("tags", body.get("tags", []), organization.tags)
+    folders = forms.ids_of("folders", body.get("folders", []), _run_folders(call))
+
+    now = time.time()
+    run = Run(
+        organization.new_id(),
+        organization.next_number("increment"),
+        template,
+        name,
+        owner,
+        starter,
+        now,
+        now,
+        now,
+        list(steps),
+        summary=forms.a_text("summary", body.get("summary")),
+        prerun=answers,
+        prerun_completed_at=now,
+        prerun_completed_by=starter,
+        starred=forms.a_bool("starred", body.get("starred", False)),
+        is_public=forms.a_bool("is_public", body.get("is_public", False)),
+        assign_someone_else=forms.a_bool("assign_someone_else", body.get("assign_someone_else", False)),
+        publicly_hidden_fields=forms.a_list("publicly_hidden_fields", body.get("publicly_hidden_fields", [])),
+        parent_id=body.get("parent_id"),
+        users=users,
+        groups=groups,
+        overrides=wishes,
+    )
+    if call.behaviour.read_lag > 0:
+        run.lagging_until = time.monotonic() + call.behaviour.read_lag
+    organization.add_run(run)
+    organization.set_tags(run, tags)
+    organization.set_folders(run, folders)
+    return Answer({"data": call.wire.run(run)}, 201)
+
+
+@routes.add("PUT", RUN)
+def update(call: Call) -> Answer:
+    """``PUT /runs/{run}``: stores the fields it knows, and empties members and groups that it is not told."""
+    organization, body = call.organization, call.json
+    run = organization.find_run(call.ids[1])
+    if run.archived_at is not None:
+        if call.behaviour.put_archived == "404":
+            raise not_found()
+        raise Refusal(422, "Cannot update archived processes.")
+
+    changes: list[Callable[[], object]] = []
+
+    def store(field: str, value: Any) -> None:
+        changes.append(lambda: setattr(run, field, value))
+
+    if body.get("name") is not None:
+        store("name", forms.name_of(body["name"]))
+    if "summary" in body:
+        store("summary", forms.a_text("summary", body["summary"]))
+    if body.get("owner_id") is not None:
+        store("owner_id", forms.member_of(organization, "owner_id", body["owner_id"]))
+    for field in ("starred", "is_public"):
+        if body.get(field) is not None:
+            store(field, forms.a_bool(field, body[field]))
+    if body.get("publicly_hidden_fields") is not None:
+        store("publicly_hidden_fields", forms.a_list("publicly_hidden_fields", body["publicly_hidden_fields"]))
+
+    # RunService::editRun saves the assignees whatever was sent: measured on production 2026-07-21.
+    wipe = call.behaviour.put_without_members == "empties"
+    if body.get("users") is not None or wipe:
+        store("users", forms.members_of(organization, body.get("users") or []))
+    if body.get("groups") is not None or wipe:
+        store("groups", forms.ids_of("groups", body.get("groups") or [], organization.groups))
+
+    if body.get("prerun") is not None:
+        prerun = forms.fold_prerun(body["prerun"], call.behaviour)
+        known = {item.id for item in run.template.kickoff} | set(run.prerun)
+        answers = {key: value for key, value in prerun.items() if key in known}
+        forms.check_answers(run.template.kickoff, answers)
+        changes.append(lambda: run.prerun.update(answers))
+    echo: dict[str, Any] = {}
+    if body.get("tags") is not None and call.behaviour.put_tags == "replace":
+        tags = forms.ids_of("tags", body["tags"], organization.tags)
+        changes.append(lambda: organization.set_tags(run, tags))
+        echo["tags"] = run.tags
+    if body.get("folders") is not None and call.behaviour.put_folders == "replace":
+        folders = forms.ids_of("folders", body["folders"], _run_folders(call))
+        changes.append(lambda: organization.set_folders(run, folders))
+        echo["folders"] = run.folders
+
+    organization.write(run)
+    for change in changes:
+        change()
+    organization.log("updated", call.member, run, "run", run.id, f"{call.member.full_name} updated {run.name}")
+    item = call.wire.run(run, call.with_)
+    if call.behaviour.update_echo == "always":
+        echo = {"tags": run.tags, "folders": run.folders}
+    if call.behaviour.update_echo != "never":
+        item.update({name: list(links) for name, links in echo.items()})
+    return Answer({"data": item})
+
+
+@routes.add("DELETE", RUN)
+def archive(call: Call) -> Answer:
+    """``DELETE /runs/{run}``: archives."""
+    return _maybe_body(call, call.organization.archive(call.ids[1], call.member), call.behaviour.archive_body)
+
+
+@routes.add("PUT", f"{RUN}/activate")
+def activate(call: Call) -> Answer:
+    """``PUT /runs/{run}/activate``: restores."""
+    return _maybe_body(call, call.organization.activate(call.ids[1], call.member), call.behaviour.activate_body)
+
+
+@routes.add("DELETE", f"{RUN}/delete")
+def destroy(call: Call) -> Answer:
+    """``DELETE /runs/{run}/delete``: deletes for ever; 200 with an empty body."""
+    call.organization.destroy(call.ids[1], call.member)
+    return Answer()
+
+
+@routes.add("POST", f"{RUN}/complete-prerun")
+def complete_prerun(call: Call) -> Answer:
+    """Submit the kick-off form."""
+    run = _live(call)
+    if errors := forms.missing(run.template.kickoff, run.prerun):
+        raise Refusal(422, "The given data was invalid.", errors=errors)
+    call.organization.write(run)
+    run.prerun_completed_at, run.prerun_completed_by = run.last_updated, call.member.id
+    call.organization.settle(run)
+    return Answer({"data": {**call.wire.run(run), "rules_evaluated": 0, "tasks_changed_by_rules": []}})
+
+
+@routes.add("DELETE", f"{RUN}/complete-prerun")
+def reopen_prerun(call: Call) -> Answer:
+    """Reopen the kick-off form; the run becomes active again."""
+    run = _live(call)
+    call.organization.write(run)
+    run.prerun_completed_at = run.prerun_completed_by = None
+    call.organization.settle(run)
+    return Answer({"data": {**call.wire.run(run), "rules_evaluated": 0, "tasks_changed_by_rules": []}})
+
+
+@routes.add("GET", f"{RUN}/form-fields")
+def form_fields(call: Call) -> Answer:
+    """Values of every form of the run."""
+    run = call.organization.read_run(call.ids[1])
+    return Answer({"form_fields": call.wire.form_fields(run), "ko_form_fields": call.wire.ko_form_fields(run)})
+
+
+@routes.add("POST", f"{RUN}/export")
+def export(call: Call) -> Answer:
+    """The whole run as one JSON document."""
+    run = call.organization.read_run(call.ids[1])
+    return Answer({"data": call.wire.run(run, ("tasks", "tags", "folders", "ko_form_fields", "form_fields"))})
+
+
+@routes.add("POST", f"{RUN}/comment")
+def comment(call: Call) -> Answer:
+    """A comment on the process itself."""
+    return _thread(call, str(call.json.get("label") or "comment"))
+
+
+@routes.add("POST", f"{RUN}/problem")
+def problem(call: Call) -> Answer:
+    """An issue with the process itself: its tasks cannot change until it is resolved."""
+    return _thread(call, "problem")
+
+
+@routes.add("POST", f"{RUN}/resolved-threads")
+def resolve(call: Call) -> Answer:
+    """Resolve an issue of the process."""
+    run = _live(call)
+    wanted = call.json.get("thread_id")
+    threads = [thread for thread in run.threads if thread.id == wanted]
+    if not threads:
+        raise invalid("thread_id", "The selected thread id is invalid.")
+    call.organization.write(run)
+    threads[0].resolved = True
+    call.organization.settle(run)
+    call.organization.log("issue-resolved", call.member, run, "thread", threads[0].id, threads[0].content)
+    return Answer({"data": call.wire.thread(threads[0])})
+
+
+def _thread(call: Call, label: str) -> Answer:
+    run = _live(call)
+    content = forms.a_text("content", call.json.get("content"))
+    if not content:
+        raise invalid("content", "The content field is required.")
+    thread = call.organization.new_thread(content, label, call.member.id)
+    call.organization.write(run)
+    run.threads.append(thread)
+    call.organization.settle(run)
+    verb = "issue-reported" if label == "problem" else "commented"
+    call.organization.log(verb, call.member, run, "thread", thread.id, content)
+    return Answer({"data": call.wire.thread(thread)}, 201)
+
+
+def _live(call: Call) -> Run:
+    run = call.organization.find_run(call.ids[1])
+    if run.archived_at is not None:
+        raise not_found()
+    return run
+
+
+def _maybe_body(call: Call, run: Run, switch: str) -> Answer:
+    if switch == "204":
+        return Answer(status=204)
+    return Answer() if switch == "empty" else Answer({"data": call.wire.run(run)})
+
+
+def _template(call: Call, checklist_id: Any) -> Template:
+    if not isinstance(checklist_id, str) or not checklist_id:
+        raise invalid("checklist_id", "The checklist id field is required.")
+    template = call.organization.templates.get(checklist_id)
+    if template is None:
+        raise not_found()
+    if template.archived_at is not None:
+        raise invalid("checklist_id", "The selected checklist id is archived.")
+    if call.member.role == "light":
+        raise forbidden("Light members cannot launch processes.")
+    return template
+
+
+def _task_wishes(value: Any) -> dict[str, Any]:
+    if value in (None, []):
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(wish, dict) for wish in value.values()):
+        raise invalid("tasks", "The tasks format is invalid.")
+    return value
+
+
+def _run_folders(call: Call) -> list[str]:
+    return [folder.id for folder in call.organization.folders.values() if folder.folder_type == "run"]

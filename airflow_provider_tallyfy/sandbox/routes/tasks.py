@@ -1,0 +1,365 @@
+"""Tasks: of a run, one-off ones, and what people write on them."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from airflow_provider_tallyfy.sandbox import forms
+from airflow_provider_tallyfy.sandbox.listing import page
+from airflow_provider_tallyfy.sandbox.models import Run, Task, Thread
+from airflow_provider_tallyfy.sandbox.refusal import Refusal, forbidden, invalid, not_found
+from airflow_provider_tallyfy.sandbox.routing import Answer, Call, Routes
+
+routes = Routes()
+ORG = "/organizations/{}"
+RUN = "/organizations/{}/runs/{}"
+
+
+@routes.add("GET", f"{RUN}/tasks")
+def list_run_tasks(call: Call) -> Answer:
+    """``GET /runs/{run}/tasks``."""
+    organization = call.organization
+    run = organization.as_read(organization.find_run(call.ids[1]))
+    if run is None:
+        # Just launched, read from a replica that has the run but not yet its tasks.
+        return _page(call, [])
+    if run.archived_at is not None:
+        if call.behaviour.tasks_of_archived == "404":
+            raise not_found()
+        if call.behaviour.tasks_of_archived == "empty":
+            return _page(call, [])
+    return _page(call, [task for task in organization.tasks_of(run).values() if task.archived_at is None])
+
+
+@routes.add("GET", f"{RUN}/tasks/{{}}")
+def get_run_task(call: Call) -> Answer:
+    """``GET /runs/{run}/tasks/{task}``."""
+    return _one(call, call.organization.find_task(call.ids[2], call.ids[1]))
+
+
+@routes.add("GET", f"{ORG}/tasks/{{}}")
+def get_task(call: Call) -> Answer:
+    """``GET /tasks/{task}``: one-off or of a run."""
+    return _one(call, call.organization.find_task(call.ids[1]))
+
+
+@routes.add("GET", f"{ORG}/tasks")
+def list_tasks(call: Call) -> Answer:
+    """``GET /tasks``: of the whole organization."""
+    return _page(call, _all_tasks(call))
+
+
+@routes.add("GET", f"{ORG}/me/tasks")
+def list_my_tasks(call: Call) -> Answer:
+    """``GET /me/tasks``: active ones unless a status is given."""
+    mine = [task for task in _all_tasks(call) if call.member.id in task.users]
+    return _page(call, mine, default_status="active")
+
+
+@routes.add("GET", f"{ORG}/users/{{}}/tasks")
+def list_user_tasks(call: Call) -> Answer:
+    """``GET /users/{user}/tasks``."""
+    return _page(call, [task for task in _all_tasks(call) if call.ids[1] in map(str, task.users)])
+
+
+@routes.add("POST", f"{RUN}/completed-tasks")
+def complete(call: Call) -> Answer:
+    """Complete a task of a run."""
+    return _complete(call, call.organization.find_task(_task_id(call), call.ids[1]))
+
+
+@routes.add("POST", f"{ORG}/completed-tasks")
+def complete_one_off(call: Call) -> Answer:
+    """Complete a one-off task."""
+    return _complete(call, call.organization.find_task(_task_id(call)))
+
+
+@routes.add("DELETE", f"{RUN}/completed-tasks/{{}}")
+def reopen(call: Call) -> Answer:
+    """Reopen a task of a run, which becomes active again."""
+    return _reopen(call, call.organization.find_task(call.ids[2], call.ids[1]))
+
+
+@routes.add("DELETE", f"{ORG}/completed-tasks/{{}}")
+def reopen_one_off(call: Call) -> Answer:
+    """Reopen a one-off task."""
+    return _reopen(call, call.organization.find_task(call.ids[1]))
+
+
+@routes.add("PUT", f"{RUN}/tasks/{{}}")
+def update(call: Call) -> Answer:
+    """Change a task; a partial ``owners`` empties the buckets it leaves out."""
+    return _update(call, call.organization.find_task(call.ids[2], call.ids[1]))
+
+
+@routes.add("PUT", f"{ORG}/tasks/{{}}")
+def update_one_off(call: Call) -> Answer:
+    """Change a one-off task: title, deadline and owners are required."""
+    errors = {
+        name: [f"The {name} field is required."] for name in ("title", "deadline", "owners") if not call.json.get(name)
+    }
+    if errors:
+        raise Refusal(422, "The given data was invalid.", errors=errors)
+    return _update(call, call.organization.find_task(call.ids[1]))
+
+
+@routes.add("POST", f"{ORG}/tasks")
+def create_one_off(call: Call) -> Answer:
+    """Create a one-off task; ``run_id`` attaches it to a run."""
+    organization, body = call.organization, call.json
+    required = ("title", "task_type", "deadline", "owners")
+    errors = {name: [f"The {name} field is required."] for name in required if not body.get(name)}
+    if errors:
+        raise Refusal(422, "The given data was invalid.", errors=errors)
+    run = organization.find_run(body["run_id"]) if body.get("run_id") else None
+    now = time.time()
+    task = Task(
+        organization.new_id(),
+        organization.next_number("increment"),
+        forms.a_text("title", body["title"], 600),
+        run.id if run else None,
+        None,
+        len(organization.tasks_of(run)) + 1 if run else 1,
+        now,
+        now,
+        task_type=body["task_type"],
+        summary=body.get("summary"),
+        deadline=_moment("deadline", body["deadline"]),
+    )
+    _set_owners(call, task, body["owners"])
+    if run is None:
+        organization.one_off_tasks[task.id] = task
+    else:
+        organization.write(run)
+        organization.tasks_of(run)[task.id] = task
+        organization.settle(run)
+    organization.task_home[task.id] = task.run_id
+    return _one(call, task, 201)
+
+
+@routes.add("DELETE", f"{ORG}/tasks/{{}}")
+def archive_task(call: Call) -> Answer:
+    """Archive a task: 204."""
+    task = call.organization.find_task(call.ids[1])
+    task.archived_at = time.time()
+    return Answer(status=204)
+
+
+@routes.add("POST", f"{ORG}/tasks/{{}}/comment")
+def comment(call: Call) -> Answer:
+    """A comment on a task; the label ``resolve`` does not resolve anything."""
+    return _thread(call, str(call.json.get("label") or "comment"))
+
+
+@routes.add("POST", f"{ORG}/tasks/{{}}/problem")
+def problem(call: Call) -> Answer:
+    """An issue on a task: its run becomes a ``problem``."""
+    return _thread(call, "problem")
+
+
+@routes.add("PUT", f"{ORG}/tasks/{{}}/comment/{{}}")
+def edit_comment(call: Call) -> Answer:
+    """Change a comment."""
+    thread = _find_thread(call.organization.find_task(call.ids[1]), call.ids[2])
+    thread.content = forms.a_text("content", call.json.get("content"))
+    return Answer({"data": call.wire.thread(thread)})
+
+
+@routes.add("DELETE", f"{ORG}/tasks/{{}}/comment/{{}}")
+def delete_comment(call: Call) -> Answer:
+    """Delete a comment: 204."""
+    task = call.organization.find_task(call.ids[1])
+    task.threads.remove(_find_thread(task, call.ids[2]))
+    _settle(call, task)
+    return Answer(status=204)
+
+
+@routes.add("POST", f"{ORG}/tasks/{{}}/resolved-threads")
+def resolve(call: Call) -> Answer:
+    """Resolve an issue of a task."""
+    task = call.organization.find_task(call.ids[1])
+    thread = next((thread for thread in task.threads if thread.id == call.json.get("thread_id")), None)
+    if thread is None:
+        raise invalid("thread_id", "The selected thread id is invalid.")
+    thread.resolved = True
+    run = _settle(call, task)
+    call.organization.log("issue-resolved", call.member, run, "thread", thread.id, thread.content)
+    return Answer({"data": call.wire.thread(thread)})
+
+
+def _complete(call: Call, task: Task) -> Answer:
+    organization, body = call.organization, call.json
+    run = _unlocked(call, task)
+    if task.done and call.behaviour.complete_twice == "422":
+        raise invalid("task_id", "The task is already completed.")
+    if not task.done:
+        if task.task_type == "approval" and body.get("is_approved") is None:
+            raise invalid("is_approved", "The is approved field is required")
+        if task.problem:
+            raise invalid("task_id", "The task has open issues.")
+        if task.step and (errors := forms.missing(task.step.fields, task.taskdata)):
+            raise Refusal(422, "The given data was invalid.", errors=errors)
+        completer = call.member.id
+        if body.get("override_user") is not None:
+            completer = forms.member_of(organization, "override_user", body["override_user"])
+        task.status, task.completed_at, task.completer_id = "completed", time.time(), completer
+        if body.get("is_approved") is not None:
+            task.is_approved = forms.a_bool("is_approved", body["is_approved"])
+    _settle(call, task)
+    # Completing it again changes nothing, yet tells everybody once more.
+    organization.log("completed", call.member, run, "task", task.id, f"{task.title} completed")
+    return Answer({"data": {**call.wire.task(task, single=True), "tasks_changed_by_rules": []}})
+
+
+def _reopen(call: Call, task: Task) -> Answer:
+    run = _unlocked(call, task)
+    task.status, task.completed_at, task.completer_id, task.is_approved = "in-progress", None, None, None
+    _settle(call, task)
+    call.organization.log("uncompleted", call.member, run, "task", task.id, f"{task.title} reopened")
+    return Answer({"data": {**call.wire.task(task, single=True), "tasks_changed_by_rules": []}})
+
+
+def _update(call: Call, task: Task) -> Answer:
+    body = call.json
+    _unlocked(call, task)
+    if task.done:
+        raise invalid("task", "A completed task cannot be updated.")
+    changes: dict[str, Any] = {}
+    for name, limit in (("title", 600), ("summary", None), ("webhook", None)):
+        if body.get(name) is not None:
+            changes[name] = forms.a_text(name, body[name], limit)
+    for name in ("deadline", "started_at"):
+        if body.get(name) is not None:
+            changes[name] = _moment(name, body[name])
+    for name in ("position", "max_assignable"):
+        if body.get(name) is not None:
+            if type(body[name]) is not int:
+                raise invalid(name, f"The {name} must be an integer.")
+            changes[name] = body[name]
+    if body.get("top_secret") is not None:
+        changes["top_secret"] = forms.a_bool("top_secret", body["top_secret"])
+    fields = task.step.fields if task.step else []
+    answers = body.get("taskdata") or {}
+    if not isinstance(answers, dict):
+        raise invalid("taskdata", "The taskdata must be an object.")
+    known = {item.id for item in fields}
+    answers = {key: value for key, value in answers.items() if key in known}
+    forms.check_answers(fields, answers)
+    if body.get("owners") is not None:
+        _set_owners(call, task, body["owners"])
+    for name, value in changes.items():
+        setattr(task, name, value)
+    task.taskdata.update(answers)
+    run = _settle(call, task)
+    call.organization.log("updated", call.member, run, "task", task.id, f"{task.title} updated")
+    return _one(call, task)
+
+
+def _thread(call: Call, label: str) -> Answer:
+    organization = call.organization
+    task = organization.find_task(call.ids[1])
+    content = forms.a_text("content", call.json.get("content"))
+    if not content:
+        raise invalid("content", "The content field is required.")
+    state = str(call.json.get("state") or "hide-for-guests")
+    thread = organization.new_thread(content, label, call.member.id, state)
+    task.threads.append(thread)
+    run = _settle(call, task)
+    verb = "issue-reported" if label == "problem" else "commented"
+    organization.log(verb, call.member, run, "thread", thread.id, content)
+    return Answer({"data": call.wire.thread(thread)}, 201)
+
+
+def _unlocked(call: Call, task: Task) -> Run | None:
+    """The task's run, unless an open issue of the process locks it."""
+    run = call.organization.find_run(task.run_id) if task.run_id else None
+    if run is not None and run.has_open_issue:
+        raise forbidden("The process has an open issue. Resolve it before changing its tasks.")
+    if run is not None and call.behaviour.read_lag > 0:
+        call.organization.write(run)
+    return run
+
+
+def _settle(call: Call, task: Task) -> Run | None:
+    task.last_updated = time.time()
+    if task.run_id is None:
+        return None
+    run = call.organization.find_run(task.run_id)
+    run.last_updated = task.last_updated
+    call.organization.version += 1
+    call.organization.settle(run)
+    return run
+
+
+def _set_owners(call: Call, task: Task, owners: Any) -> None:
+    if not isinstance(owners, dict):
+        raise invalid("owners", "The owners must be an object.")
+    users = forms.members_of(call.organization, owners.get("users") or [])
+    groups = forms.ids_of("groups", owners.get("groups") or [], call.organization.groups)
+    task.users, task.groups = users, groups
+    task.guests = [str(guest) for guest in forms.a_list("guests", owners.get("guests") or [])]
+
+
+def _one(call: Call, task: Task, status: int = 200) -> Answer:
+    return Answer({"data": call.wire.task(task, call.with_, single=True)}, status)
+
+
+def _page(call: Call, tasks: Sequence[Task], default_status: str = "all") -> Answer:
+    wanted = call.query.get("status", default_status).replace("_", "-")
+    rows = [task for task in tasks if _has_status(task, wanted)]
+    for name in ("owners", "groups", "guests"):
+        if ids := {part for part in call.query.get(name, "").split(",") if part}:
+            bucket = "users" if name == "owners" else name
+            rows = [task for task in rows if not ids.isdisjoint(map(str, getattr(task, bucket)))]
+    if call.flag("unassigned"):
+        rows = [task for task in rows if not (task.users or task.groups or task.guests)]
+    sort = call.query.get("sort", "")
+    if sort.lstrip("-") in ("position", "deadline"):
+        rows.sort(key=lambda task: getattr(task, sort.lstrip("-")) or 0, reverse=sort.startswith("-"))
+    return page(call, rows, lambda task: call.wire.task(task, call.with_))
+
+
+def _has_status(task: Task, wanted: str) -> bool:
+    if wanted in ("complete", "completed"):
+        return task.done
+    if wanted in ("active", "active-visible", "incomplete", "inprogress", "in-progress"):
+        return not task.done
+    if wanted in ("hasproblem", "has-problem"):
+        return task.problem
+    return task.status == wanted if wanted == "not-started" else wanted not in ("overdue", "due-soon")
+
+
+def _all_tasks(call: Call) -> list[Task]:
+    organization = call.organization
+    tasks = [task for task in organization.one_off_tasks.values() if task.archived_at is None]
+    for run in organization.runs.values():
+        if run.archived_at is None:
+            tasks += [task for task in organization.tasks_of(run).values() if task.archived_at is None]
+    return tasks
+
+
+def _task_id(call: Call) -> str:
+    task_id = call.json.get("task_id")
+    if not isinstance(task_id, str) or not task_id:
+        raise invalid("task_id", "The task id field is required.")
+    return task_id
+
+
+def _find_thread(task: Task, thread_id: str) -> Thread:
+    for thread in task.threads:
+        if thread.id == thread_id:
+            return thread
+    raise not_found()
+
+
+def _moment(field: str, value: Any) -> float:
+    try:
+        moment = datetime.datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+    except ValueError:
+        raise invalid(field, f"The {field} is not a valid date.") from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.timezone.utc)
+    return moment.timestamp()

@@ -1,0 +1,226 @@
+"""A believable organization: what a mid-sized company's Tallyfy looks like on a working day."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider_tallyfy.sandbox.sandbox import Sandbox
+
+
+@dataclass(frozen=True)
+class _Blueprint:
+    title: str
+    subject: str
+    subjects: tuple[str, ...]
+    steps: tuple[Any, ...]
+    fields: tuple[Any, ...]
+    tag: str
+    weight: int
+
+
+_COMPANIES = (
+    "ACME Corp",
+    "Globex",
+    "Initech",
+    "Umbrella Foods",
+    "Hooli",
+    "Vandelay Imports",
+    "Stark Metals",
+    "Wayne Logistics",
+    "Tyrell Optics",
+    "Cyberdyne Clinics",
+    "Soylent Bakeries",
+    "Wonka Packaging",
+    "Duff Breweries",
+    "Oceanic Travel",
+    "Massive Dynamic",
+    "Pied Piper",
+)
+_PEOPLE = (
+    "Ana Souza",
+    "Ben Okafor",
+    "Chloe Martin",
+    "Dinesh Rao",
+    "Elif Demir",
+    "Farid Haddad",
+    "Grace Kim",
+    "Hugo Lindqvist",
+    "Ines Moreau",
+    "Jonas Weber",
+    "Kaori Tanaka",
+    "Liam Walsh",
+)
+_MONTHS = tuple(
+    f"{month} {year}"
+    for year in (2025, 2026)
+    for month in ("January", "February", "March", "April", "May", "June", "July", "August", "September")
+)
+_BLUEPRINTS = (
+    _Blueprint(
+        "Customer Onboarding",
+        "Onboarding",
+        _COMPANIES,
+        (
+            "Send welcome pack",
+            "Schedule kick-off call",
+            {"title": "Set up workspace", "fields": [{"label": "Workspace URL"}]},
+            "Import data",
+            {"title": "Go-live approval", "task_type": "approval"},
+            "First-month review",
+        ),
+        (
+            {"label": "Customer", "required": True},
+            {"label": "Plan", "field_type": "dropdown", "options": ["Starter", "Business", "Enterprise"]},
+            {"label": "Go-live date", "field_type": "date"},
+        ),
+        "Sales",
+        5,
+    ),
+    _Blueprint(
+        "Vendor approval",
+        "Vendor",
+        _COMPANIES,
+        (
+            "Collect documents",
+            "Check sanctions list",
+            {"title": "Approve spend", "task_type": "approval"},
+            "Create in ERP",
+        ),
+        ({"label": "Vendor name", "required": True}, {"label": "Yearly spend (EUR)"}),
+        "Finance",
+        3,
+    ),
+    _Blueprint(
+        "Employee offboarding",
+        "Offboarding",
+        _PEOPLE,
+        ("Announce leave", "Collect laptop", "Revoke access", "Exit interview", "Final payslip"),
+        ({"label": "Employee", "required": True}, {"label": "Last day", "field_type": "date"}),
+        "People",
+        2,
+    ),
+    _Blueprint(
+        "Month-end close",
+        "Close",
+        _MONTHS,
+        (
+            "Post accruals",
+            "Reconcile bank",
+            "Review intercompany",
+            {"title": "Controller sign-off", "task_type": "approval"},
+        ),
+        ({"label": "Period", "required": True},),
+        "Finance",
+        2,
+    ),
+    _Blueprint(
+        "Content review",
+        "Article",
+        ("Pricing page", "Release notes", "Case study", "Security FAQ", "Partner guide", "Hiring post"),
+        ("Draft", "Edit", "Legal check", "Publish"),
+        (),
+        "Marketing",
+        1,
+    ),
+)
+_MEMBERS = (
+    ("maya.fischer", "admin"),
+    ("omar.said", "standard"),
+    ("priya.nair", "standard"),
+    ("tom.becker", "standard"),
+    ("lucia.romano", "light"),
+)
+
+
+def sample_organization(sandbox: Sandbox, seed: int = 1, runs: int = 60) -> None:
+    """Furnish a sandbox with members, templates, tags, folders, and runs of every age and state.
+
+    About a third of the runs are complete and untouched for more than a month: what a stale-run sweep is after. The
+    same seed gives the same organization but for its ids, which are the sandbox's, and the time of day.
+
+    :param sandbox: an empty one.
+    :param seed: of the random choices.
+    :param runs: how many runs.
+    """
+    chance = random.Random(seed)
+    sandbox.organization.name = "Northwind Traders (sandbox)"
+    members = [sandbox.add_member(f"{name}@northwind.example", role) for name, role in _MEMBERS]
+    owners = members[:4]
+    finance = sandbox.add_group("Finance team", members[1:3])
+    tags = {
+        title: sandbox.add_tag(title, color=color)
+        for title, color in (
+            ("Sales", "#3498db"),
+            ("Finance", "#2ecc71"),
+            ("People", "#9b59b6"),
+            ("Marketing", "#e67e22"),
+            ("Urgent", "#e74c3c"),
+            ("Keep", "#f1c40f"),
+        )
+    }
+    folders = [sandbox.add_folder(name) for name in ("Key accounts", "2025", "Audit")]
+    sandbox.add_folder("Operations", folder_type="checklist")
+    templates = [
+        sandbox.add_template(
+            blueprint.title, blueprint.steps, blueprint.fields, owner_id=members[0], days_old=chance.uniform(300, 700)
+        )
+        for blueprint in _BLUEPRINTS
+    ]
+
+    weights = [blueprint.weight for blueprint in _BLUEPRINTS]
+    used: set[str] = set()
+    for number in range(runs):
+        which = chance.choices(range(len(_BLUEPRINTS)), weights)[0]
+        blueprint = _BLUEPRINTS[which]
+        subject = chance.choice(blueprint.subjects)
+        name = f"{blueprint.subject} - {subject}"
+        while name in used:
+            name = f"{blueprint.subject} - {subject} #{chance.randint(2, 9 + runs)}"
+        used.add(name)
+        labels = [tags[blueprint.tag]]
+        if chance.random() < 0.12:
+            labels.append(tags["Urgent"])
+        if chance.random() < 0.08:
+            labels.append(tags["Keep"])
+        sandbox.add_run(
+            name,
+            template=templates[which],
+            owner_id=chance.choice(owners),
+            tags=labels if chance.random() < 0.9 else (),
+            folders=[chance.choice(folders)] if chance.random() < 0.3 else (),
+            users=chance.sample(owners, chance.randint(0, 2)),
+            groups=[finance] if blueprint.tag == "Finance" and chance.random() < 0.5 else (),
+            prerun={blueprint.fields[0]["label"]: subject} if blueprint.fields else None,
+            starred=chance.random() < 0.1,
+            summary="" if chance.random() < 0.7 else "Handed over by the previous owner; see the comments.",
+            **_state(chance, number, len(blueprint.steps)),
+        )
+
+
+def _state(chance: random.Random, number: int, steps: int) -> dict[str, Any]:
+    """Age and state of a run; every ninth pattern repeats so that a small organization has one of each."""
+    kind = number % 9
+    if kind in (0, 3, 6):  # stale: finished long ago, nobody has looked since
+        finished = chance.uniform(35, 240)
+        return {"days_old": finished + chance.uniform(5, 60), "completed_days_ago": finished}
+    if kind == 1:  # finished lately
+        finished = chance.uniform(0.2, 20)
+        return {"days_old": finished + chance.uniform(3, 30), "completed_days_ago": finished}
+    if kind == 2:  # finished long ago, but somebody came back to it
+        return {
+            "days_old": chance.uniform(90, 200),
+            "completed_days_ago": 60.0,
+            "untouched_days": chance.uniform(0.1, 5),
+        }
+    if kind == 4 and number % 2:  # archived
+        finished = chance.uniform(60, 300)
+        return {"days_old": finished + 20, "completed_days_ago": finished, "archived": True}
+    if kind == 5:  # in trouble
+        status = ("problem", "issue", "delayed")[number // 9 % 3]
+        age = chance.uniform(3, 40)
+        return {"status": status, "days_old": age, "untouched_days": age / 3, "done": chance.randint(0, steps - 1)}
+    age = chance.uniform(0.1, 30)  # under way
+    return {"days_old": age, "untouched_days": chance.uniform(0.02, age), "done": chance.randint(0, steps - 1)}
