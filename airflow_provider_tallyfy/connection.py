@@ -1,4 +1,4 @@
-"""What an Airflow connection of type ``tallyfy`` means: every form that a user would try, or an error that says what to do.
+"""What an Airflow connection of type ``tallyfy`` means: every form that a user would try, or a clear error.
 
 ==============  =====================================================================================
 ``host``        API base URL, with or without scheme, port and path; blank = ``https://go.tallyfy.com/api``

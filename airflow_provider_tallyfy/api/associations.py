@@ -9,7 +9,7 @@ from typing import Any
 from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.envelope import item, related
 from airflow_provider_tallyfy.api.problems import Kind, about, reject
-from airflow_provider_tallyfy.api.runs import Run, folder_ids, id_of, tag_ids
+from airflow_provider_tallyfy.api.runs import Run, describe, folder_ids, id_of, tag_ids
 from airflow_provider_tallyfy.api.wire import Answer, Call, Exchange, Flow
 
 
@@ -49,69 +49,74 @@ RELATIONS = {relation.field: relation for relation in (TAGS, FOLDERS)}
 
 def add(org: str, run_id: str, relation: Relation, thing_id: str) -> Flow[Run]:
     """Attach one thing, unless it is attached already (attaching again would fire Tallyfy's events again)."""
-    attempts = relation.attach(org, run_id, thing_id)  # checks the ids before anything is sent
+    relation.attach(org, run_id, thing_id)  # checks the ids before anything is sent
     run = yield from _read(org, run_id, relation)
-    if thing_id in _ids(run, relation, run_id):
-        return run
-    return (yield from _attach(org, run_id, relation, thing_id, attempts))
+    have = shown_ids(run, relation)
+    return run if thing_id in have else (yield from _make(org, run_id, relation, run, [*have, thing_id]))
 
 
 def remove(org: str, run_id: str, relation: Relation, thing_id: str) -> Flow[Run]:
     """Detach one thing, by the number that a read shows; not attached is fine."""
     relation.attach(org, run_id, thing_id)  # checks the ids before anything is sent
     run = yield from _read(org, run_id, relation)
-    if thing_id not in _ids(run, relation, run_id):
-        return run
-    return (yield from _detach(org, run_id, relation, run, [thing_id]))
+    have = shown_ids(run, relation)
+    left = [thing for thing in have if thing != thing_id]
+    return run if left == have else (yield from _make(org, run_id, relation, run, left))
 
 
-def replace(org: str, run_id: str, relation: Relation, wanted: Iterable[str]) -> Flow[Run]:
-    """Make the run have exactly the ``wanted`` things, changing only what differs. Returns the run as read at the end.
+def _make(org: str, run_id: str, relation: Relation, run: Run, wanted: list[str]) -> Flow[Run]:
+    last = yield from change(org, run_id, relation, run, wanted)
+    after = yield from _read(org, run_id, relation)
+    if set(shown_ids(after, relation)) == set(wanted):
+        return after
+    if not last.ok:
+        reject(last)
+    what = f"the run's {relation.field} are {', '.join(shown_ids(after, relation)) or 'none'}"
+    raise about(
+        last.call,
+        Kind.NOT_APPLIED,
+        f"{last.call.label} answered {last.status}, yet {what}; wanted were {', '.join(wanted) or 'none'}.",
+        like=last,
+        errors={relation.field: [what]},
+    )
 
-    :raises Rejected: when it still differs afterwards.
+
+def change(org: str, run_id: str, relation: Relation, run: Run, wanted: Iterable[str]) -> Flow[Exchange]:
+    """Attach and detach, one by one, what differs between the run as just read and the ``wanted`` things.
+
+    Whether it worked is for the caller to read: a 200 is no proof, and a lost answer no disproof.
+
+    :return: the last exchange, or one whose answer was lost.
+    :raises Rejected: when Tallyfy refuses one.
     """
     target = list(wanted)
-    run = yield from _read(org, run_id, relation)
-    have = _ids(run, relation, run_id)
-    surplus = [thing for thing in have if thing not in target]
-    if surplus:
-        run = yield from _detach(org, run_id, relation, run, surplus)
+    have = shown_ids(run, relation)
+    last: Exchange | None = None
+    for thing in have:
+        if thing not in target:
+            number = yield from _relation_number(org, run_id, relation, run, thing)
+            exchange = yield relation.detach(org, number)
+            if not exchange.ok and not exchange.maybe_done and exchange.status != 404:  # 404: somebody was faster
+                reject(exchange)
+            last = exchange if last is None or last.ok else last
     for thing in target:
         if thing not in have:
-            run = yield from _attach(org, run_id, relation, thing, relation.attach(org, run_id, thing))
-    return run
+            exchange = yield from _attach(relation.attach(org, run_id, thing))
+            last = exchange if last is None or last.ok else last
+    assert last is not None, "nothing differs"
+    return last
 
 
-def _attach(org: str, run_id: str, relation: Relation, thing: str, attempts: tuple[Call, ...]) -> Flow[Run]:
-    exchange = yield attempts[0]
-    if exchange.status == 422 and len(attempts) > 1:
-        second = yield attempts[1]
-        exchange = second if second.ok or second.status != 422 else exchange
+def _attach(attempts: tuple[Call, ...]) -> Flow[Exchange]:
+    first = yield attempts[0]
+    exchange = first
+    for attempt in attempts[1:]:
+        if exchange.status != 422:
+            break
+        exchange = yield attempt
     if not exchange.ok and not exchange.maybe_done:
-        reject(exchange)
-    # A 200 is no proof, and a lost answer no disproof: look.
-    run = yield from _read(org, run_id, relation)
-    if thing not in _ids(run, relation, run_id):
-        if not exchange.ok:
-            reject(exchange)
-        raise _unchanged(exchange, relation, f"{thing} is still not among the run's {relation.field}")
-    return run
-
-
-def _detach(org: str, run_id: str, relation: Relation, run: Run, things: list[str]) -> Flow[Run]:
-    exchange: Exchange | None = None
-    for thing in things:
-        number = yield from _relation_number(org, run_id, relation, run, thing)
-        exchange = yield relation.detach(org, number)
-        if not exchange.ok and not exchange.maybe_done and exchange.status != 404:
-            reject(exchange)
-    run = yield from _read(org, run_id, relation)
-    left = [thing for thing in things if thing in _ids(run, relation, run_id)]
-    if left and exchange is not None:
-        if not exchange.ok:
-            reject(exchange)
-        raise _unchanged(exchange, relation, f"{', '.join(left)} still among the run's {relation.field}")
-    return run
+        reject(first if exchange.status == 422 else exchange)
+    return exchange
 
 
 def _relation_number(org: str, run_id: str, relation: Relation, run: Run, thing: str) -> Flow[int]:
@@ -164,23 +169,17 @@ def _read(org: str, run_id: str, relation: Relation) -> Flow[Run]:
     return item(exchange.reply) or {}
 
 
-def _ids(run: Run, relation: Relation, run_id: str) -> list[str]:
+def shown_ids(run: Run, relation: Relation) -> list[str]:
+    """The ids that hang on a run.
+
+    :raises Rejected: where the run does not show them.
+    """
     ids = relation.ids_of(run)
     if ids is None:
         raise about(
-            calls.get_run("unknown", run_id, (relation.field,)),
+            Call("GET", ("runs", str(run.get("id")))),
             Kind.NOT_APPLIED,
-            f"Tallyfy does not show the {relation.field} of the run {run_id}, so they can't be changed safely.",
+            f"Tallyfy does not show the {relation.field} of the run {describe(run)}, so they can't be changed safely.",
             errors={relation.field: ["not shown by Tallyfy"]},
         )
     return ids
-
-
-def _unchanged(exchange: Exchange, relation: Relation, what: str) -> Exception:
-    return about(
-        exchange.call,
-        Kind.NOT_APPLIED,
-        f"{exchange.call.label} answered {exchange.status}, yet {what}.",
-        like=exchange,
-        errors={relation.field: [what]},
-    )

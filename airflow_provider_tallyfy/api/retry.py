@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Union
 
 from airflow_provider_tallyfy.api import envelope
 from airflow_provider_tallyfy.api.wire import Answer, Call, Exchange, Lost, Reply, may_have_happened
@@ -35,7 +34,7 @@ class Wait:
     reason: str
 
 
-Step = Union[Send, Wait]
+Step = Send | Wait
 
 
 @dataclass(frozen=True)

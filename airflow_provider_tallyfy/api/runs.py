@@ -11,8 +11,9 @@ Run = dict[str, Any]
 
 
 def is_archived(run: Mapping[str, Any]) -> bool:
-    """Whether the run is archived. ``archived_at`` decides; ``status`` keeps its old value on some answers, so it is
-    asked only where ``archived_at`` is missing.
+    """Whether the run is archived.
+
+    ``archived_at`` decides; ``status`` keeps its old value on some answers, so it is asked only where that is missing.
     """
     if "archived_at" in run:
         return bool(run["archived_at"])
@@ -25,8 +26,10 @@ def says_whether_archived(run: Mapping[str, Any]) -> bool:
 
 
 def is_complete(run: Mapping[str, Any]) -> bool:
-    """Whether the run is finished. A run archived by Tallyfy's own clean-up no longer says so in its status;
-    ``completed_at`` alone is not enough for a live run, for a reopened task need not clear it.
+    """Whether the run is finished.
+
+    A run archived by Tallyfy's own clean-up may no longer say so in its status; ``completed_at`` alone is not enough
+    for a live run, for a reopened task need not clear it.
     """
     status = str(run.get("status", "")).lower()
     return status in {"complete", "completed"} or (is_archived(run) and bool(run.get("completed_at")))

@@ -15,7 +15,7 @@ from typing import Any
 from airflow_provider_tallyfy.api import arguments as check
 from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.arguments import ArgumentError, show
-from airflow_provider_tallyfy.api.associations import RELATIONS, replace
+from airflow_provider_tallyfy.api.associations import RELATIONS, change
 from airflow_provider_tallyfy.api.envelope import Unreadable, item
 from airflow_provider_tallyfy.api.problems import Kind, about, reject
 from airflow_provider_tallyfy.api.restore import Outcome, find, unknown_run
@@ -90,10 +90,11 @@ def update(
         # The answer is lost, or does not show everything: read the run itself.
         run = yield from _read(org, run_id, include, exchange)
         checked = True
-    for name in include:
-        if name in _differing(run, target):
-            yield from replace(org, run_id, RELATIONS[name], wanted[name])
-            run = yield from _read(org, run_id, include, exchange)
+    ignored = [name for name in _differing(run, target) if name in RELATIONS]
+    for name in ignored:
+        yield from change(org, run_id, RELATIONS[name], run, wanted[name])
+    if ignored:
+        run = yield from _read(org, run_id, include, exchange)
     missing = _differing(run, target)
     if missing:
         if not exchange.ok:
@@ -129,7 +130,7 @@ def _same_set(have: Iterable[Any] | None, want: Iterable[Any]) -> bool:
 
 
 def same(have: Any, want: Any) -> bool:
-    """Whether Tallyfy's value is the wanted one, in whatever spelling: ``7``/``"7"``, ``""``/``None``, dates, ``1``/``true``."""
+    """Whether Tallyfy's value is the wanted one, in any spelling: ``7``/``"7"``, ``""``/``None``, ``1``/``true``, dates."""
     if have == want or (have in (None, "", [], {}) and want in (None, "", [], {})):
         return True
     if isinstance(have, Mapping) and isinstance(want, Mapping):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, Union
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote, urlencode
 
-Param = Union[str, int, bool]
+Param = str | int | bool
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ class Answer:
 
     @property
     def ok(self) -> bool:
+        """Whether the status is a 2xx."""
         return 200 <= self.status < 300
 
 
@@ -89,7 +90,7 @@ class Lost:
     sent: bool
 
 
-Reply = Union[Answer, Lost]
+Reply = Answer | Lost
 
 
 @dataclass(frozen=True)
@@ -109,10 +110,12 @@ class Exchange:
 
     @property
     def ok(self) -> bool:
+        """Whether the last reply is a 2xx."""
         return isinstance(self.reply, Answer) and self.reply.ok
 
     @property
     def status(self) -> int | None:
+        """Status of the last reply, ``None`` if it was lost."""
         return self.reply.status if isinstance(self.reply, Answer) else None
 
     @property

@@ -1,4 +1,4 @@
-"""What every Tallyfy hook does: read its connection once, keep one session, send calls, repeat them, tell what failed."""
+"""What every Tallyfy hook does: one connection look-up, one session, calls sent and repeated, failures told."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class TallyfyBaseHook(HttpHook):
-    """The blocking transport under :class:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook`; parameters as there."""
+    """The engine under :class:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook`; parameters as there."""
 
     conn_name_attr = "tallyfy_conn_id"
     default_conn_name = "tallyfy_default"
@@ -80,8 +80,8 @@ class TallyfyBaseHook(HttpHook):
             return self._checked(check_id, "organization_id", self._organization_id)
         if self.settings.organization_id is None:
             raise TallyfyConfigurationError(
-                f"The connection {self.tallyfy_conn_id!r} has no Organization ID. Put it into the login (32 characters, "
-                "from Tallyfy > Settings > Integrations > REST API), or pass organization_id."
+                f"The connection {self.tallyfy_conn_id!r} has no Organization ID. Put it into the login (32 "
+                "characters, from Tallyfy > Settings > Integrations > REST API), or pass organization_id."
             )
         return self.settings.organization_id
 
@@ -105,7 +105,7 @@ class TallyfyBaseHook(HttpHook):
             for path in paths if isinstance(paths, tuple) else (paths,):
                 if isinstance(path, str) and not os.path.exists(path):
                     raise TallyfyConfigurationError(
-                        f"The connection {self.tallyfy_conn_id!r} has the extra {extra!r}: there is no file {path!r} here."
+                        f"The connection {self.tallyfy_conn_id!r} has the extra {extra!r}: no file {path!r} here."
                     )
         session = requests.Session()
         session.auth = BearerAuth(settings)
