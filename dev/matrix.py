@@ -22,9 +22,11 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from email import message_from_bytes
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -167,7 +169,7 @@ def run_leg(leg: Leg, wheel: Path, snapshot: Path) -> Outcome:
             )  # fmt: skip
 
         try:
-            environment = _environment(leg, leg.python, run)
+            environment = _environment(leg, leg.python, requirements_of(wheel), run)
             run(*_pip(environment), "--no-deps", "--reinstall", wheel)
             outcome.airflow, outcome.http, outcome.python = _versions(environment)
             _test(leg, environment, snapshot, run)
@@ -181,19 +183,19 @@ def run_leg(leg: Leg, wheel: Path, snapshot: Path) -> Outcome:
     return outcome
 
 
-def _environment(leg: Leg, python: Path, run: Callable[..., None]) -> Path:
+def _environment(leg: Leg, python: Path, requirements: list[str], run: Callable[..., None]) -> Path:
     """Return the leg's virtual environment, made anew if anything that goes into it has changed."""
     folder = WORK / "venvs" / leg.name
     tools = [line for tool in TEST_TOOLS for line in _pinned(ROOT / "dev" / "constraints-airflow3.txt", tool)]
-    files = [Path(__file__), ROOT / "pyproject.toml", *leg.inputs]
-    inputs = [str(folder), str(python), *leg.requirements, *tools, *(file.read_text() for file in files)]
-    key = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+    files = [Path(__file__), *leg.inputs]
+    inputs = [folder, python, *requirements, *leg.requirements, *tools, *(file.read_text() for file in files)]
+    key = hashlib.sha256(json.dumps(inputs, default=str).encode()).hexdigest()
     stamp = folder / "complete"
     if stamp.exists() and stamp.read_text() == key:
         return folder
     shutil.rmtree(folder, ignore_errors=True)
     run(UV, "venv", "--no-project", "--python", python, folder)
-    run(*_pip(folder), "--compile-bytecode", "--requirements", ROOT / "pyproject.toml", *leg.requirements)
+    run(*_pip(folder), "--compile-bytecode", *requirements, *leg.requirements)
     # The tools are today's on every leg, so that one way of writing tests serves all; what Airflow was given stays.
     installed = folder / "installed.txt"
     frozen = subprocess.run(
@@ -277,6 +279,13 @@ def build_wheel(snapshot: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run([UV, "build", "--quiet", "--wheel", "--out-dir", folder, snapshot], check=True)
     return next(folder.glob("*.whl"))
+
+
+def requirements_of(wheel: Path) -> list[str]:
+    """Return what the wheel says that it depends on."""
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        return sorted(message_from_bytes(archive.read(metadata)).get_all("Requires-Dist", []))
 
 
 def table(outcomes: Iterable[Outcome]) -> str:
