@@ -20,6 +20,9 @@ from typing import Any
 import pytest
 from hypothesis import settings as hypothesis_settings
 
+# The fixture tallyfy_sandbox, in the way that users are told to get it.
+pytest_plugins = ["airflow_provider_tallyfy.sandbox.pytest_plugin"]
+
 _HOME = Path(tempfile.mkdtemp(prefix="airflow-provider-tallyfy-tests-"))
 _DAGS_FOLDER = _HOME / "dags"
 
