@@ -12,7 +12,7 @@ from typing import Literal
 
 from airflow_provider_tallyfy.api import calls, envelope
 from airflow_provider_tallyfy.api.pages import Walk
-from airflow_provider_tallyfy.api.problems import Kind, about, reject
+from airflow_provider_tallyfy.api.problems import Kind, Rejected, about, reject
 from airflow_provider_tallyfy.api.runs import Run, describe, is_archived, says_whether_archived
 from airflow_provider_tallyfy.api.wire import Answer, Call, Exchange, Flow
 
@@ -145,9 +145,14 @@ def _search_archived(org: str, run_id: str, behind: Exchange | None) -> Flow[Fou
         if call is None:
             return None
         exchange = yield call
-        if not exchange.ok and behind is not None and behind.maybe_done:
-            raise _undecided(exchange, behind, f"searching the archived runs failed too ({_seen(exchange)})")
-        for row in walk.take(exchange):
+        try:
+            rows = walk.take(exchange)
+        except Rejected as failure:
+            if behind is None or not behind.maybe_done:
+                raise
+            why = str(failure).splitlines()[0]
+            raise _undecided(exchange, behind, f"searching the archived runs failed too ({why})") from None
+        for row in rows:
             if str(row.get("id")) == run_id and row.get("archived_at", True):
                 return Found(row, True)
     if walk.next_call is None:
