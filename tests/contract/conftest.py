@@ -1,0 +1,51 @@
+"""A Tallyfy organization per test, a hook on it, and waits that are noted rather than slept."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_provider_tallyfy.hooks import _engine
+from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
+from airflow_provider_tallyfy.sandbox import Sandbox
+
+_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that hooks wanted to wait; none of them passes."""
+    noted: list[float] = []
+    # The module's own name alone: time.sleep itself belongs to everybody in this process.
+    monkeypatch.setattr(_engine, "time", SimpleNamespace(sleep=noted.append))
+    return noted
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """An organization without any run."""
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TallyfyHook]:
+    """Make a hook on a sandbox: ``connect(sandbox, extra={"timeout": 1}, hook={"max_retries": 0})``."""
+
+    def connect(sandbox: Sandbox, *, hook: dict[str, Any] | None = None, **overrides: Any) -> TallyfyHook:
+        conn_id = f"tallyfy_{next(_NUMBERS)}"
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(sandbox.connection(**overrides)))
+        return TallyfyHook(conn_id, **(hook or {}))
+
+    return connect
+
+
+@pytest.fixture
+def hook(sandbox: Sandbox, connect: Callable[..., TallyfyHook]) -> TallyfyHook:
+    """A hook on the test's organization, as its administrator."""
+    return connect(sandbox)
