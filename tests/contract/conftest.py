@@ -13,6 +13,7 @@ import pytest
 from airflow_provider_tallyfy.hooks import _engine
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Sandbox
+from tests.contract._office import Office, furnish
 
 _NUMBERS = itertools.count(1)
 
@@ -50,3 +51,9 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TallyfyHook]:
 def hook(sandbox: Sandbox, connect: Callable[..., TallyfyHook]) -> TallyfyHook:
     """A hook on the test's organization, as its administrator."""
     return connect(sandbox)
+
+
+@pytest.fixture
+def office(sandbox: Sandbox) -> Office:
+    """The test's organization, furnished."""
+    return furnish(sandbox)

@@ -1,0 +1,321 @@
+"""Update: what is asked for is there afterwards, what is not asked for survives, and anything else is an error by name.
+
+The sandbox empties members and groups that a PUT leaves out, as measured on production on 2026-07-21.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from airflow_provider_tallyfy._compat import AirflowFailException
+from airflow_provider_tallyfy.exceptions import (
+    TallyfyApiError,
+    TallyfyArchivedError,
+    TallyfyArgumentError,
+    TallyfyNotAppliedError,
+    TallyfyNotFoundError,
+    TallyfyRateLimitedError,
+    TallyfyServerError,
+    TallyfyUnreachableError,
+    TallyfyValidationError,
+)
+from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
+from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
+from tests.contract._office import AMOUNT, NOTE, UNKNOWN, Office, bodies, methods, truth
+
+_FIELDS: dict[str, Callable[[Office], tuple[dict[str, Any], dict[str, Any]]]] = {
+    "name": lambda o: ({"name": "Invoice 7 (paid)"}, {"name": "Invoice 7 (paid)"}),
+    "longest name": lambda o: ({"name": "x" * 550}, {"name": "x" * 550}),
+    "summary": lambda o: ({"summary": "Paid\nin full"}, {"summary": "Paid\nin full"}),
+    "summary cleared": lambda o: ({"summary": ""}, {"summary": ""}),
+    "owner_id": lambda o: ({"owner_id": o.people[1]}, {"owner_id": o.people[1]}),
+    "owner_id as digits": lambda o: ({"owner_id": str(o.people[1])}, {"owner_id": o.people[1]}),
+    "starred": lambda o: ({"starred": True}, {"starred": True}),
+    "is_public from a template": lambda o: ({"is_public": "True"}, {"is_public": True}),
+    "users": lambda o: ({"users": [o.people[2]]}, {"users": [o.people[2]]}),
+    "users cleared": lambda o: ({"users": []}, {"users": []}),
+    "groups": lambda o: ({"groups": list(o.groups)}, {"groups": list(o.groups)}),
+    "groups cleared": lambda o: ({"groups": []}, {"groups": []}),
+    "tags": lambda o: ({"tags": o.tags[1:]}, {"tags": list(o.tags[1:])}),
+    "tags cleared": lambda o: ({"tags": []}, {"tags": []}),
+    "folders": lambda o: ({"folders": o.folders[1:]}, {"folders": list(o.folders[1:])}),
+    "folders cleared": lambda o: ({"folders": []}, {"folders": []}),
+    "prerun": lambda o: ({"prerun": {AMOUNT: "250"}}, {"prerun": {AMOUNT: "250", NOTE: "by post"}}),
+    "prerun as a list": lambda o: (
+        {"prerun": [{AMOUNT: "1"}, {"id": NOTE, "value": "2"}]},
+        {"prerun": {AMOUNT: "1", NOTE: "2"}},
+    ),
+    "prerun cleared": lambda o: ({"prerun": {NOTE: ""}}, {"prerun": {AMOUNT: "100", NOTE: ""}}),
+    "publicly_hidden_fields": lambda o: (
+        {"publicly_hidden_fields": ["comments"]},
+        {"publicly_hidden_fields": ["comments"]},
+    ),
+    "several": lambda o: (
+        {"name": "All", "summary": "new", "owner_id": o.people[2], "tags": o.tags[:2], "prerun": {AMOUNT: "9"}},
+        {
+            "name": "All",
+            "summary": "new",
+            "owner_id": o.people[2],
+            "tags": list(o.tags[:2]),
+            "prerun": {AMOUNT: "9", NOTE: "by post"},
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("case", _FIELDS.values(), ids=_FIELDS)
+def test_every_field_is_set_and_nothing_else(
+    sandbox: Sandbox, hook: TallyfyHook, office: Office, case: Callable[[Office], tuple[dict[str, Any], dict[str, Any]]]
+) -> None:
+    changes, wanted = case(office)
+    before = truth(sandbox, office.run_id)
+    outcome = hook.update_run_outcome(office.run_id, **changes)
+    after = truth(sandbox, office.run_id)
+    assert (outcome.how, outcome.run["id"]) == ("changed", office.run_id)
+    assert after == {**before, **wanted, "last_updated": after["last_updated"]}
+    assert bodies(sandbox)[0].keys() == {*changes, "users", "groups"}
+
+
+@pytest.mark.parametrize("shape", ["ints", "objects", "wrapped"])
+def test_members_and_groups_survive_a_rename(sandbox: Sandbox, hook: TallyfyHook, office: Office, shape: Any) -> None:
+    sandbox.behaviour = Behaviour(users_shape=shape)
+    hook.update_run(office.run_id, name="Renamed")
+    run = truth(sandbox, office.run_id)
+    assert (run["name"], run["users"], run["groups"]) == ("Renamed", list(office.people[:2]), [office.groups[0]])
+    assert sandbox.calls == [f"GET /runs/{office.run_id}", f"PUT /runs/{office.run_id}"]
+    assert bodies(sandbox) == [
+        {"name": "Renamed", "users": list(office.people[:2]), "groups": [office.groups[0]]},
+    ]
+
+
+@pytest.mark.parametrize("users", ["gone", 7, [None], {"data": 7}], ids=repr)
+def test_members_that_are_not_shown_stop_the_update(
+    sandbox: Sandbox, hook: TallyfyHook, office: Office, users: Any
+) -> None:
+    shown = {"id": office.run_id, "name": "Invoice 7", "archived_at": None, "users": users, "groups": []}
+    if users == "gone":
+        del shown["users"]
+    sandbox.fail("GET", "/runs/*", Fault.status(200, {"data": shown}))
+    with pytest.raises(TallyfyNotAppliedError, match="was not changed: Tallyfy does not show its users") as caught:
+        hook.update_run(office.run_id, name="Renamed")
+    assert isinstance(caught.value, AirflowFailException)
+    assert caught.value.errors == {"users": ["not shown by Tallyfy"]}
+    assert methods(sandbox) == ["GET"]
+    # Whoever names the members needs no reading of them.
+    hook.update_run(office.run_id, name="Renamed", users=[office.people[2]], groups=[])
+    assert truth(sandbox, office.run_id)["users"] == [office.people[2]]
+
+
+class TestNothingToDo:
+    @pytest.mark.parametrize("shape", ["ints", "objects"])
+    def test_a_run_that_has_every_value_is_left_alone(
+        self, sandbox: Sandbox, hook: TallyfyHook, office: Office, shape: Any
+    ) -> None:
+        sandbox.behaviour = Behaviour(users_shape=shape, owner_id_type="str")
+        outcome = hook.update_run_outcome(
+            office.run_id,
+            name="Invoice 7",
+            owner_id=office.people[0],
+            users=[str(person) for person in reversed(office.people[:2])],
+            tags=office.tags[:1],
+            folders=office.folders[:1],
+            prerun={AMOUNT: 100},
+            is_public=False,
+        )
+        assert (outcome.how, outcome.note) == ("already", "it had every wanted value before")
+        assert sandbox.calls == [f"GET /runs/{office.run_id}?with=tags%2Cfolders"]
+
+    def test_no_argument_is_an_error_that_lists_them(self, sandbox: Sandbox, hook: TallyfyHook, office: Office) -> None:
+        with pytest.raises(TallyfyArgumentError, match=r"nothing to update: give at least one of name, .*prerun"):
+            hook.update_run(office.run_id, name=None, tags=None)
+        assert sandbox.calls == []
+
+
+class TestWhatTallyfyIgnores:
+    def test_kick_off_answer_under_an_unknown_key(self, sandbox: Sandbox, hook: TallyfyHook, office: Office) -> None:
+        with pytest.raises(TallyfyNotAppliedError) as caught:
+            hook.update_run(office.run_id, prerun={AMOUNT: "5", "Note": "by mail", UNKNOWN: "x"})
+        assert "answered 200, but Tallyfy did not take over every field" in str(caught.value)
+        assert [text.split(" (")[0] for text in caught.value.errors["prerun"]] == [
+            "the answer to Note was not stored",
+            f"the answer to {UNKNOWN} was not stored",
+        ]
+        assert "labels and aliases are dropped silently" in str(caught.value)
+        assert isinstance(caught.value, AirflowFailException)
+        assert truth(sandbox, office.run_id)["prerun"] == {AMOUNT: "5", NOTE: "by post"}
+
+    @pytest.mark.parametrize("empty", ["object", "list"])
+    def test_kick_off_answer_to_a_run_without_fields(self, sandbox: Sandbox, hook: TallyfyHook, empty: Any) -> None:
+        sandbox.behaviour = Behaviour(prerun_empty=empty)
+        run_id = sandbox.add_run()
+        with pytest.raises(TallyfyNotAppliedError, match=f"the answer to {AMOUNT} was not stored"):
+            hook.update_run(run_id, prerun={AMOUNT: "5"})
+        # An answer that is to be empty is empty, shown or not.
+        assert hook.update_run_outcome(run_id, prerun={AMOUNT: ""}).how == "already"
+
+    def test_value_that_stays_as_it_was(self, sandbox: Sandbox, hook: TallyfyHook, office: Office) -> None:
+        run = {**truth(sandbox, office.run_id), "users": [], "groups": []}
+        sandbox.fail("*", "/runs/*", Fault.status(200, {"data": run}), times=None)
+        with pytest.raises(TallyfyNotAppliedError) as caught:
+            hook.update_run(office.run_id, name="New", owner_id=office.people[2])
+        assert caught.value.errors == {
+            "name": ["is 'Invoice 7', wanted was 'New'"],
+            "owner_id": [f"is {office.people[0]}, wanted was {office.people[2]}"],
+        }
+        assert "\n  name: is 'Invoice 7', wanted was 'New'\n  owner_id: " in str(caught.value)
+        assert methods(sandbox) == ["GET", "PUT", "GET"]
+
+    def test_extra_field(self, sandbox: Sandbox, hook: TallyfyHook, office: Office) -> None:
+        hook.update_run(office.run_id, extra_fields={"due_date": None})
+        with pytest.raises(TallyfyNotAppliedError, match="is not shown in the run, so whether it was set") as caught:
+            hook.update_run(office.run_id, extra_fields={"priority": "high"})
+        assert list(caught.value.errors) == ["priority"]
+        assert bodies(sandbox)[-1] == {
+            "priority": "high",
+            "users": list(office.people[:2]),
+            "groups": [office.groups[0]],
+        }
+        with pytest.raises(TallyfyArgumentError, match="extra_fields holds name: pass it as an argument of its own"):
+            hook.update_run(office.run_id, extra_fields={"name": "x"})
+
+
+@pytest.mark.parametrize("put", ["422", "404"])
+@pytest.mark.parametrize("get", ["200", "404"])
+class TestArchivedRun:
+    def test_points_to_activate(self, sandbox: Sandbox, hook: TallyfyHook, office: Office, put: Any, get: Any) -> None:
+        sandbox.behaviour = Behaviour(put_archived=put, get_archived=get)
+        sandbox.archive(office.run_id)
+        with pytest.raises(TallyfyArchivedError) as caught:
+            hook.update_run(office.run_id, name="New")
+        assert f"The run 'Invoice 7' ({office.run_id}) is archived since 20" in str(caught.value)
+        assert "Activate it first" in str(caught.value)
+        assert isinstance(caught.value, AirflowFailException)
+        assert set(methods(sandbox)) == {"GET"}
+
+    def test_that_was_archived_between_read_and_write(
+        self, sandbox: Sandbox, hook: TallyfyHook, office: Office, put: Any, get: Any
+    ) -> None:
+        sandbox.behaviour = Behaviour(put_archived=put, get_archived=get)
+        sandbox.when("PUT", "/runs/*", lambda: sandbox.archive(office.run_id))
+        with pytest.raises(TallyfyArchivedError, match="Activate it first"):
+            hook.update_run(office.run_id, name="New")
+        assert truth(sandbox, office.run_id)["name"] == "Invoice 7"
+
+
+_AGAIN = "an earlier answer was lost; asked again, Tallyfy shows every wanted value"
+_FAULTS: dict[str, tuple[Fault, list[str], str]] = {
+    "lost before": (Fault.drop_before(), ["GET", "PUT", "PUT"], _AGAIN),
+    "lost after": (Fault.drop_after(), ["GET", "PUT", "PUT"], _AGAIN),
+    "cut off": (Fault.truncated(), ["GET", "PUT", "PUT"], _AGAIN),
+    "error after acting": (Fault.error_after(500, leak=True), ["GET", "PUT", "PUT"], _AGAIN),
+    "error, then well": (Fault.server_error(), ["GET", "PUT", "PUT"], _AGAIN),
+    "not JSON": (Fault.not_json(), ["GET", "PUT", "GET"], "read again to check it"),
+    "no object": (Fault.unreadable_page(), ["GET", "PUT", "GET"], "read again to check it"),
+    "429": (Fault.rate_limited("3"), ["GET", "PUT", "PUT"], ""),
+}
+
+
+@pytest.mark.parametrize(("fault", "sent", "note"), _FAULTS.values(), ids=_FAULTS)
+def test_one_fault_is_survived(
+    sandbox: Sandbox, hook: TallyfyHook, office: Office, fault: Fault, sent: list[str], note: str
+) -> None:
+    sandbox.fail("PUT", "/runs/*", fault)
+    outcome = hook.update_run_outcome(office.run_id, name="New", prerun={AMOUNT: "7"})
+    run = truth(sandbox, office.run_id)
+    assert (outcome.how, outcome.note, outcome.run["name"]) == ("changed", note, "New")
+    assert (run["name"], run["prerun"][AMOUNT], run["users"]) == ("New", "7", list(office.people[:2]))
+    assert methods(sandbox) == sent
+
+
+def test_answer_that_never_comes_back_is_settled_by_reading(
+    sandbox: Sandbox, hook: TallyfyHook, office: Office
+) -> None:
+    sandbox.fail("PUT", "/runs/*", Fault.drop_after(), times=None)
+    outcome = hook.update_run_outcome(office.run_id, name="New")
+    assert (outcome.how, outcome.note) == (
+        "checked",
+        "the answer was lost; read afterwards, the run has every wanted value",
+    )
+    assert methods(sandbox) == ["GET", "PUT", "PUT", "PUT", "PUT", "GET"]
+
+
+_HOPELESS: dict[str, tuple[Fault, type[TallyfyApiError], int | None]] = {
+    "lost": (Fault.drop_before(), TallyfyUnreachableError, None),
+    "503": (Fault.server_error(503), TallyfyServerError, 503),
+    "429": (Fault.rate_limited("4000"), TallyfyRateLimitedError, 429),
+}
+
+
+@pytest.mark.parametrize(("fault", "kind", "status"), _HOPELESS.values(), ids=_HOPELESS)
+def test_update_that_never_gets_through_can_be_retried(
+    sandbox: Sandbox, hook: TallyfyHook, office: Office, fault: Fault, kind: type[TallyfyApiError], status: int | None
+) -> None:
+    sandbox.fail("PUT", "/runs/*", fault, times=None)
+    with pytest.raises(kind) as caught:
+        hook.update_run(office.run_id, name="New")
+    assert (caught.value.http_status, caught.value.method) == (status, "PUT")
+    assert not isinstance(caught.value, AirflowFailException)
+    assert truth(sandbox, office.run_id)["name"] == "Invoice 7"
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("status", ["422", "400"])
+    def test_value_that_tallyfy_does_not_accept(
+        self, sandbox: Sandbox, hook: TallyfyHook, office: Office, status: Any
+    ) -> None:
+        sandbox.behaviour = Behaviour(validation_status=status)
+        with pytest.raises(TallyfyValidationError) as caught:
+            hook.update_run(office.run_id, owner_id=424242)
+        assert caught.value.http_status == int(status)
+        assert caught.value.errors == {"owner_id": ["The selected owner id is not a member of this organization."]}
+        assert "\n  owner_id: The selected owner id is not a member" in str(caught.value)
+        assert isinstance(caught.value, AirflowFailException)
+
+    def test_unknown_run(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        with pytest.raises(TallyfyNotFoundError, match=f"no run {UNKNOWN}, neither live nor archived"):
+            hook.update_run(UNKNOWN, name="x")
+        assert set(methods(sandbox)) == {"GET"}
+
+    def test_run_that_was_deleted_for_ever_meanwhile(self, sandbox: Sandbox, hook: TallyfyHook, office: Office) -> None:
+        gone = Fault.status(404, {"error": True, "message": "Resource not found", "code": "RESOURCE_NOT_FOUND"})
+        sandbox.fail("*", "/runs/*", gone, times=None, after=1)
+        with pytest.raises(TallyfyNotFoundError) as caught:
+            hook.update_run(office.run_id, name="x")
+        assert caught.value.http_status == 404
+
+    @pytest.mark.parametrize(
+        ("changes", "says"),
+        [
+            ({"name": "x" * 551}, "name has 551 characters; Tallyfy allows 550"),
+            ({"owner_id": "ann@example.com"}, "owner_id='ann@example.com' is not a Tallyfy user id"),
+            ({"tags": "Urgent"}, "tags='Urgent' is not a list"),
+            ({"prerun": "Amount=5"}, "prerun='Amount=5' is of no known form"),
+            ({"extra_fields": {"when": object()}}, "the values can't be sent as JSON"),
+        ],
+    )
+    def test_bad_value_is_never_sent(
+        self, sandbox: Sandbox, hook: TallyfyHook, office: Office, changes: Mapping[str, Any], says: str
+    ) -> None:
+        with pytest.raises(TallyfyArgumentError, match=says):
+            hook.update_run(office.run_id, **changes)
+        assert "PUT" not in methods(sandbox)
+
+
+def test_field_that_no_run_shows_is_taken_on_tallyfys_word(sandbox: Sandbox, hook: TallyfyHook, office: Office) -> None:
+    outcome = hook.update_run_outcome(office.run_id, publicly_hidden_fields=["comments"])
+    assert outcome.note == "Tallyfy does not show publicly_hidden_fields, so that could not be checked"
+    # Without that word, nothing says that it was done.
+    sandbox.fail("PUT", "/runs/*", Fault.drop_after(), times=None)
+    with pytest.raises(TallyfyUnreachableError):
+        hook.update_run(office.run_id, publicly_hidden_fields=[])
+
+
+def test_server_that_keeps_members_is_fine_too(sandbox: Sandbox, hook: TallyfyHook, office: Office) -> None:
+    sandbox.behaviour = dataclasses.replace(sandbox.behaviour, put_without_members="keeps")
+    hook.update_run(office.run_id, name="New", users=[])
+    run = truth(sandbox, office.run_id)
+    assert (run["users"], run["groups"]) == ([], [office.groups[0]])
