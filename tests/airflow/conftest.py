@@ -1,0 +1,84 @@
+"""DAGs of a few lines each, written into the DAGs folder and run by Airflow itself."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from airflow_provider_tallyfy.sandbox import Sandbox
+from tests.airflow import _airflow
+
+DAG_FILE = """\
+from datetime import timedelta
+
+from airflow import DAG, XComArg
+
+from airflow_provider_tallyfy.operators.tallyfy import (
+    TallyfyActivateRunOperator,
+    TallyfyArchiveRunOperator,
+    TallyfyUpdateRunOperator,
+)
+
+with DAG({dag_id!r}, schedule=None, params={params!r}) as dag:
+{body}
+"""
+
+
+class WriteDag(Protocol):
+    """Write a DAG file around some tasks and import it."""
+
+    def __call__(self, body: str, **params: Any) -> Any: ...
+
+
+class RunDag(Protocol):
+    """Write a DAG file around some tasks and run it."""
+
+    def __call__(self, body: str, **params: Any) -> _airflow.DagRun: ...
+
+
+@pytest.fixture
+def write_dag(dags_folder: Path, request: pytest.FixtureRequest) -> Iterator[WriteDag]:
+    written: list[Path] = []
+    numbers = itertools.count(1)
+
+    def write(body: str, **params: Any) -> Any:
+        # An id of its own for each run: versions and mapped lengths of a former DAG would get in the way.
+        dag_id = f"{re.sub('[^A-Za-z0-9_]+', '_', request.node.name)[:80]}_{next(numbers)}"
+        path = dags_folder / f"{dag_id}.py"
+        body = textwrap.indent(textwrap.dedent(body).strip("\n"), "    ")
+        path.write_text(DAG_FILE.format(dag_id=dag_id, params=params, body=body))
+        written.append(path)
+        return _airflow.dags_in(path)[dag_id]
+
+    yield write
+    # Airflow 3.3 reads the whole folder at each run.
+    for path in written:
+        path.unlink()
+
+
+@pytest.fixture
+def printed(capfd: pytest.CaptureFixture[str]) -> Any:
+    """Returns what was printed since the last call."""
+
+    def read() -> str:
+        out, err = capfd.readouterr()
+        return out + err
+
+    return read
+
+
+@pytest.fixture
+def run_dag(write_dag: WriteDag, printed: Any, tallyfy_sandbox: Sandbox) -> RunDag:
+    def write_and_run(body: str, **params: Any) -> _airflow.DagRun:
+        done = _airflow.run(write_dag(body, **params), printed)
+        # Every test is one for secrets, too.
+        assert tallyfy_sandbox.token not in done.log
+        return done
+
+    return write_and_run
