@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from airflow.sdk import BaseOperator, BaseOperatorLink, Context
+    from airflow.sdk import BaseOperator, BaseOperatorLink, Context, ObjectStoragePath
     from airflow.sdk.exceptions import (
         AirflowException,
         AirflowFailException,
@@ -25,6 +25,10 @@ else:
     except ImportError:
         from airflow.models.baseoperator import BaseOperator
         from airflow.models.baseoperatorlink import BaseOperatorLink
+    try:
+        from airflow.sdk import ObjectStoragePath
+    except ImportError:
+        from airflow.io.path import ObjectStoragePath
     try:
         from airflow.sdk import Context
     except ImportError:
@@ -65,6 +69,7 @@ __all__ = [
     "BaseOperator",
     "BaseOperatorLink",
     "Context",
+    "ObjectStoragePath",
     "XCom",
     "mask_secret",
 ]

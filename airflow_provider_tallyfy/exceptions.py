@@ -15,6 +15,8 @@ exception                              when                                     
 :class:`TallyfyArchivedError`          the run is archived, so it can't be updated        no
 :class:`TallyfyNotAppliedError`        Tallyfy said yes and did not do it                 no
 :class:`TallyfyUnrepeatableError`      a POST that may or may not have happened           no
+:class:`TallyfyBulkRefusedError`       bulk: runs failed in ways that no retry mends      no
+:class:`TallyfyBulkError`              bulk: runs failed or were not tried                yes
 :class:`TallyfyRateLimitedError`       429, and the wait is over or too long              yes
 :class:`TallyfyServerError`            5xx, or an answer that can't be read               yes
 :class:`TallyfyUnreachableError`       no answer: DNS, TLS, refused, time-out, cut off    yes
@@ -62,6 +64,7 @@ class TallyfyApiError(TallyfyError):
     :param request_id: Tallyfy's ``X-Request-Id``, for its support.
     :param errors: per field, what is wrong with it.
     :param retry_after: seconds that Tallyfy asked to wait, ``None`` where it did not.
+    :param problem: the same as data.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class TallyfyApiError(TallyfyError):
         request_id: str | None = None,
         errors: Mapping[str, list[str]] | None = None,
         retry_after: float | None = None,
+        problem: Problem | None = None,
     ) -> None:
         super().__init__(message)
         self.http_status = http_status
@@ -82,6 +86,7 @@ class TallyfyApiError(TallyfyError):
         self.request_id = request_id
         self.errors = dict(errors or {})
         self.retry_after = retry_after
+        self.problem = problem
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Survive pickling, which would call the class with the message alone."""
@@ -92,6 +97,22 @@ def _rebuild(cls: type[TallyfyApiError], message: str, state: dict[str, Any]) ->
     error = cls(message)
     vars(error).update(state)
     return error
+
+
+class TallyfyBulkError(TallyfyError):
+    """Some runs of a bulk change failed or were not tried; another try does only what is still to do.
+
+    :param message: the report in one line, and the first failures.
+    :param summary: the summary that is in the XCom ``summary``.
+    """
+
+    def __init__(self, message: str, summary: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.summary = dict(summary or {})
+
+
+class TallyfyBulkRefusedError(TallyfyBulkError, AirflowFailException):
+    """Some runs of a bulk change failed, and would fail again."""
 
 
 class TallyfyClientError(TallyfyApiError, AirflowFailException):
@@ -173,4 +194,5 @@ def error_from(problem: Problem) -> TallyfyApiError:
         request_id=problem.request_id,
         errors=problem.errors,
         retry_after=problem.retry_after,
+        problem=problem,
     )

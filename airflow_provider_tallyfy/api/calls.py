@@ -12,6 +12,7 @@ from typing import Any
 from airflow_provider_tallyfy.api.arguments import (
     ArgumentError,
     check_choice,
+    check_flag,
     check_id,
     check_ids,
     check_user_ids,
@@ -84,6 +85,11 @@ def activate_run(org: str, run_id: str) -> Call:
     return Call("PUT", organization(org, "runs", check_id("run_id", run_id), "activate"))
 
 
+def delete_run(org: str, run_id: str) -> Call:
+    """Destroy an archived run for ever."""
+    return Call("DELETE", organization(org, "runs", check_id("run_id", run_id), "delete"))
+
+
 def update_run(org: str, run_id: str, body: Mapping[str, Any]) -> Call:
     """Write fields of a run. Never bare: members that the body leaves out are removed (see :mod:`.update`)."""
     return Call("PUT", organization(org, "runs", check_id("run_id", run_id)), json=dict(body))
@@ -118,7 +124,7 @@ def list_runs(
         status = None if status == "archived" else status
         shown: str | None = "only"
     else:
-        shown = "true" if _flag("archived", archived) else None
+        shown = "true" if _with_archived("archived", archived) else None
     pairs: list[tuple[str, Param | None]] = [
         ("q", q),
         ("status", None if status is None else check_choice("status", status, STATUSES)),
@@ -128,8 +134,8 @@ def list_runs(
         ("folder", None if folder is None else check_id("folder", folder)),
         ("tag", tag),
         ("tag_ids", _csv(check_ids("tag_ids", tag_ids)) if tag_ids is not None else None),
-        ("untagged", untagged),
-        ("starred", starred),
+        ("untagged", None if untagged is None else check_flag("untagged", untagged)),
+        ("starred", None if starred is None else check_flag("starred", starred)),
         ("groups", _csv(check_ids("groups", groups)) if groups is not None else None),
         ("type", None if type is None else check_choice("type", type, ("procedure", "form", "document"))),
         (
@@ -146,9 +152,13 @@ def list_runs(
     return Call("GET", organization(org, "runs"), tuple((name, value) for name, value in pairs if value is not None))
 
 
-def _flag(argument: str, value: object) -> bool:
-    if value is None or isinstance(value, bool):
-        return bool(value)
+def _with_archived(argument: str, value: object) -> bool:
+    if value is None:
+        return False
+    try:
+        return check_flag(argument, value)
+    except ArgumentError:
+        pass
     raise ArgumentError(f"{argument}={show(value)}: use False (live runs), True (archived ones too) or 'only'.")
 
 
@@ -193,3 +203,18 @@ def remove_from_folder(org: str, relation_id: int) -> Call:
 def get_folder(org: str, folder_id: str) -> Call:
     """Read a folder, with what is in it."""
     return Call("GET", organization(org, "folders", check_id("folder_id", folder_id)))
+
+
+def list_tags(org: str) -> Call:
+    """List the organization's tags."""
+    return Call("GET", organization(org, "tags"), (("per_page", PAGE_SIZE),))
+
+
+def create_tag(org: str, title: str, color: str) -> Call:
+    """Make a tag. Its title must be new (422 otherwise), its colour is ``#`` and six hexadecimal digits."""
+    return Call("POST", organization(org, "tags"), json={"title": title, "color": color})
+
+
+def list_templates(org: str) -> Call:
+    """List the organization's templates (``checklists`` in the API)."""
+    return Call("GET", organization(org, "checklists"), (("per_page", PAGE_SIZE),))

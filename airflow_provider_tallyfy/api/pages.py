@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_provider_tallyfy.api import envelope
-from airflow_provider_tallyfy.api.problems import Kind, about, reject, unreadable
+from airflow_provider_tallyfy.api.problems import Kind, Rejected, about, reject, unreadable
 from airflow_provider_tallyfy.api.wire import Answer, Call, Exchange, Flow
 
 
@@ -14,10 +14,11 @@ class Walk:
     """The state of one walk. Ask for :attr:`next_call` until it is ``None``; give each exchange to :meth:`take`.
 
     ``links.next`` is never followed (it names Tallyfy's public host, whatever host was asked). People work while
-    a walk goes on, so pages shift: rows seen before are left out; where the server's total shrinks, rows have
-    moved up over the boundary of the last page, so the pages before it are read again; where it grows, new rows
-    may stand at the front, so the front is read again. A walk that still holds fewer rows than the server counts
-    is an error, never a short list.
+    a walk goes on, so rows move. The walk knows which places of the list it has seen; where the server's total
+    changes, as many places become unknown at the edges as rows may have moved, and their pages are read again. Rows
+    seen before are left out. A walk that still holds fewer rows than the server counts is an error, never a short list.
+
+    What a count can't show stays unseen: as many rows removed as added between the same two pages.
 
     :param call: the list call, without a page number.
     :param key: the member that tells rows apart.
@@ -26,29 +27,22 @@ class Walk:
     def __init__(self, call: Call, key: str = "id") -> None:
         self._call = call
         self._key = key
-        self._seen: set[Any] = set()
-        self._again: list[int] = []
-        self._read_to = 0
-        self._more = True
-        self._first_total: int | None = None
-        self._read_front = False
+        self._ids: set[Any] = set()
+        self._places: list[tuple[int, int]] = []  # stretches of the list, from and to, whose rows have been seen
+        self._size: int | None = None
+        self._grown = 0
+        self._idle = 0
+        #: Number of the page to read next, ``None`` when the walk is over.
+        self.next_page: int | None = 1
         self.total: int | None = None
         self.looked_at = 0
 
     @property
-    def next_page(self) -> int | None:
-        """Number of the page to read next, or ``None`` when the walk is over."""
-        if self._again:
-            return self._again[0]
-        return self._read_to + 1 if self._more else None
-
-    @property
     def next_call(self) -> Call | None:
         """The call for the page to read next, or ``None`` when the walk is over."""
-        number = self.next_page
-        if number is None:
+        if self.next_page is None:
             return None
-        return replace(self._call, params=(*self._call.params, ("page", number)))
+        return replace(self._call, params=(*self._call.params, ("page", self.next_page)))
 
     def take(self, exchange: Exchange) -> list[dict[str, Any]]:
         """Read one page; return its rows that were not seen before.
@@ -61,56 +55,75 @@ class Walk:
             page = envelope.page(exchange.reply)
         except envelope.Unreadable as fault:
             raise unreadable(exchange, fault) from None
-        number = self.next_page
-        assert number is not None
+        assert self.next_page is not None
         fresh = [row for row in page.rows if self._is_new(row)]
         self.looked_at += len(fresh)
-        self._plan(number, page, bool(fresh))
-        if self.next_page is None and page.total is not None and self.looked_at < page.total:
-            raise about(
-                exchange.call,
-                Kind.SERVER,
-                f"{exchange.call.label}: the list came up short: Tallyfy counts {page.total} rows, its pages held "
-                f"{self.looked_at}. A retry reads the list anew; nothing is made of a part of it.",
-                like=exchange,
-            )
+        last = self._note(self.next_page, page, bool(fresh))
+        if not page.rows and self.next_page < last:
+            raise self._short(exchange, f"page {self.next_page} of {last} is empty")
+        self.next_page = self._first_unknown(last)
+        if self.next_page is None and self.total is not None and self.looked_at < self.total:
+            if self._grown:
+                # Rows that came while it was read may stand where it had been before: at the front or at the end.
+                self._places = [(min(self._grown, self._places[0][1]), (last - 1) * (self._size or 1))]
+                self._grown = 0
+                self.next_page = self._first_unknown(last)
+            else:
+                raise self._short(exchange, f"Tallyfy counts {self.total} rows, its pages held {self.looked_at}")
+        self._idle = 0 if fresh else self._idle + 1
+        if self.next_page is not None and self._idle > 10 + 2 * last:
+            raise self._short(exchange, "it changes faster than it can be read")
         return fresh
 
-    def _plan(self, number: int, page: envelope.Page, progress: bool) -> None:
-        size = page.per_page or max(len(page.rows), 1)
-        boundary = self._read_to  # up to here, pages were read before this one
-        if self._again:
-            self._again.pop(0)
-        self._read_to = max(self._read_to, number)
-        if number == self._read_to:
-            if page.total_pages is not None:
-                self._more = number < page.total_pages
+    def _note(self, number: int, page: envelope.Page, progress: bool) -> int:
+        """Remember which places are known now; return the number of the last page."""
+        size = self._size = page.per_page or self._size or max(len(page.rows), 1)
+        if page.total is not None:
+            if self.total is not None:
+                self._move(page.total - self.total)
+            self.total = page.total
+        places: list[tuple[int, int]] = []
+        for start, stop in sorted([*self._places, ((number - 1) * size, number * size)]):
+            if places and start <= places[-1][1]:
+                places[-1] = (places[-1][0], max(stop, places[-1][1]))
             else:
-                self._more = page.more and progress
-        elif page.total_pages is not None:
-            self._more = self._read_to < page.total_pages
-        if page.total is None:
-            return
-        before, self.total = self.total, page.total
-        self._first_total = page.total if self._first_total is None else self._first_total
-        if before is not None and page.total < before:
-            pages_back = -(-(before - page.total) // size)
-            self._read_again(max(1, boundary - pages_back + 1), boundary)
-        if self.next_page is None and self.looked_at < page.total and not self._read_front:
-            self._read_front = True
-            if page.total > self._first_total:
-                self._read_again(1, min(-(-(page.total - self._first_total) // size), self._read_to))
+                places.append((start, stop))
+        self._places = places
+        if page.total_pages is not None:
+            return page.total_pages
+        if page.total is not None:
+            return -(-page.total // size)
+        return number + 1 if page.more and progress else number
 
-    def _read_again(self, first: int, last: int) -> None:
-        self._again = sorted({*self._again, *range(first, last + 1)})
+    def _move(self, change: int) -> None:
+        """Rows were removed or added somewhere: those behind it have moved by as many places."""
+        self._grown += max(change, 0)
+        front = [(start, stop + min(change, 0)) for start, stop in self._places if start == 0]
+        others = [(start + max(change, 0), stop + min(change, 0)) for start, stop in self._places if start > 0]
+        self._places = [(start, stop) for start, stop in [*front, *others] if start < stop]
+
+    def _first_unknown(self, last: int) -> int | None:
+        """The page that holds the first place not seen, if there is one."""
+        known = self._places[0][1] if self._places and self._places[0][0] == 0 else 0
+        number = known // (self._size or 1) + 1
+        return number if number <= last else None
+
+    def _short(self, exchange: Exchange, why: str) -> Rejected:
+        return about(
+            exchange.call,
+            Kind.SERVER,
+            f"{exchange.call.label}: the list came up short: {why}. "
+            "A retry reads the list anew; nothing is made of a part of it.",
+            like=exchange,
+        )
 
     def _is_new(self, row: dict[str, Any]) -> bool:
         identity = row.get(self._key)
         if identity is None:
             return True
-        if identity in self._seen:
+        if identity in self._ids:
             return False
-        self._seen.add(identity)
+        self._ids.add(identity)
         return True
 
 
@@ -120,3 +133,14 @@ def read_page(walk: Walk) -> Flow[list[dict[str, Any]]]:
     if call is None:
         return []
     return walk.take((yield call))
+
+
+def read_page_number(call: Call, number: int) -> Flow[envelope.Page]:
+    """Read one page by its number, outside of any walk."""
+    exchange = yield replace(call, params=(*call.params, ("page", number)))
+    if not (isinstance(exchange.reply, Answer) and exchange.ok):
+        reject(exchange)
+    try:
+        return envelope.page(exchange.reply)
+    except envelope.Unreadable as fault:
+        raise unreadable(exchange, fault) from None

@@ -29,12 +29,13 @@ class Outcome:
 
     :param run: the run as Tallyfy returned it.
     :param how: ``changed`` = Tallyfy said so; ``already`` = the wanted state held before, nothing was changed;
-        ``checked`` = the answer was lost or unclear, and reading the run showed the wanted state.
+        ``checked`` = the answer was lost or unclear, and reading the run showed the wanted state;
+        ``touched`` = left alone, for somebody changed it after the caller saw it.
     :param note: one sentence for the log; empty where there is nothing to add.
     """
 
     run: Run
-    how: Literal["changed", "already", "checked"]
+    how: Literal["changed", "already", "checked", "touched"]
     note: str = ""
 
 
@@ -53,25 +54,45 @@ def activate(org: str, run_id: str, *, look_first: bool = False) -> Flow[Outcome
 
 
 def _bring_about(call: Call, org: str, run_id: str, wanted: bool, look_first: bool) -> Flow[Outcome]:
-    state = "archived" if wanted else "active"
     if look_first:
         before = yield from find(org, run_id)
         if before is not None and before.archived is wanted:
-            return Outcome(before.run, "already", f"it was {state} before")
+            return Outcome(before.run, "already", f"it was {_STATES[wanted]} before")
+    result = yield from attempt(call, wanted)
+    if isinstance(result, Outcome):
+        return result
+    return judge(result, (yield from find(org, run_id, behind=result)), wanted)
+
+
+_STATES = {True: "archived", False: "active"}
+
+
+def attempt(call: Call, wanted: bool) -> Flow[Outcome | Exchange]:
+    """Ask for the change once.
+
+    :param wanted: ``True`` = archived, ``False`` = active.
+    :return: the outcome where the answer shows it; else the exchange, whose doubt is to be settled by reading.
+    :raises Rejected: where Tallyfy clearly refused, or was clearly not reached.
+    """
     exchange = yield call
     said = _run_in(exchange)
     if exchange.ok and said is not None and says_whether_archived(said) and is_archived(said) is wanted:
         if exchange.doubt:
-            return Outcome(said, "checked", "an earlier answer was lost; asked again, Tallyfy shows it " + state)
+            note = f"an earlier answer was lost; asked again, Tallyfy shows it {_STATES[wanted]}"
+            return Outcome(said, "checked", note)
         return Outcome(said, "changed")
     if not exchange.ok and not exchange.maybe_done and exchange.status not in _MAYBE_ALREADY:
         reject(exchange)
-    return (yield from _settle(exchange, org, run_id, wanted, state))
+    return exchange
 
 
-def _settle(exchange: Exchange, org: str, run_id: str, wanted: bool, state: str) -> Flow[Outcome]:
-    """Find out by reading what a change came to whose answer does not tell."""
-    found = yield from find(org, run_id, behind=exchange)
+def judge(exchange: Exchange, found: Found | None, wanted: bool) -> Outcome:
+    """Say what a doubtful exchange came to, given the run as it was read afterwards.
+
+    :param found: the run; ``None`` = it is neither live nor archived.
+    :raises Rejected: if the wanted state does not hold.
+    """
+    state = _STATES[wanted]
     if found is None:
         if exchange.status in _MAYBE_ALREADY:
             reject(exchange)
@@ -128,6 +149,21 @@ def find(org: str, run_id: str, *, behind: Exchange | None = None, include: tupl
             raise _undecided(exchange, behind, f"reading it failed too ({_seen(exchange)})")
         reject(exchange)
     return (yield from _search_archived(org, run_id, behind))
+
+
+def found_in(exchange: Exchange) -> Found | None:
+    """The run that reading it by its id showed; ``None`` for a 404.
+
+    :raises Rejected: for any other failure, and where the answer does not tell the run's state.
+    """
+    if exchange.ok:
+        run = _run_in(exchange)
+        if run is None or not says_whether_archived(run):
+            raise _undecided(exchange, None, "reading the run does not tell whether it is archived")
+        return Found(run, is_archived(run))
+    if exchange.status in {404, 410}:
+        return None
+    reject(exchange)
 
 
 def unknown_run(org: str, run_id: str) -> Exception:

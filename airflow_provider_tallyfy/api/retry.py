@@ -28,10 +28,12 @@ class Wait:
 
     :param seconds: how long.
     :param reason: why, for the log.
+    :param declined: whether it is Tallyfy that asks for it (429), which concerns every request to come.
     """
 
     seconds: float
     reason: str
+    declined: bool = False
 
 
 Step = Send | Wait
@@ -51,6 +53,8 @@ class RetryPolicy:
     :param first_wait: seconds before the first repetition where the server says nothing; doubled each time.
     :param longest_wait: seconds that one wait may take.
     :param longest_in_all: seconds that all waits of one call may take together.
+    :param max_declined: repetitions after a 429, where they are to be another number: among many workers one request
+        can be declined several times in a row through no fault of its own. ``None`` = ``max_retries``.
     :param jitter: source of a number in [0, 1); a wait is up to a quarter shorter, so that many tasks don't
         come back at the same moment.
     """
@@ -59,6 +63,7 @@ class RetryPolicy:
     first_wait: float = 1.0
     longest_wait: float = 60.0
     longest_in_all: float = 180.0
+    max_declined: int | None = None
     jitter: Callable[[], float] = random.random
 
     def next_wait(self, call: Call, reply: Reply, attempt: int, waited: float) -> Wait | None:
@@ -67,7 +72,9 @@ class RetryPolicy:
         :param waited: seconds waited for this call so far.
         """
         reason = _passing_fault(call, reply)
-        if reason is None or attempt > self.max_retries:
+        declined = isinstance(reply, Answer) and reply.status == 429
+        most = self.max_declined if declined and self.max_declined is not None else self.max_retries
+        if reason is None or attempt > most:
             return None
         asked = retry_after(reply) if isinstance(reply, Answer) else None
         if asked is None:
@@ -77,9 +84,8 @@ class RetryPolicy:
             seconds = asked
         if seconds > self.longest_wait or waited + seconds > self.longest_in_all:
             return None
-        return Wait(
-            seconds, f"{call.label}: {reason}; trying again in {seconds:.1f} s ({attempt} of {self.max_retries})"
-        )
+        story = f"{call.label}: {reason}; trying again in {seconds:.1f} s ({attempt} of {most})"
+        return Wait(seconds, story, declined)
 
 
 def exchange(call: Call, policy: RetryPolicy) -> Generator[Step, Reply | None, Exchange]:

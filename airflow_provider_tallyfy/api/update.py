@@ -8,18 +8,18 @@ is compared with what is there afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timezone
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow_provider_tallyfy.api import arguments as check
-from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api import calls, titles
 from airflow_provider_tallyfy.api.arguments import ArgumentError, show
-from airflow_provider_tallyfy.api.associations import RELATIONS, change
+from airflow_provider_tallyfy.api.associations import RELATIONS, change, shown_ids
+from airflow_provider_tallyfy.api.compare import MEMBERS, differing, same
 from airflow_provider_tallyfy.api.envelope import Unreadable, item
 from airflow_provider_tallyfy.api.problems import Kind, about, reject
 from airflow_provider_tallyfy.api.restore import Outcome, find, unknown_run
-from airflow_provider_tallyfy.api.runs import Run, describe, folder_ids, member_ids, tag_ids
+from airflow_provider_tallyfy.api.runs import Run, describe, member_ids
 from airflow_provider_tallyfy.api.wire import Answer, Exchange, Flow
 
 #: What can be updated, and the rule for each value.
@@ -27,7 +27,9 @@ FIELDS: dict[str, Callable[[str, object], Any]] = {
     "name": check.check_name,
     "summary": check.check_text,
     "owner_id": check.check_user_id,
-    "tags": check.check_ids,
+    "tags": titles.check_titles,
+    "add_tags": titles.check_titles,
+    "remove_tags": titles.check_titles,
     "folders": check.check_ids,
     "prerun": check.check_kickoff_answers,
     "starred": check.check_flag,
@@ -36,7 +38,13 @@ FIELDS: dict[str, Callable[[str, object], Any]] = {
     "groups": check.check_ids,
     "publicly_hidden_fields": check.check_texts,
 }
-_MEMBERS = ("users", "groups")
+
+
+#: Documented for updates, but not among the members of a run: where a run does not show it, Tallyfy's yes must do.
+_NOT_SHOWN = frozenset({"publicly_hidden_fields"})
+
+#: Changes of the list of tags; they are not sent as they are.
+_TAG_CHANGES = ("add_tags", "remove_tags")
 
 
 def checked_changes(changes: Mapping[str, Any], extra_fields: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -45,6 +53,14 @@ def checked_changes(changes: Mapping[str, Any], extra_fields: Mapping[str, Any] 
     :raises ArgumentError: for a bad value, and when there is nothing to change.
     """
     wanted = {name: FIELDS[name](name, value) for name, value in changes.items() if value is not None}
+    for name in _TAG_CHANGES:
+        if wanted.get(name) == []:
+            del wanted[name]
+    if "tags" in wanted and (clash := [name for name in _TAG_CHANGES if name in wanted]):
+        raise ArgumentError(f"tags and {' and '.join(clash)} are both given: tags replaces all of a run's tags.")
+    both = set(wanted.get("add_tags", ())) & set(wanted.get("remove_tags", ()))
+    if both:
+        raise ArgumentError(f"add_tags and remove_tags both hold {', '.join(map(repr, sorted(both)))}.")
     if extra_fields is not None:
         if not isinstance(extra_fields, Mapping) or not all(isinstance(key, str) for key in extra_fields):
             raise ArgumentError(f"extra_fields={show(extra_fields)} is not an object of field names and values.")
@@ -57,106 +73,114 @@ def checked_changes(changes: Mapping[str, Any], extra_fields: Mapping[str, Any] 
     return wanted
 
 
+def prepare(
+    org: str,
+    changes: Mapping[str, Any],
+    extra_fields: Mapping[str, Any] | None = None,
+    *,
+    create_missing_tags: bool = False,
+) -> Flow[dict[str, Any]]:
+    """Check the changes, and turn titles of tags into ids. Good for any number of runs.
+
+    :param create_missing_tags: make tags that don't exist, instead of failing.
+    :raises ArgumentError: for a bad value, for nothing to change, and for titles of tags that nothing has.
+    """
+    wanted = checked_changes(changes, extra_fields)
+    for name in ("tags", *_TAG_CHANGES):
+        if name in wanted:
+            create = create_missing_tags and name != "remove_tags"
+            wanted[name] = yield from titles.tag_ids(org, name, wanted[name], create_missing=create)
+    return wanted
+
+
 def update(
-    org: str, run_id: str, changes: Mapping[str, Any], extra_fields: Mapping[str, Any] | None = None
+    org: str,
+    run_id: str,
+    changes: Mapping[str, Any],
+    extra_fields: Mapping[str, Any] | None = None,
+    *,
+    create_missing_tags: bool = False,
 ) -> Flow[Outcome]:
     """Change fields of a live run; everything else, members and groups included, stays as it is.
 
-    A run that already has every wanted value is left alone. Somebody who changes the members between the read
-    and the write (milliseconds) is overwritten: the API has no condition to prevent that.
-
     :param changes: the fields of :data:`FIELDS`; ``None`` = untouched, ``""`` and ``[]`` = cleared.
     :param extra_fields: further fields, sent as they are.
+    :param create_missing_tags: make tags that don't exist, instead of failing.
     :raises Rejected: for a run that is archived or unknown, and for a field that Tallyfy did not take.
     """
-    wanted = checked_changes(changes, extra_fields)
-    include = tuple(name for name in RELATIONS if name in wanted)
+    check.check_id("run_id", run_id)
+    wanted = yield from prepare(org, changes, extra_fields, create_missing_tags=create_missing_tags)
+    return (yield from apply(org, run_id, wanted))
+
+
+def apply(
+    org: str, run_id: str, prepared: Mapping[str, Any], *, seen: str | None = None, dry_run: bool = False
+) -> Flow[Outcome]:
+    """Make a live run have what :func:`prepare` gave.
+
+    A run that has every wanted value already is left alone. Somebody who changes the members between the read
+    and the write (milliseconds) is overwritten: the API has no condition to prevent that.
+
+    :param seen: ``last_updated`` when the caller saw the run; if it is another one now, the run is left alone.
+    :param dry_run: read only; an outcome ``changed`` then says what would happen.
+    """
+    on_tags = any(name in prepared for name in ("tags", *_TAG_CHANGES))
+    include = tuple(name for name in RELATIONS if name in prepared or (name == "tags" and on_tags))
     found = yield from find(org, run_id, include=include)
     if found is None:
         raise unknown_run(org, run_id)
     if found.archived:
         raise _archived(org, run_id, found.run)
     before = found.run
-    if not _differing(before, wanted):
+    wanted = _with_tags(prepared, before)
+    if not differing(before, wanted):
         return Outcome(before, "already", "it had every wanted value before")
-    kept = {name: _members(before, name, org, run_id) for name in _MEMBERS if name not in wanted}
-    exchange = yield calls.update_run(org, run_id, {**wanted, **kept})
+    if seen is not None and not same(before.get("last_updated"), seen):
+        return Outcome(before, "touched", f"it was touched at {before.get('last_updated')}, after it was found")
+    if dry_run:
+        return Outcome(before, "changed", "")
+    return (yield from _write(org, run_id, before, wanted, include))
+
+
+def _with_tags(prepared: Mapping[str, Any], run: Run) -> dict[str, Any]:
+    """What is wanted of this run: tags to add and to remove become the list of tags."""
+    wanted = {name: value for name, value in prepared.items() if name not in _TAG_CHANGES}
+    if len(wanted) < len(prepared):
+        gone = set(prepared.get("remove_tags", ()))
+        kept = [tag for tag in shown_ids(run, RELATIONS["tags"]) if tag not in gone]
+        wanted["tags"] = list(dict.fromkeys([*kept, *prepared.get("add_tags", ())]))
+    return wanted
+
+
+def _write(org: str, run_id: str, before: Run, wanted: dict[str, Any], include: tuple[str, ...]) -> Flow[Outcome]:
+    """Write what differs from the run as just read, and see that it is there."""
+    kept = {name: _members(before, name, org, run_id) for name in MEMBERS if name not in wanted}
+    target = {**wanted, **kept}
+    exchange = yield calls.update_run(org, run_id, target)
     run = _run_in(exchange)
     if not exchange.ok and not exchange.maybe_done:
         yield from _reject_update(exchange, org, run_id)
-    target = {**wanted, **kept}
-    checked = not exchange.ok or exchange.doubt
-    if run is None or _differing(run, target):
+    note = "an earlier answer was lost; asked again, Tallyfy shows every wanted value" if exchange.doubt else ""
+    if run is None or differing(run, target):
         # The answer is lost, or does not show everything: read the run itself.
         run = yield from _read(org, run_id, include, exchange)
-        checked = True
-    ignored = [name for name in _differing(run, target) if name in RELATIONS]
+        note = "read again to check it"
+    ignored = [name for name in differing(run, target) if name in RELATIONS]
     for name in ignored:
         yield from change(org, run_id, RELATIONS[name], run, wanted[name])
     if ignored:
         run = yield from _read(org, run_id, include, exchange)
-    missing = _differing(run, target)
-    if missing:
-        if not exchange.ok:
-            reject(exchange)
+    missing = differing(run, target)
+    if missing and not exchange.ok:
+        reject(exchange)
+    unseen = [name for name in missing if name in _NOT_SHOWN and name not in run]
+    if missing != unseen:
         raise _not_applied(exchange, run, target, missing)
+    if unseen:
+        return Outcome(run, "changed", f"Tallyfy does not show {', '.join(unseen)}, so that could not be checked")
     if exchange.ok:
-        return Outcome(run, "changed", "read again to check it" if checked else "")
+        return Outcome(run, "changed", note)
     return Outcome(run, "checked", "the answer was lost; read afterwards, the run has every wanted value")
-
-
-def _differing(run: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """The fields whose wanted value the run does not show."""
-    return [name for name, value in wanted.items() if not _shows(run, name, value)]
-
-
-def _shows(run: Mapping[str, Any], name: str, value: Any) -> bool:
-    if name == "tags":
-        return _same_set(tag_ids(run), value)
-    if name == "folders":
-        return _same_set(folder_ids(run), value)
-    if name in _MEMBERS:
-        return _same_set(member_ids(run, name), value)
-    if name == "prerun":
-        answers = run.get("prerun")
-        return isinstance(answers, Mapping) and all(
-            key in answers and same(answers[key], answer) for key, answer in value.items()
-        )
-    return name in run and same(run[name], value)
-
-
-def _same_set(have: Iterable[Any] | None, want: Iterable[Any]) -> bool:
-    return have is not None and {str(x) for x in have} == {str(x) for x in want}
-
-
-def same(have: Any, want: Any) -> bool:
-    """Whether Tallyfy's value is the wanted one, in any spelling: ``7``/``"7"``, ``""``/``None``, ``1``/``true``, dates."""
-    if have == want or (have in (None, "", [], {}) and want in (None, "", [], {})):
-        return True
-    if isinstance(have, Mapping) and isinstance(want, Mapping):
-        return all(key in have and same(have[key], value) for key, value in want.items())
-    if isinstance(have, list) and isinstance(want, (list, tuple)):
-        return len(have) == len(want) and all(map(same, have, want))
-    if isinstance(want, bool) or isinstance(have, bool):
-        return _TRUTH.get(str(have).lower()) is _TRUTH.get(str(want).lower()) is not None
-    if isinstance(have, (int, float, str)) and isinstance(want, (int, float, str)):
-        return str(have).strip() == str(want).strip() or (
-            _instant(have) is not None and _instant(have) == _instant(want)
-        )
-    return False
-
-
-_TRUTH = {"true": True, "1": True, "false": False, "0": False}
-
-
-def _instant(value: Any) -> datetime | None:
-    if not isinstance(value, str) or len(value) < 8 or not value[:4].isdigit():
-        return None
-    try:
-        moment = datetime.fromisoformat(value.strip().replace("Z", "+00:00"))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
 def _members(run: Run, name: str, org: str, run_id: str) -> list[Any]:
@@ -217,9 +241,7 @@ def _not_applied(exchange: Exchange, run: Run, target: Mapping[str, Any], missin
         if name == "prerun":
             answers = run.get("prerun")
             have = answers if isinstance(answers, Mapping) else {}
-            wrong = {
-                key: answer for key, answer in target[name].items() if not (key in have and same(have[key], answer))
-            }
+            wrong = [key for key, answer in target[name].items() if not same(have.get(key), answer)]
             said[name] = [
                 f"the answer to {key} was not stored (is it the id of a kick-off field of this template? "
                 "labels and aliases are dropped silently)"

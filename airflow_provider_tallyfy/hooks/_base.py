@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
 
 import requests
 from airflow.providers.http.hooks.http import HttpHook
+from requests.adapters import HTTPAdapter
 
 from airflow_provider_tallyfy import __version__
 from airflow_provider_tallyfy._compat import AirflowNotFoundException, mask_secret
 from airflow_provider_tallyfy.api import calls
 from airflow_provider_tallyfy.api.arguments import ArgumentError, check_id
-from airflow_provider_tallyfy.api.problems import Rejected, problem_of
+from airflow_provider_tallyfy.api.problems import problem_of
 from airflow_provider_tallyfy.api.reading import read_json
-from airflow_provider_tallyfy.api.retry import RetryPolicy, Wait, exchange
-from airflow_provider_tallyfy.api.wire import Answer, Call, Exchange, Flow, Param
+from airflow_provider_tallyfy.api.retry import RetryPolicy
+from airflow_provider_tallyfy.api.wire import Call, Exchange, Flow, Param
 from airflow_provider_tallyfy.connection import DEFAULT_BASE_URL, Settings
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyConfigurationError, error_from
+from airflow_provider_tallyfy.hooks._engine import Engine
 from airflow_provider_tallyfy.hooks._transport import BearerAuth, Scrubber, Transport, lost
 
 T = TypeVar("T")
@@ -46,7 +47,6 @@ class TallyfyBaseHook(HttpHook):
         self._organization_id = organization_id
         self._timeout = timeout
         self._max_retries = max_retries
-        self.request_count = 0
 
     # -- the connection ----------------------------------------------------------------------------------------------
 
@@ -86,12 +86,27 @@ class TallyfyBaseHook(HttpHook):
         return self.settings.organization_id
 
     @cached_property
-    def _policy(self) -> RetryPolicy:
-        return RetryPolicy(max_retries=self.settings.max_retries if self._max_retries is None else self._max_retries)
+    def max_retries(self) -> int:
+        """Repetitions of a request after a passing fault."""
+        return self.settings.max_retries if self._max_retries is None else self._max_retries
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return Engine(self._transport, RetryPolicy(max_retries=self.max_retries), self.log)
 
     @cached_property
     def _transport(self) -> Transport:
+        return self._new_transport(self._new_session())
+
+    def new_worker_transport(self) -> Transport:
+        """A transport with a connection of its own, for one of several threads."""
         session = self._new_session()
+        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1)
+        session.mount("https://", adapter)
+        session.mount("http://", adapter)
+        return self._new_transport(session)
+
+    def _new_transport(self, session: requests.Session) -> Transport:
         # The environment's proxies and CA bundle are the same for every request, so they are looked up once.
         options = session.merge_environment_settings(
             self.settings.base_url, session.proxies, session.stream, session.verify, session.cert
@@ -152,7 +167,7 @@ class TallyfyBaseHook(HttpHook):
         :raises TallyfyApiError: for an answer that is not a success, and for none.
         """
         options = extra_options or {}
-        self.request_count += 1
+        self._engine.request_count += 1
         try:
             response = session.send(
                 prepped_request,
@@ -181,36 +196,12 @@ class TallyfyBaseHook(HttpHook):
 
     def _perform(self, flow: Flow[T]) -> T:
         """Run a flow of calls to its end, and turn what it raises into the exceptions of this provider."""
-        done: Exchange | None = None
-        try:
-            while True:
-                done = self._exchange(next(flow) if done is None else flow.send(done))
-        except StopIteration as end:
-            value: T = end.value
-            return value
-        except Rejected as rejected:
-            raise error_from(rejected.problem) from None
-        except ArgumentError as error:
-            raise TallyfyArgumentError(str(error)) from None
+        return self._engine.perform(flow)
 
-    def _exchange(self, call: Call) -> Exchange:
-        """Send a call, repeated as the policy says."""
-        steps = exchange(call, self._policy)
-        try:
-            step = next(steps)
-            while True:
-                if isinstance(step, Wait):
-                    self.log.warning("%s", step.reason)
-                    time.sleep(step.seconds)
-                    step = next(steps)
-                else:
-                    self.request_count += 1
-                    reply = self._transport.send(step.call)
-                    self.log.debug("%s: %s", call.label, reply.status if isinstance(reply, Answer) else reply.detail)
-                    step = steps.send(reply)
-        except StopIteration as end:
-            result: Exchange = end.value
-            return result
+    @property
+    def request_count(self) -> int:
+        """How many requests this hook has sent."""
+        return self._engine.request_count
 
     def request(self, method: str, path: str, *, params: Mapping[str, Param] | None = None, json: Any = None) -> Any:
         """Call any endpoint.

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airflow_provider_tallyfy import connection_form
-from airflow_provider_tallyfy.api import associations, calls, restore, update
+from airflow_provider_tallyfy.api import associations, calls, delete, restore, update
 from airflow_provider_tallyfy.api.arguments import check_id
-from airflow_provider_tallyfy.api.pages import Walk, read_page
 from airflow_provider_tallyfy.api.reading import read_item
 from airflow_provider_tallyfy.api.restore import Outcome
 from airflow_provider_tallyfy.api.runs import Run
 from airflow_provider_tallyfy.api.wire import Flow
-from airflow_provider_tallyfy.exceptions import TallyfyError, TallyfyForbiddenError, TallyfyNotFoundError
-from airflow_provider_tallyfy.hooks._base import TallyfyBaseHook
+from airflow_provider_tallyfy.exceptions import (
+    TallyfyArgumentError,
+    TallyfyError,
+    TallyfyForbiddenError,
+    TallyfyNotFoundError,
+)
+from airflow_provider_tallyfy.hooks._many import ManyRunsHook
 
 
-class TallyfyHook(TallyfyBaseHook):
+class TallyfyHook(ManyRunsHook):
     """Call the Tallyfy API: one connection look-up and one kept ``requests.Session`` per hook.
 
     Every method raises a :class:`~airflow_provider_tallyfy.exceptions.TallyfyError`: an argument or configuration
@@ -110,83 +114,6 @@ class TallyfyHook(TallyfyBaseHook):
 
         return self._perform(flow())
 
-    def iter_runs(
-        self,
-        *,
-        q: str | None = None,
-        status: str | None = None,
-        archived: bool | str = False,
-        owners: Iterable[int | str] | None = None,
-        checklist_id: str | None = None,
-        folder: str | None = None,
-        tag: str | None = None,
-        tag_ids: Iterable[str] | None = None,
-        untagged: bool | None = None,
-        starred: bool | None = None,
-        groups: Iterable[str] | None = None,
-        type: str | None = None,
-        task_status: str | None = None,
-        include: Iterable[str] | None = None,
-        form_fields_values: bool | None = None,
-        sort: str = "created_at",
-        per_page: int = calls.PAGE_SIZE,
-    ) -> Iterator[Run]:
-        """Yield runs, page by page, to the end of the list.
-
-        One request per 100 runs. No run comes twice, and a list that comes up short of what Tallyfy counts is an
-        error. The filters are those of Tallyfy's page on listing processes.
-
-        :param q: part of the name.
-        :param status: ``active``, ``complete``, ``problem`` (with ``issue``), ``issue``, ``improvement``, ``delayed``,
-            ``starred``, or ``archived`` (the same as ``archived="only"``).
-        :param archived: ``False`` = live runs, ``True`` = archived ones too, ``"only"`` = archived ones alone.
-        :param owners: user ids; Tallyfy matches the run's owner *or* an assignee of one of its tasks.
-        :param checklist_id: the template.
-        :param folder: folder id.
-        :param tag: a tag, :param tag_ids: several tag ids, :param untagged: runs without tags.
-        :param starred: starred runs.
-        :param groups: group ids.
-        :param type: ``procedure``, ``form`` or ``document``.
-        :param task_status: ``all``, ``in-progress`` or ``completed``.
-        :param include: relations to return with each run (``tags``, ``folders``, ``tasks``, ``checklist`` ...).
-        :param form_fields_values: return form values too.
-        :param sort: ``created_at``, ``-created_at`` or ``name``; the default keeps pages stable while runs are added.
-        :param per_page: rows per request, 1 to 100.
-        """
-        only = archived == "only" or status == "archived"
-        walk = Walk(
-            self._checked(
-                calls.list_runs,
-                self.organization_id,
-                q=q,
-                status=status,
-                archived=archived,
-                owners=owners,
-                checklist_id=checklist_id,
-                folder=folder,
-                tag=tag,
-                tag_ids=tag_ids,
-                untagged=untagged,
-                starred=starred,
-                groups=groups,
-                type=type,
-                task_status=task_status,
-                include=include,
-                form_fields_values=form_fields_values,
-                sort=sort,
-                per_page=per_page,
-            )
-        )
-
-        def rows() -> Iterator[Run]:
-            while walk.next_page is not None:
-                for run in self._perform(read_page(walk)):
-                    # Tallyfy's pages disagree on how archived runs are asked for; archived_at decides.
-                    if archived is True or bool(run.get("archived_at", only)) is only:
-                        yield run
-
-        return rows()
-
     def archive_run(self, run_id: str) -> Run:
         """Archive a run and return it. A run that is archived already is returned as it is.
 
@@ -231,18 +158,9 @@ class TallyfyHook(TallyfyBaseHook):
         self,
         run_id: str,
         *,
-        name: str | None = None,
-        summary: str | None = None,
-        owner_id: int | str | None = None,
-        tags: Iterable[str] | None = None,
-        folders: Iterable[str] | None = None,
-        prerun: Mapping[str, Any] | Iterable[Mapping[str, Any]] | None = None,
-        starred: bool | None = None,
-        is_public: bool | None = None,
-        users: Iterable[int | str] | None = None,
-        groups: Iterable[str] | None = None,
-        publicly_hidden_fields: Iterable[str] | None = None,
         extra_fields: Mapping[str, Any] | None = None,
+        create_missing_tags: bool = False,
+        **changes: Any,
     ) -> Outcome:
         """Change fields of a live run. What is not given stays as it is, members and groups included.
 
@@ -252,7 +170,9 @@ class TallyfyHook(TallyfyBaseHook):
         :param name: at most 550 characters.
         :param summary: text.
         :param owner_id: user id of a member.
-        :param tags: tag ids; replaces the run's tags.
+        :param tags: ids or titles of tags; replaces the run's tags.
+        :param add_tags: ids or titles of tags to add to those that the run has.
+        :param remove_tags: ids or titles of tags to take away.
         :param folders: folder ids; replaces the run's folders.
         :param prerun: kick-off answers, ``{field id: answer}``; answers not named stay.
         :param starred: starred or not.
@@ -261,24 +181,28 @@ class TallyfyHook(TallyfyBaseHook):
         :param groups: group ids; replaces the run's groups.
         :param publicly_hidden_fields: what guests don't see, such as ``["comments"]``.
         :param extra_fields: further fields of the API, by name.
+        :param create_missing_tags: make tags that don't exist, instead of failing.
+        :raises TallyfyArgumentError: for an unknown field, a bad value, nothing to update, or unknown titles of tags.
         :raises TallyfyArchivedError: if the run is archived; activate it first.
         :raises TallyfyNotAppliedError: if the run does not show a wanted value afterwards.
         :raises TallyfyValidationError: if Tallyfy does not accept a value.
         """
-        changes = {
-            "name": name,
-            "summary": summary,
-            "owner_id": owner_id,
-            "tags": tags,
-            "folders": folders,
-            "prerun": prerun,
-            "starred": starred,
-            "is_public": is_public,
-            "users": users,
-            "groups": groups,
-            "publicly_hidden_fields": publicly_hidden_fields,
-        }
-        return self._perform(update.update(self.organization_id, run_id, changes, extra_fields))
+        return self._perform(
+            update.update(self.organization_id, run_id, changes, extra_fields, create_missing_tags=create_missing_tags)
+        )
+
+    def delete_run(self, run_id: str, *, confirm: bool) -> Run:
+        """Destroy an archived run for ever, with its tasks and answers, and return it as it was.
+
+        :param run_id: 32-character id.
+        :param confirm: must be ``True``.
+        :raises TallyfyArgumentError: without ``confirm=True``.
+        :raises TallyfyValidationError: if the run is not archived.
+        :raises TallyfyForbiddenError: if the token's user is no admin.
+        """
+        if confirm is not True:
+            raise TallyfyArgumentError(f"confirm={confirm!r}: deleting a run can't be undone; pass confirm=True.")
+        return self._perform(delete.delete(self.organization_id, run_id))
 
     # -- tags and folders of a run -----------------------------------------------------------------------------------
 

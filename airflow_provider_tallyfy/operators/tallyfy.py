@@ -7,55 +7,54 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow_provider_tallyfy._compat import AirflowSkipException, BaseOperator
+from airflow_provider_tallyfy._compat import AirflowSkipException
 from airflow_provider_tallyfy.links.tallyfy import RUN_URL_KEY, TallyfyRunLink
+from airflow_provider_tallyfy.operators._base import TallyfyBaseOperator
+from airflow_provider_tallyfy.operators._bulk import (
+    TallyfyBulkActivateRunsOperator,
+    TallyfyBulkArchiveRunsOperator,
+    TallyfyBulkUpdateRunsOperator,
+)
+from airflow_provider_tallyfy.operators._changes import CHANGES
+from airflow_provider_tallyfy.operators._find import TallyfyListRunsOperator
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy._compat import Context
     from airflow_provider_tallyfy.api.restore import Outcome
-    from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
+
+__all__ = [
+    "TallyfyActivateRunOperator",
+    "TallyfyArchiveRunOperator",
+    "TallyfyBulkActivateRunsOperator",
+    "TallyfyBulkArchiveRunsOperator",
+    "TallyfyBulkUpdateRunsOperator",
+    "TallyfyDeleteRunOperator",
+    "TallyfyListRunsOperator",
+    "TallyfyUpdateRunOperator",
+]
 
 IfAlready = Literal["succeed", "skip", "fail"]
 _IF_ALREADY = ("succeed", "skip", "fail")
 
 
-class _TallyfyRunOperator(BaseOperator):
-    """What the operators on one run have in common: arguments in, hook, run out as XCom."""
+class _TallyfyRunOperator(TallyfyBaseOperator):
+    """What the operators on one run have in common: arguments in, run out as XCom."""
 
-    template_fields: Sequence[str] = ("run_id", "organization_id", "tallyfy_conn_id")
+    template_fields: Sequence[str] = ("run_id", *TallyfyBaseOperator.template_fields)
     operator_extra_links = (TallyfyRunLink(),)
-    ui_color = "#e8f5e9"
 
     #: What it does, for log lines: "Archiving", "archived".
     doing: ClassVar[str]
     done: ClassVar[str]
 
-    def __init__(
-        self,
-        *,
-        run_id: str,
-        if_already: IfAlready = "succeed",
-        organization_id: str | None = None,
-        tallyfy_conn_id: str = "tallyfy_default",
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, run_id: str, if_already: IfAlready = "succeed", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if if_already not in _IF_ALREADY:
             raise ValueError(f"if_already={if_already!r}: choose one of 'succeed', 'skip', 'fail'.")
         self.run_id = run_id
         self.if_already = if_already
-        self.organization_id = organization_id
-        self.tallyfy_conn_id = tallyfy_conn_id
-
-    @cached_property
-    def hook(self) -> TallyfyHook:
-        """The hook, made when the task runs."""
-        from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
-
-        return TallyfyHook(self.tallyfy_conn_id, organization_id=self.organization_id)
 
     @abstractmethod
     def act(self, look_first: bool) -> Outcome:
@@ -145,7 +144,10 @@ class TallyfyUpdateRunOperator(_TallyfyRunOperator):
     :param name: new name, at most 550 characters. (templated)
     :param summary: new summary. (templated)
     :param owner_id: user id of the new owner, a number or its digits. (templated)
-    :param tags: tag ids; replaces the run's tags. (templated)
+    :param tags: ids or titles of tags; replaces the run's tags. (templated)
+    :param add_tags: ids or titles of tags to add to those that the run has. (templated)
+    :param remove_tags: ids or titles of tags to take away. (templated)
+    :param create_missing_tags: make tags that don't exist, instead of failing.
     :param folders: folder ids; replaces the run's folders. (templated)
     :param prerun: kick-off answers, ``{field id: answer}`` or a list of such; answers not named stay. (templated)
     :param starred: starred or not. (templated)
@@ -160,20 +162,6 @@ class TallyfyUpdateRunOperator(_TallyfyRunOperator):
     :raises TallyfyArchivedError: if the run is archived; further errors in :mod:`airflow_provider_tallyfy.exceptions`.
     """
 
-    CHANGES: ClassVar[tuple[str, ...]] = (
-        "name",
-        "summary",
-        "owner_id",
-        "tags",
-        "folders",
-        "prerun",
-        "starred",
-        "is_public",
-        "users",
-        "groups",
-        "publicly_hidden_fields",
-        "extra_fields",
-    )
     template_fields: Sequence[str] = (*_TallyfyRunOperator.template_fields, *CHANGES)
     template_fields_renderers: ClassVar[dict[str, str]] = {"prerun": "json", "extra_fields": "json"}
     doing, done = "Updating", "updated"
@@ -185,6 +173,8 @@ class TallyfyUpdateRunOperator(_TallyfyRunOperator):
         summary: str | None = None,
         owner_id: int | str | None = None,
         tags: Iterable[str] | None = None,
+        add_tags: Iterable[str] | None = None,
+        remove_tags: Iterable[str] | None = None,
         folders: Iterable[str] | None = None,
         prerun: Mapping[str, Any] | Iterable[Mapping[str, Any]] | None = None,
         starred: bool | str | None = None,
@@ -193,6 +183,7 @@ class TallyfyUpdateRunOperator(_TallyfyRunOperator):
         groups: Iterable[str] | None = None,
         publicly_hidden_fields: Iterable[str] | None = None,
         extra_fields: Mapping[str, Any] | None = None,
+        create_missing_tags: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -200,6 +191,8 @@ class TallyfyUpdateRunOperator(_TallyfyRunOperator):
         self.summary = summary
         self.owner_id = owner_id
         self.tags = tags
+        self.add_tags = add_tags
+        self.remove_tags = remove_tags
         self.folders = folders
         self.prerun = prerun
         self.starred = starred
@@ -208,7 +201,41 @@ class TallyfyUpdateRunOperator(_TallyfyRunOperator):
         self.groups = groups
         self.publicly_hidden_fields = publicly_hidden_fields
         self.extra_fields = extra_fields
+        self.create_missing_tags = create_missing_tags
 
     def act(self, look_first: bool) -> Outcome:
         """Update the run. It is read first in any case."""
-        return self.hook.update_run_outcome(self.run_id, **{field: getattr(self, field) for field in self.CHANGES})
+        changes = {field: getattr(self, field) for field in CHANGES}
+        return self.hook.update_run_outcome(self.run_id, create_missing_tags=self.create_missing_tags, **changes)
+
+
+class TallyfyDeleteRunOperator(TallyfyBaseOperator):
+    """Destroy an archived run for ever, with its tasks and answers. There is no way back.
+
+    XCom ``return_value``: the run as it was before.
+
+    .. seealso:: https://tallyfy.com/products/pro/integrations/open-api/ ("Delete process")
+
+    :param run_id: 32-character id of the run. (templated)
+    :param confirm: must be ``True``, in the DAG file.
+    :param organization_id: 32-character id; ``None`` = the connection's. (templated)
+    :param tallyfy_conn_id: the connection. (templated)
+    :raises TallyfyValidationError: if the run is not archived; further errors in
+        :mod:`airflow_provider_tallyfy.exceptions`.
+    """
+
+    template_fields: Sequence[str] = ("run_id", *TallyfyBaseOperator.template_fields)
+
+    def __init__(self, *, run_id: str, confirm: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if confirm is not True:
+            raise ValueError(f"confirm={confirm!r}: deleting a run can't be undone; pass confirm=True.")
+        self.run_id = run_id
+        self.confirm = confirm
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Destroy it; return the run as it was."""
+        self.log.info("Deleting run %s of organization %s for ever.", self.run_id, self.hook.organization_id)
+        run = self.hook.delete_run(self.run_id, confirm=self.confirm)
+        self.log.info("Run %r (%s) is deleted for ever.", run.get("name"), self.run_id)
+        return run

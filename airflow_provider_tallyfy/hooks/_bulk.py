@@ -1,0 +1,318 @@
+"""Archive, activate or update many runs: freshly checked, several at a time, every doubt settled, nothing lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_provider_tallyfy.api import calls, restore, update
+from airflow_provider_tallyfy.api.bulk import FATAL, Report, Target
+from airflow_provider_tallyfy.api.compare import same
+from airflow_provider_tallyfy.api.pages import Walk, read_page, read_page_number
+from airflow_provider_tallyfy.api.problems import Kind, Problem, Rejected
+from airflow_provider_tallyfy.api.restore import Found, Outcome
+from airflow_provider_tallyfy.api.runs import Run
+from airflow_provider_tallyfy.api.wire import Call, Exchange, Flow
+from airflow_provider_tallyfy.exceptions import TallyfyApiError, TallyfyError
+from airflow_provider_tallyfy.hooks._pool import Pool, Stopped
+
+if TYPE_CHECKING:
+    from airflow_provider_tallyfy.hooks._base import TallyfyBaseHook
+
+#: Up to so many runs are read one by one rather than by walking a list.
+ONE_BY_ONE = 20
+#: Unreachable so often in a row, Tallyfy is down, and going through the rest would take hours.
+DOWN_AFTER = 10
+
+
+@dataclass
+class BulkOptions:
+    """How a bulk change is done.
+
+    :param concurrency: requests under way at a time.
+    :param skip_touched: leave runs alone that were changed after they were found; ``None`` = where the rows tell.
+    :param look_first: read the state of all runs before the first write, so that only what is still to do is written.
+    :param dry_run: write nothing, report what would happen.
+    :param max_failures: stop when so many runs have failed; ``None`` = try all.
+    :param progress_every: seconds between two progress lines.
+    :param on_progress: called with the report every ``progress_every`` seconds.
+    """
+
+    concurrency: int = 8
+    skip_touched: bool | None = None
+    look_first: bool = False
+    dry_run: bool = False
+    max_failures: int | None = None
+    progress_every: float = 5.0
+    on_progress: Callable[[Report], None] | None = None
+
+
+@dataclass
+class BulkChange:
+    """One bulk change under way.
+
+    :param hook: the hook whose connection and organization it uses.
+    :param doing: what is to be done.
+    :param targets: the runs.
+    :param prepared: the changes of an update, as :func:`~airflow_provider_tallyfy.api.update.prepare` gave them.
+    """
+
+    hook: TallyfyBaseHook
+    doing: Literal["archive", "activate", "update"]
+    targets: list[Target]
+    options: BulkOptions
+    prepared: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.report = Report.of(self.doing, self.targets, dry_run=self.options.dry_run)
+        self._org = self.hook.organization_id
+        self._wanted = self.doing == "archive"
+        self._doubts: dict[str, Exchange] = {}
+        self._unseen: dict[str, Target] = {}
+        self._failures = self._unreachable = 0
+        self._at_once = False
+        self._pool: Pool | None = None
+        self._started = self._told = time.monotonic()
+        asked = self.options.skip_touched
+        self._guard = any(target.seen for target in self.targets) if asked is None else asked
+
+    def stop(self, why: str, *, at_once: bool = False) -> None:
+        """Begin nothing more. Requests under way are finished. May be called from a signal handler.
+
+        :param at_once: don't even settle doubts.
+        """
+        self.report.stopped = self.report.stopped or why
+        self._at_once = self._at_once or at_once
+        if self._pool is not None:
+            self._pool.stop.set()
+
+    def run(self) -> Report:
+        """Do it.
+
+        :return: what became of every run; failures of single runs are in it, not raised.
+        """
+        hook, options = self.hook, self.options
+        with Pool(hook.new_worker_transport, options.concurrency, hook.max_retries, hook.log) as pool:
+            self._pool = pool
+            if self.report.stopped:
+                return self.report
+            try:
+                self._write(pool)
+                self._settle(pool)
+            except BaseException as interruption:
+                self.stop(f"interrupted by {type(interruption).__name__}")
+                for target, result in pool.drain():
+                    self._note(target, result)
+                for run_id in self._doubts:
+                    self.report.set(
+                        run_id, "failed", "its answer was lost, and the task was stopped before it was checked"
+                    )
+                raise
+            finally:
+                self.report.requests = pool.request_count
+        return self.report
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    def _write(self, pool: Pool) -> None:
+        items: Iterable[Target] = self.targets
+        if self.doing != "update" and (self._guard or self.options.look_first or self.options.dry_run):
+            items = self._still_to_do(pool)
+        for target, result in pool.run(items, self._flow, self._tick):
+            self._note(target, result)
+        if self._unseen and not pool.stop.is_set():
+            rest = list(self._unseen.values())
+            for target, result in pool.run(rest, self._careful_flow, self._tick):
+                self._note(target, result)
+
+    def _flow(self, target: Target) -> Flow[Outcome | Exchange]:
+        """What a worker does for one run."""
+        if self.doing == "update":
+            seen = target.seen if self._guard else None
+            return update.apply(self._org, target.run_id, self.prepared, seen=seen, dry_run=self.options.dry_run)
+        return restore.attempt(self._call(target), self._wanted)
+
+    def _call(self, target: Target) -> Call:
+        make = calls.archive_run if self._wanted else calls.activate_run
+        return make(self._org, target.run_id)
+
+    def _careful_flow(self, target: Target) -> Flow[Outcome | Exchange]:
+        """For a run that no list showed: look at it alone before writing."""
+        exchange = yield calls.get_run(self._org, target.run_id)
+        found = restore.found_in(exchange)
+        if found is None:
+            raise restore.unknown_run(self._org, target.run_id)
+        if found.archived is self._wanted:
+            return Outcome(found.run, "already")
+        if self._is_touched(target, found.run):
+            return Outcome(found.run, "touched", _touched_reason(found.run))
+        if self.options.dry_run:
+            return Outcome(found.run, "changed")
+        return (yield from restore.attempt(self._call(target), self._wanted))
+
+    def _still_to_do(self, pool: Pool) -> Iterator[Target]:
+        with suppress(Stopped):
+            yield from self._freshly_seen(pool)
+
+    def _freshly_seen(self, pool: Pool) -> Iterator[Target]:
+        """Yield the runs to write to, each as soon as a freshly read page shows it in the state to be changed.
+
+        The list of the runs that can be changed (live ones to archive, archived ones to activate) is read from its
+        last page to its first: what is written to leaves the list, and would shift the pages after it, which have been
+        read by then. One page is read ahead, so a run is written to within a few seconds of being looked at.
+        """
+        left = {target.run_id: target for target in self.targets}
+        self._unseen = left
+        listing = calls.list_runs(self._org, archived=None if self._wanted else "only", sort="created_at")
+        first = pool.read(read_page_number(listing, 1)).result()
+        number = first.total_pages or 1
+        ahead = pool.read(read_page_number(listing, number)) if number > 1 else None
+        while True:
+            page = first if ahead is None else ahead.result()
+            number -= 1
+            ahead = pool.read(read_page_number(listing, number)) if number > 0 and len(left) else None
+            for row in page.rows:
+                if bool(row.get("archived_at", not self._wanted)) is self._wanted:
+                    continue  # listed, but in the wanted state: Tallyfy's lists are not taken at their word
+                target = left.pop(str(row.get("id")), None)
+                if target is None:
+                    continue
+                if self._is_touched(target, row):
+                    self.report.set(target.run_id, "touched", _touched_reason(row), row)
+                elif self.options.dry_run:
+                    self.report.set(target.run_id, "changed", run=row)
+                else:
+                    yield target
+            if ahead is None or not left:
+                break
+        self._drop_finished(pool)
+
+    def _drop_finished(self, pool: Pool) -> None:
+        """Of the runs that the list did not show, find those that are in the wanted state already, in one walk."""
+        if self._unseen:
+            for run_id, found in self._found(pool, set(self._unseen), "only" if self._wanted else None).items():
+                self.report.set(run_id, "already", run=found.run)
+                del self._unseen[run_id]
+
+    def _is_touched(self, target: Target, run: Run) -> bool:
+        return self._guard and target.seen is not None and not same(run.get("last_updated"), target.seen)
+
+    # -- settling ----------------------------------------------------------------------------------------------------
+
+    def _settle(self, pool: Pool) -> None:
+        """Settle all doubts together, in one walk over the archived runs; the few that it does not show, one by one."""
+        if not self._doubts:
+            return
+        if self._at_once:
+            self._leave_in_doubt("the task was stopped before it was checked")
+            return
+        pool.stop.clear()  # after a stop nothing more is written, but what was written is still to be told right
+        self.hook.log.info("Checking %d runs whose answer was lost or unclear.", len(self._doubts))
+        try:
+            found = self._states(pool, set(self._doubts))
+        except TallyfyError as fault:
+            self._leave_in_doubt(f"checking it failed too ({fault})")
+            return
+        for run_id, exchange in self._doubts.items():
+            try:
+                outcome = restore.judge(exchange, found.get(run_id), self._wanted)
+            except Rejected as rejected:
+                self._failed(run_id, rejected.problem)
+            else:
+                result: Literal["already", "changed"] = "already" if outcome.how == "already" else "changed"
+                self.report.set(run_id, result, outcome.note if outcome.how == "checked" else "", outcome.run)
+        self._doubts = {}
+
+    def _leave_in_doubt(self, why: str) -> None:
+        for run_id, exchange in self._doubts.items():
+            message = f"{exchange.call.label} may or may not have been done: its answer was lost or unclear, and {why}"
+            self.report.fail(run_id, Problem(Kind.INDETERMINATE, message, exchange.call.method, exchange.call.path))
+        self._doubts = {}
+
+    def _states(self, pool: Pool, ids: set[str]) -> dict[str, Found]:
+        found = self._found(pool, ids, "only")
+        rest = ids - set(found)
+        if len(rest) > ONE_BY_ONE:
+            found |= self._found(pool, rest, None)
+            rest = set()
+        for run_id in rest:
+            alone = pool.read(_look(self._org, run_id)).result()
+            if alone is not None:
+                found[run_id] = alone
+        return found
+
+    def _found(self, pool: Pool, ids: set[str], archived: str | None) -> dict[str, Found]:
+        """Walk the archived (``"only"``) or the live runs (``None``) until all the wanted ones are found."""
+        found: dict[str, Found] = {}
+        walk = Walk(calls.list_runs(self._org, archived=archived, sort="-created_at"))
+        while walk.next_page is not None and len(found) < len(ids):
+            for row in pool.read(read_page(walk)).result():
+                is_archived = bool(row.get("archived_at", archived))
+                if str(row.get("id")) in ids and is_archived is bool(archived):
+                    found[str(row["id"])] = Found(row, is_archived)
+            self._tick()
+        return found
+
+    # -- noting ------------------------------------------------------------------------------------------------------
+
+    def _note(self, target: Target, result: Any) -> None:
+        run_id = target.run_id
+        if isinstance(result, Exchange):
+            self._doubts[run_id] = result
+            if result.status is None:
+                self._count_unreachable()
+        elif isinstance(result, Outcome):
+            self._unreachable = 0
+            kind = "changed" if result.how == "checked" else result.how
+            self.report.set(run_id, kind, result.note if result.how in {"checked", "touched"} else "", result.run)
+        elif isinstance(result, TallyfyApiError) and result.problem is not None:
+            self._failed(run_id, result.problem)
+        elif isinstance(result, TallyfyError):
+            self._failed(run_id, Problem(Kind.REFUSED, str(result), "", ""))
+        else:
+            assert isinstance(result, Stopped)
+
+    def _failed(self, run_id: str, problem: Problem) -> None:
+        self.report.fail(run_id, problem)
+        self._failures += 1
+        limit = self.options.max_failures
+        if problem.kind is Kind.AUTH:
+            self.stop("Tallyfy no longer accepts the access token")
+        elif problem.kind is Kind.RATE_LIMITED:
+            self.stop("Tallyfy asks to wait longer than a task should")
+        elif limit is not None and self._failures >= limit:
+            self.stop(f"{self._failures} runs failed (max_failures={limit})")
+        if problem.kind in FATAL:
+            self._count_unreachable()
+        else:
+            self._unreachable = 0
+
+    def _count_unreachable(self) -> None:
+        self._unreachable += 1
+        if self._unreachable >= DOWN_AFTER:
+            self.stop(f"Tallyfy gave no answer for {self._unreachable} runs in a row")
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        if now - self._told < self.options.progress_every:
+            return
+        self._told = now
+        counts = self.report.counts
+        total = len(self.targets)
+        done = total - counts["not_tried"] + len(self._doubts)
+        rate = done / (now - self._started)
+        left = f", about {(total - done) / rate:.0f} s left" if rate > 0 and done < total else ""
+        self.hook.log.info("%d of %d runs done, %d failed, %.1f runs/s%s.", done, total, counts["failed"], rate, left)
+        if self.options.on_progress is not None:
+            self.options.on_progress(self.report)
+
+
+def _look(org: str, run_id: str) -> Flow[Found | None]:
+    return restore.found_in((yield calls.get_run(org, run_id)))
+
+
+def _touched_reason(run: Run) -> str:
+    return f"it was touched at {run.get('last_updated')}, after it was found"

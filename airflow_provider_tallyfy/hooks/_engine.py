@@ -1,0 +1,75 @@
+"""Runs the flows of ``api`` over a transport: sends each call, repeats it by the policy, raises what went wrong."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any, TypeVar
+
+from airflow_provider_tallyfy.api.arguments import ArgumentError
+from airflow_provider_tallyfy.api.problems import Rejected
+from airflow_provider_tallyfy.api.retry import RetryPolicy, Wait, exchange
+from airflow_provider_tallyfy.api.wire import Answer, Call, Exchange, Flow, Reply
+from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, error_from
+from airflow_provider_tallyfy.hooks._transport import Transport
+
+T = TypeVar("T")
+
+
+class Engine:
+    """One caller's way to Tallyfy.
+
+    :param transport: sends.
+    :param policy: says what is repeated.
+    :param log: where waits and calls are told.
+    """
+
+    def __init__(self, transport: Transport, policy: RetryPolicy, log: Any = None) -> None:
+        self.transport = transport
+        self.policy = policy
+        self.log = log or logging.getLogger(__name__)
+        self.request_count = 0
+
+    def perform(self, flow: Flow[T]) -> T:
+        """Run a flow to its end.
+
+        :raises TallyfyError: what the flow ended in.
+        """
+        done: Exchange | None = None
+        try:
+            while True:
+                done = self.exchange(next(flow) if done is None else flow.send(done))
+        except StopIteration as end:
+            value: T = end.value
+            return value
+        except Rejected as rejected:
+            raise error_from(rejected.problem) from None
+        except ArgumentError as error:
+            raise TallyfyArgumentError(str(error)) from None
+
+    def exchange(self, call: Call) -> Exchange:
+        """Send a call, repeated as the policy says."""
+        steps = exchange(call, self.policy)
+        try:
+            step = next(steps)
+            while True:
+                if isinstance(step, Wait):
+                    self.wait(step)
+                    step = next(steps)
+                else:
+                    reply = self.send(step.call)
+                    self.log.debug("%s: %s", call.label, reply.status if isinstance(reply, Answer) else reply.detail)
+                    step = steps.send(reply)
+        except StopIteration as end:
+            result: Exchange = end.value
+            return result
+
+    def send(self, call: Call) -> Reply:
+        """Send a call once."""
+        self.request_count += 1
+        return self.transport.send(call)
+
+    def wait(self, step: Wait) -> None:
+        """Wait before a repetition."""
+        self.log.warning("%s", step.reason)
+        time.sleep(step.seconds)

@@ -1,0 +1,162 @@
+"""Several workers on kept connections, at one pace for all of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
+from typing import Any, TypeVar
+
+from airflow_provider_tallyfy.api.pace import Pace
+from airflow_provider_tallyfy.api.retry import RetryPolicy, Wait, retry_after
+from airflow_provider_tallyfy.api.wire import Answer, Call, Flow, Lost, Reply
+from airflow_provider_tallyfy.exceptions import TallyfyError
+from airflow_provider_tallyfy.hooks._engine import Engine
+from airflow_provider_tallyfy.hooks._transport import Transport
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+
+#: How often one request may be declined (429) before it counts as failed: the pause is everybody's, so bad luck is no
+#: fault of the request.
+MAX_DECLINED = 25
+
+
+class Stopped(Exception):
+    """The work was stopped before this run was written to."""
+
+
+class Pool:
+    """Runs one flow per item, several at a time.
+
+    :param new_transport: makes a transport with a connection of its own; called in the caller's thread.
+    :param concurrency: how many at a time.
+    :param max_retries: repetitions after passing faults other than 429.
+    """
+
+    def __init__(self, new_transport: Callable[[], Transport], concurrency: int, max_retries: int, log: Any) -> None:
+        self.pace = Pace()
+        self.stop = threading.Event()
+        self._lock = threading.Lock()
+        policy = RetryPolicy(max_retries=max_retries, max_declined=MAX_DECLINED, longest_in_all=3600.0)
+        self._idle = [_Worker(self, new_transport(), policy, log) for _ in range(concurrency)]
+        # Reads lists while the others write, at the same pace.
+        self._reader = _Worker(self, new_transport(), policy, log)
+        self._workers = (*self._idle, self._reader)
+        self._concurrency = concurrency
+        self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="tallyfy")
+        self._ahead = ThreadPoolExecutor(1, thread_name_prefix="tallyfy-read")
+        self._under_way: dict[Future[Any], Any] = {}
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop.set()
+        self._ahead.shutdown(wait=True, cancel_futures=True)
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        for worker in self._workers:
+            worker.transport.session.close()
+
+    @property
+    def request_count(self) -> int:
+        """How many requests all workers have sent."""
+        return sum(worker.request_count for worker in self._workers)
+
+    def read(self, flow: Flow[T]) -> Future[T]:
+        """Run a reading flow beside the workers; one at a time."""
+        return self._ahead.submit(self._reader.perform, flow)
+
+    def run(
+        self, items: Iterable[Item], flow: Callable[[Item], Flow[T]], tick: Callable[[], None], every: float = 1.0
+    ) -> Iterator[tuple[Item, T | Exception]]:
+        """Run a flow for each item; yield what came of each, in the order in which they end.
+
+        Items are taken only as workers get free, so a stop finds few of them begun.
+
+        :param tick: called now and then while waiting.
+        :param every: seconds between two calls of ``tick``, about.
+        """
+        source = iter(items)
+        while True:
+            if not self.stop.is_set():
+                for item in islice(source, self._concurrency - len(self._under_way)):
+                    self._under_way[self._threads.submit(self._work, flow, item)] = item
+            if not self._under_way:
+                return
+            yield from self._finished(every)
+            tick()
+
+    def drain(self) -> Iterator[tuple[Any, Any]]:
+        """After a stop: wait for the requests under way, and yield what came of them."""
+        self.stop.set()
+        while self._under_way:
+            yield from self._finished(None)
+
+    def _finished(self, timeout: float | None) -> Iterator[tuple[Any, Any]]:
+        done, _ = wait(self._under_way, timeout=timeout, return_when=FIRST_COMPLETED)
+        for future in done:
+            item = self._under_way.pop(future)
+            failure = future.exception()
+            if failure is None:
+                yield item, future.result()
+            elif isinstance(failure, (TallyfyError, Stopped)):
+                yield item, failure
+            else:
+                raise failure
+
+    def _work(self, flow: Callable[[Item], Flow[T]], item: Item) -> T:
+        with self._lock:
+            worker = self._idle.pop()
+        try:
+            worker.wrote = False
+            return worker.perform(flow(item))
+        finally:
+            with self._lock:
+                self._idle.append(worker)
+
+    def before_sending(self) -> float:
+        """Wait for the next place; return the time of sending."""
+        while True:
+            with self._lock:
+                delay = self.pace.delay(time.monotonic())
+            if delay > 0:
+                self.stop.wait(delay)
+            now = time.monotonic()
+            with self._lock:
+                if self.stop.is_set() or not self.pace.paused(now):
+                    return now
+
+    def after_answer(self, reply: Reply, sent_at: float) -> None:
+        """Tell the pace what became of a request."""
+        now = time.monotonic()
+        with self._lock:
+            if isinstance(reply, Answer) and reply.status == 429:
+                self.pace.declined(now, sent_at, retry_after(reply))
+            elif not isinstance(reply, Lost):
+                self.pace.accepted(now)
+
+
+class _Worker(Engine):
+    """An engine whose waits are everybody's where Tallyfy asks for them, and that can be stopped between requests."""
+
+    def __init__(self, pool: Pool, transport: Transport, policy: RetryPolicy, log: Any) -> None:
+        super().__init__(transport, policy, log)
+        self._pool = pool
+        self.wrote = False
+
+    def send(self, call: Call) -> Reply:
+        sent_at = self._pool.before_sending()
+        if self._pool.stop.is_set() and not self.wrote:
+            raise Stopped
+        self.wrote = self.wrote or call.method != "GET"
+        reply = super().send(call)
+        self._pool.after_answer(reply, sent_at)
+        return reply
+
+    def wait(self, step: Wait) -> None:
+        if not step.declined:  # a 429 has slowed the pace down for everybody, and the next send waits for that
+            self.log.debug("%s", step.reason)
+            self._pool.stop.wait(step.seconds)

@@ -1,0 +1,37 @@
+"""What every Tallyfy operator has: a connection, an organization, and a hook that is made when the task runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_tallyfy._compat import BaseOperator
+
+if TYPE_CHECKING:
+    from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
+
+
+class TallyfyBaseOperator(BaseOperator):
+    """Base of the operators. The hook, and requests with it, is imported only when a task runs, not at DAG parse.
+
+    :param organization_id: 32-character id; ``None`` = the connection's. (templated)
+    :param tallyfy_conn_id: the connection. (templated)
+    """
+
+    template_fields: Sequence[str] = ("organization_id", "tallyfy_conn_id")
+    ui_color = "#e8f5e9"
+
+    def __init__(
+        self, *, organization_id: str | None = None, tallyfy_conn_id: str = "tallyfy_default", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.organization_id = organization_id
+        self.tallyfy_conn_id = tallyfy_conn_id
+
+    @cached_property
+    def hook(self) -> TallyfyHook:
+        """The hook, made when the task runs."""
+        from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
+
+        return TallyfyHook(self.tallyfy_conn_id, organization_id=self.organization_id)
