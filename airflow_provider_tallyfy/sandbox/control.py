@@ -43,10 +43,10 @@ class Control:
             front.records.clear()
             return 200, summary(front.records)
         if (method, what) == ("GET", "runs"):
-            runs = organization.runs.values()
-            if "archived" in query:
-                wanted = query["archived"] == "true"
-                runs = [run for run in runs if (run.archived_at is not None) is wanted]  # type: ignore[assignment]
+            wanted = {"true": True, "false": False}.get(query.get("archived", ""))
+            runs = [
+                run for run in organization.runs.values() if wanted is None or (run.archived_at is not None) is wanted
+            ]
             return 200, {"data": [front.wire.run_state(run) for run in runs]}
         if method == "GET" and what.startswith("runs/"):
             run = organization.runs.get(what.partition("/")[2])

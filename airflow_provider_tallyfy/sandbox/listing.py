@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from airflow_provider_tallyfy.sandbox.refusal import invalid
 from airflow_provider_tallyfy.sandbox.routing import Answer, Call
@@ -49,7 +50,7 @@ def page(call: Call, rows: Sequence[Row], write: Callable[[Row], Json], *, defau
 def _links(call: Call, number: int, pages: int, style: str) -> Any:
     if style == "null":
         return None
-    rest = "".join(f"{name}={value}&" for name, value in call.query.items() if name != "page")
+    rest = "".join(f"{quote(name)}={quote(value)}&" for name, value in call.query.items() if name != "page")
 
     def link(to: int) -> str | None:
         return f"{LINK_BASE}{call.path}?{rest}page={to}" if 1 <= to <= pages else None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import random
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from airflow_provider_tallyfy.sandbox.furnishing import RunAttributes
     from airflow_provider_tallyfy.sandbox.sandbox import Sandbox
 
 
@@ -52,11 +55,6 @@ _PEOPLE = (
     "Jonas Weber",
     "Kaori Tanaka",
     "Liam Walsh",
-)
-_MONTHS = tuple(
-    f"{month} {year}"
-    for year in (2025, 2026)
-    for month in ("January", "February", "March", "April", "May", "June", "July", "August", "September")
 )
 _BLUEPRINTS = (
     _Blueprint(
@@ -105,7 +103,7 @@ _BLUEPRINTS = (
     _Blueprint(
         "Month-end close",
         "Close",
-        _MONTHS,
+        (),  # the month before it began
         (
             "Post accruals",
             "Reconcile bank",
@@ -161,7 +159,7 @@ def sample_organization(sandbox: Sandbox, seed: int = 1, runs: int = 60) -> None
             ("Keep", "#f1c40f"),
         )
     }
-    folders = [sandbox.add_folder(name) for name in ("Key accounts", "2025", "Audit")]
+    folders = [sandbox.add_folder(name) for name in ("Key accounts", "Renewals", "Audit")]
     sandbox.add_folder("Operations", folder_type="checklist")
     templates = [
         sandbox.add_template(
@@ -171,37 +169,44 @@ def sample_organization(sandbox: Sandbox, seed: int = 1, runs: int = 60) -> None
     ]
 
     weights = [blueprint.weight for blueprint in _BLUEPRINTS]
-    used: set[str] = set()
+    names: Counter[str] = Counter()
     for number in range(runs):
         which = chance.choices(range(len(_BLUEPRINTS)), weights)[0]
         blueprint = _BLUEPRINTS[which]
-        subject = chance.choice(blueprint.subjects)
+        state = _state(chance, number, len(blueprint.steps))
+        subject = chance.choice(blueprint.subjects or (_month_before(state["days_old"]),))
         name = f"{blueprint.subject} - {subject}"
-        while name in used:
-            name = f"{blueprint.subject} - {subject} #{chance.randint(2, 9 + runs)}"
-        used.add(name)
+        names[name] += 1
+        if names[name] > 1:
+            name += f" ({names[name]})"
         labels = [tags[blueprint.tag]]
         if chance.random() < 0.12:
             labels.append(tags["Urgent"])
         if chance.random() < 0.08:
             labels.append(tags["Keep"])
-        sandbox.add_run(
-            name,
-            template=templates[which],
-            owner_id=chance.choice(owners),
-            tags=labels if chance.random() < 0.9 else (),
-            folders=[chance.choice(folders)] if chance.random() < 0.3 else (),
-            users=chance.sample(owners, chance.randint(0, 2)),
-            groups=[finance] if blueprint.tag == "Finance" and chance.random() < 0.5 else (),
-            prerun={blueprint.fields[0]["label"]: subject} if blueprint.fields else None,
-            starred=chance.random() < 0.1,
-            summary="" if chance.random() < 0.7 else "Handed over by the previous owner; see the comments.",
-            **_state(chance, number, len(blueprint.steps)),
-        )
+        attributes: RunAttributes = {
+            "template": templates[which],
+            "owner_id": chance.choice(owners),
+            "tags": labels if chance.random() < 0.9 else (),
+            "folders": [chance.choice(folders)] if chance.random() < 0.3 else (),
+            "users": chance.sample(owners, chance.randint(0, 2)),
+            "groups": [finance] if blueprint.tag == "Finance" and chance.random() < 0.5 else (),
+            "prerun": {blueprint.fields[0]["label"]: subject} if blueprint.fields else None,
+            "starred": chance.random() < 0.1,
+            "summary": "" if chance.random() < 0.7 else "Handed over by the previous owner; see the comments.",
+            **state,
+        }
+        sandbox.add_run(name, **attributes)
 
 
-def _state(chance: random.Random, number: int, steps: int) -> dict[str, Any]:
-    """Age and state of a run; every ninth pattern repeats so that a small organization has one of each."""
+def _month_before(days_old: float) -> str:
+    """The month that ended before a run began: what its month-end close is about."""
+    began = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=days_old)
+    return (began.replace(day=1) - datetime.timedelta(days=1)).strftime("%B %Y")
+
+
+def _state(chance: random.Random, number: int, steps: int) -> RunAttributes:
+    """Age and state of a run; taken in turn, so that a small organization has one of each."""
     kind = number % 9
     if kind in (0, 3, 6):  # stale: finished long ago, nobody has looked since
         finished = chance.uniform(35, 240)

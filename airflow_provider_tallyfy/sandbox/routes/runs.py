@@ -279,9 +279,11 @@ def _template(call: Call, checklist_id: Any) -> Template:
 def _task_wishes(value: Any) -> dict[str, Any]:
     if value in (None, []):
         return {}
-    if not isinstance(value, dict) or not all(isinstance(wish, dict) for wish in value.values()):
+    wishes = value.values() if isinstance(value, dict) else [None]
+    if not all(isinstance(wish, dict) and isinstance(wish.get("owners", {}), dict) for wish in wishes):
         raise invalid("tasks", "The tasks format is invalid.")
-    return value
+    known: dict[str, Any] = value
+    return known
 
 
 def _run_folders(call: Call) -> list[str]:

@@ -1,0 +1,176 @@
+"""Tags, folders, templates and the activity feed in the sandbox."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from airflow_provider_tallyfy.sandbox import Sandbox
+
+HEX = re.compile(r"[0-9a-f]{32}")
+Ask = Callable[..., tuple[int, Any]]
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def ask(sandbox: Sandbox) -> Iterator[Ask]:
+    """Status and JSON of a request below the organization, as a member of some role."""
+    with requests.Session() as session:
+        session.trust_env = False
+
+        def ask(method: str, path: str, body: Any = None, role: str = "admin", **options: Any) -> tuple[int, Any]:
+            headers = {
+                "Authorization": f"Bearer {sandbox.token_for(role)}",
+                "Accept": "application/json",
+                "X-Tallyfy-Client": "APIClient",
+                **options.pop("headers", {}),
+            }
+            url = f"{sandbox.url}/organizations/{sandbox.organization_id}{path}"
+            answer = session.request(method, url, json=body, headers=headers, timeout=5, **options)
+            return answer.status_code, answer.json() if answer.content else ""
+
+        yield ask
+
+
+def errors(answer: Any) -> dict[str, list[str]]:
+    assert answer["error"] is True
+    found: dict[str, list[str]] = answer["errors"]
+    return found
+
+
+def test_tags(sandbox: Sandbox, ask: Ask) -> None:
+    status, answer = ask("POST", "/tags", {"title": "Red", "color": "#ff0000"})
+    tag = answer["data"]["id"]
+    assert (status, bool(HEX.fullmatch(tag))) == (201, True)
+    for bad in ({"title": "red"}, {"title": "x" * 31}, {"title": ""}, {"title": "Blue", "color": "red"}):
+        assert ask("POST", "/tags", bad)[0] == 422
+    assert ask("GET", f"/tags/{tag}")[1]["data"]["title"] == "Red"
+    assert ask("PUT", f"/tags/{tag}", {"color": "#00ff00"})[0] == 422
+    assert ask("PUT", f"/tags/{tag}", {"title": "Crimson"})[1]["data"]["title"] == "Crimson"
+    assert ask("GET", "/tags?q=crim")[1]["meta"]["pagination"]["total"] == 1
+
+    run_id, archived = sandbox.add_run(), sandbox.add_run(archived=True)
+    public = sandbox.add_tag("Public", tag_type="public")
+    body = {"subject_id": run_id, "subject_type": "Run", "tag_id": tag, "tag_type": "private"}
+    status, answer = ask("POST", "/checklists/tags", body)
+    association = answer["data"]["id"]
+    assert (status, type(association)) == (201, int)
+    assert ask("POST", "/checklists/tags", body)[1]["data"]["id"] == association
+    for change, field in (
+        ({"subject_id": archived}, "subject_id"),
+        ({"subject_id": "0" * 32}, "subject_id"),
+        ({"tag_id": public}, "tag_id"),
+        ({"tag_type": "secret"}, "tag_type"),
+        ({"subject_type": "Task"}, "subject_type"),
+    ):
+        assert list(errors(ask("POST", "/checklists/tags", {**body, **change})[1])) == [field]
+    assert errors(ask("POST", "/checklists/tags", {**body, "subject_id": archived})[1]) == {
+        "subject_id": ["Subject not found"]
+    }
+    assert ask("GET", "/tags?with=statistics")[1]["data"][0]["statistics"]["data"]["runs"] == 1
+    # PHP casts the segment to int: a hex id reads as its leading digits, or 0.
+    for wrong in (tag, "0", "abc"):
+        assert ask("DELETE", f"/checklists/tags/{wrong}")[0] == 204
+    assert (sandbox.run(run_id) or {})["tags"] == [tag]
+    assert ask("DELETE", f"/checklists/tags/{association}")[0] == 204
+    assert (sandbox.run(run_id) or {})["tags"] == []
+    ask("POST", "/checklists/tags", body)
+    assert [ask("DELETE", f"/tags/{tag}")[0] for _ in "12"] == [204, 204]
+    assert (sandbox.run(run_id) or {})["tags"] == []
+
+
+def test_somebody_elses_association_is_removed_by_a_hex_id_with_leading_digits(sandbox: Sandbox, ask: Ask) -> None:
+    tag = sandbox.add_tag("Victim")
+    run_id = sandbox.add_run(tags=[tag])
+    (row,) = ask("GET", f"/runs/{run_id}?with=tags")[1]["data"]["tags"]["data"]
+    assert ask("DELETE", f"/checklists/tags/{row['id']}abcdef")[0] == 204
+    assert (sandbox.run(run_id) or {})["tags"] == []
+
+
+def test_folders(sandbox: Sandbox, ask: Ask) -> None:
+    status, answer = ask("POST", "/folders", {"name": "Runs", "folder_type": "run"})
+    folder = answer["data"]["id"]
+    assert status == 201
+    templates = ask("POST", "/folders", {"name": "Templates"})[1]["data"]
+    assert templates["folder_type"] == "checklist"
+    child = ask("POST", "/folders", {"name": "Child", "folder_type": "run", "parent_id": folder})[1]["data"]
+    assert ask("POST", "/folders", {"name": "x" * 33})[0] == 422
+    assert ask("POST", "/folders", {"name": "x"}, role="light")[0] == 403
+    listed = ask("GET", "/folders?folder_type=run&with=children&pagination=false")[1]
+    assert [row["name"] for row in listed["data"]] == ["Runs", "Child"]
+    assert listed["data"][0]["children"]["data"][0]["id"] == child["id"]
+    assert ask("PUT", f"/folders/{folder}", {"name": "Renamed"})[1]["data"]["name"] == "Renamed"
+
+    run_id, archived = sandbox.add_run(), sandbox.add_run(archived=True)
+    body = {"folder_id": folder, "subject_id": run_id, "subject_type": "Run"}
+    status, answer = ask("POST", "/folders/add-object", body)
+    relation = answer["data"]["id"]
+    assert (status, type(relation), answer["data"]["subject_id"]) == (201, int, run_id)
+    assert ask("GET", f"/folders/{folder}")[1]["data"]["objects"]["data"][0]["id"] == relation
+    wrong = ask("POST", "/folders/add-object", {**body, "folder_id": templates["id"]})[1]
+    assert errors(wrong) == {"folder_id": ["No such a folder exists in Processes."]}
+    assert ask("POST", "/folders/add-object", {**body, "subject_id": archived})[0] == 422
+    assert ask("POST", "/folders/add-object", {**body, "subject_type": "Checklist"})[0] == 422
+    assert ask("DELETE", f"/folders-objects/{folder[:0]}x")[0] == 204
+    assert (sandbox.run(run_id) or {})["folders"] == [folder]
+    assert ask("DELETE", f"/folders-objects/{relation}")[0] == 204
+    assert (sandbox.run(run_id) or {})["folders"] == []
+    assert ask("DELETE", f"/folders/{folder}")[0] == 204
+    assert ask("GET", f"/folders/{folder}")[0] == 404
+
+
+def test_templates(sandbox: Sandbox, ask: Ask) -> None:
+    template = sandbox.add_template("Onboarding", ["One", "Two"], [{"label": "Plan", "options": ["A", "B"]}])
+    sandbox.add_run(template=template)
+    item = ask("GET", f"/checklists/{template}?with=steps,tags")[1]["data"]
+    assert (item["started_processes"], item["prerun"][0]["options"][1]) == (1, {"id": 2, "text": "B"})
+    assert [step["title"] for step in item["steps"]["data"]] == ["One", "Two"]
+    assert ask("GET", "/checklists?q=onb")[1]["data"][0]["id"] == template
+    assert len(ask("GET", f"/checklists/{template}/steps")[1]["data"]) == 2
+    assert ask("PUT", f"/checklists/{template}", {"folder_id": "x"})[0] == 422
+    assert ask("PUT", f"/checklists/{template}", {"title": "T", "folder_id": "x"})[1]["data"]["folder_id"] == "x"
+    assert ask("GET", f"/checklists/{'0' * 32}")[0] == 404
+    body = {"subject_id": template, "subject_type": "Checklist", "tag_id": sandbox.add_tag("T"), "tag_type": "private"}
+    assert ask("POST", "/checklists/tags", body)[0] == 201
+    assert ask("GET", f"/checklists/{template}?with=tags")[1]["data"]["tags"]["data"][0]["subject_type"] == "Checklist"
+
+
+def test_activity(sandbox: Sandbox, ask: Ask) -> None:
+    run_id = sandbox.add_run(days_old=2)
+    task = sandbox.tasks(run_id)[0]["id"]
+    ask("PUT", f"/runs/{run_id}", {"name": "x"})
+    ask("POST", f"/runs/{run_id}/completed-tasks", {"task_id": task})
+    ask("DELETE", f"/runs/{run_id}/completed-tasks/{task}")
+    ask("POST", f"/tasks/{task}/comment", {"content": "hello"})
+    issue = ask("POST", f"/tasks/{task}/problem", {"content": "oh"})[1]["data"]["id"]
+    ask("POST", f"/tasks/{task}/resolved-threads", {"thread_id": issue})
+    ask("DELETE", f"/runs/{run_id}")
+    ask("PUT", f"/runs/{run_id}/activate")
+    sandbox.archive(run_id, by_bot=True)
+    feed = ask("GET", f"/activity-feeds?entity_type=run&entity_id={run_id}")[1]
+    assert [row["verb"][0] for row in reversed(feed["data"])] == [
+        "created",
+        "updated",
+        "completed",
+        "uncompleted",
+        "commented",
+        "issue-reported",
+        "issue-resolved",
+        "archived",
+        "unarchived",
+        "archived",
+    ]
+    newest = feed["data"][0]
+    assert (newest["source"], newest["parentable_id"], type(newest["id"])) == (["Webhook"], run_id, int)
+    assert feed["meta"]["pagination"]["per_page"] == 20
+    narrowed = ask("GET", f"/activity-feeds?entity_type=run&entity_id={run_id}&verb=archived&source=Member")[1]
+    assert len(narrowed["data"]) == 1
