@@ -23,7 +23,7 @@ def parse(answer: Answer) -> Any:
         return None
     try:
         return json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         kind = answer.headers.get("content-type", "no content type").split(";")[0]
         what = "an HTML page" if "html" in kind else f"{len(answer.body)} bytes of {kind} that are not JSON"
         raise Unreadable(f"answered with {what}") from None

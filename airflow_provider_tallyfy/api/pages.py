@@ -65,7 +65,7 @@ class Walk:
         if self.next_page is None and self.total is not None and self.looked_at < self.total:
             if self._grown:
                 # Rows that came while it was read may stand where it had been before: at the front or at the end.
-                self._places = [(min(self._grown, self._places[0][1]), (last - 1) * (self._size or 1))]
+                self._places = [(self._grown, (last - 1) * (self._size or 1))]
                 self._grown = 0
                 self.next_page = self._first_unknown(last)
             else:
@@ -84,6 +84,8 @@ class Walk:
             self.total = page.total
         places: list[tuple[int, int]] = []
         for start, stop in sorted([*self._places, ((number - 1) * size, number * size)]):
+            if start >= stop:
+                continue
             if places and start <= places[-1][1]:
                 places[-1] = (places[-1][0], max(stop, places[-1][1]))
             else:
@@ -104,7 +106,7 @@ class Walk:
 
     def _first_unknown(self, last: int) -> int | None:
         """The page that holds the first place not seen, if there is one."""
-        known = self._places[0][1] if self._places and self._places[0][0] == 0 else 0
+        known = next((stop for start, stop in self._places if start == 0), 0)
         number = known // (self._size or 1) + 1
         return number if number <= last else None
 
@@ -133,14 +135,3 @@ def read_page(walk: Walk) -> Flow[list[dict[str, Any]]]:
     if call is None:
         return []
     return walk.take((yield call))
-
-
-def read_page_number(call: Call, number: int) -> Flow[envelope.Page]:
-    """Read one page by its number, outside of any walk."""
-    exchange = yield replace(call, params=(*call.params, ("page", number)))
-    if not (isinstance(exchange.reply, Answer) and exchange.ok):
-        reject(exchange)
-    try:
-        return envelope.page(exchange.reply)
-    except envelope.Unreadable as fault:
-        raise unreadable(exchange, fault) from None

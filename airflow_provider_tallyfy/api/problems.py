@@ -239,7 +239,7 @@ def _redirected(answer: Answer) -> str:
 def _json(answer: Answer) -> Any:
     try:
         return json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
