@@ -135,3 +135,14 @@ def read_page(walk: Walk) -> Flow[list[dict[str, Any]]]:
     if call is None:
         return []
     return walk.take((yield call))
+
+
+def read_page_number(call: Call, number: int) -> Flow[envelope.Page]:
+    """Read one page by its number, outside of any walk."""
+    exchange = yield replace(call, params=(*call.params, ("page", number)))
+    if not (isinstance(exchange.reply, Answer) and exchange.ok):
+        reject(exchange)
+    try:
+        return envelope.page(exchange.reply)
+    except envelope.Unreadable as fault:
+        raise unreadable(exchange, fault) from None
