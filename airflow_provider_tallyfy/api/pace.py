@@ -9,19 +9,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: Seconds of unused time that may be made up for at once, such as a pause that was rounded up to a whole second.
-CREDIT = 1.0
-#: Growth per second, as a share: well below the last known limit, near it, and well above it.
-_FAST, _SLOW = 0.03, 0.002
-_NEAR = 0.97
-_ABOVE = 1.03
+#: Growth per second, as a share of the pace: far from the last known limit, while it is still being searched, near it.
+_FAST, _SEARCHING, _SLOW = 0.03, 0.001, 0.0003
+#: What "near" means, as shares of the last known limit.
+_BELOW, _ABOVE = 0.96, 1.03
+#: What a 429 leaves of the pace, at most and at least.
+_LEAST_LOSS, _MOST_LOSS = 0.97, 0.5
 #: Seconds to pause after a 429 that does not say how long; doubled while nothing gets through.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+#: Shortest pause after a 429, whatever it says: waits are told in whole seconds, and 0 would be no pause.
+_SHORTEST_PAUSE = 0.5
+#: Seconds by which the first wait is taken to be rounded up.
+_ROUNDED = 0.8
 
 
 @dataclass
 class Pace:
     """When the next request may go. Knows no clock: every method is told the time, in seconds.
+
+    Requests are evenly spaced, and time that a pause cost is not made up for: a burst would meet the same limit again.
 
     :param rate: requests per second; ``None`` = no limit known.
     """
@@ -30,9 +36,10 @@ class Pace:
     _next: float = 0.0
     _paused_until: float = 0.0
     _paused_at: float = -1.0
-    _limit: float = 0.0
+    _limit: float | None = None
     _since: float | None = None
     _accepted: int = 0
+    _resumed: bool = True
     _grown_at: float = 0.0
     _silent_pauses: int = 0
 
@@ -43,27 +50,34 @@ class Pace:
         """
         if self._since is None:
             self._since = now
-        start = max(now, self._paused_until)
-        if self.rate is None:
-            return start - now
-        place = max(self._next, start - CREDIT)
-        self._next = place + 1.0 / self.rate
-        return max(place, start) - now
+        place = max(now, self._paused_until)
+        if self.rate is not None:
+            place = max(place, self._next)
+            self._next = place + 1.0 / self.rate
+        return place - now
 
     def paused(self, now: float) -> bool:
         """Whether Tallyfy asked for a pause that is not over."""
         return now < self._paused_until
 
-    def accepted(self, now: float) -> None:
-        """Count a request that was not declined, and let the pace grow with time."""
+    def accepted(self, now: float, sent_at: float) -> None:
+        """Count a request that was not declined, and let the pace grow with time.
+
+        :param sent_at: when it was sent.
+        """
+        if not self._resumed and sent_at > self._paused_at:  # the pause was long enough
+            self._resumed = True
+            self._since, self._accepted, self._silent_pauses = self._paused_until, 0, 0
         self._accepted += 1
         if self.rate is None:
             return
-        self._silent_pauses = 0
         step = min(max(0.0, now - self._grown_at), 1.0)
-        self._grown_at = now
-        near = _NEAR * self._limit < self.rate < _ABOVE * self._limit
-        self.rate *= 1.0 + (_SLOW if near else _FAST) * step
+        self._grown_at = max(now, self._grown_at)
+        if self._limit is None:
+            growth = _SEARCHING
+        else:
+            growth = _SLOW if _BELOW * self._limit < self.rate < _ABOVE * self._limit else _FAST
+        self.rate *= 1.0 + growth * step
 
     def declined(self, now: float, sent_at: float, retry_after: float | None) -> None:
         """Slow down after a 429.
@@ -81,17 +95,17 @@ class Pace:
             pause = min(_FIRST_PAUSE * 2.0**self._silent_pauses, _LONGEST_PAUSE)
             self._silent_pauses = min(self._silent_pauses + 1, 16)
         else:
-            pause = retry_after
+            pause = max(retry_after, _SHORTEST_PAUSE)
         since = now if self._since is None else self._since
-        # What got through from the last pause to the end of this one: the limit, however Tallyfy counts.
-        measured = max(self._accepted, 1) / max(now - since + pause, 0.001)
-        if self.rate is None:
-            # The wait is rounded up to whole seconds, so the limit may be that much higher: come near it fast.
-            self._limit = max(self._accepted, 1) / max(now - since + pause - 1.0, 0.001) if pause >= 2.0 else measured
+        # What got through from the end of the last pause to the end of this one: the limit, however Tallyfy counts.
+        # Waits are told in whole seconds, rounded up: half a second too much on average, more for a short one.
+        rounded = _ROUNDED if self.rate is None else 1.0
+        measured = max(self._accepted, 1) / max(now - since + max(pause - rounded, 0.0), 0.001)
+        if self.rate is None or not self._resumed:
             self.rate = measured
         else:
-            self._limit = self.rate
-            self.rate = min(max(measured, 0.5 * self.rate), 0.97 * self.rate)
+            self._limit = min(self.rate, self._accepted / max(now - since, 0.001))
+            self.rate = min(max(measured, _MOST_LOSS * self.rate), _LEAST_LOSS * self.rate)
+        self._resumed = False
         self._paused_at, self._paused_until = now, now + pause
-        self._since, self._accepted, self._grown_at = now, 0, now + pause
-        self._next = min(self._next, self._paused_until)
+        self._grown_at = self._next = self._paused_until

@@ -136,7 +136,7 @@ class Pool:
             if isinstance(reply, Answer) and reply.status == 429:
                 self.pace.declined(now, sent_at, retry_after(reply))
             elif not isinstance(reply, Lost):
-                self.pace.accepted(now)
+                self.pace.accepted(now, sent_at)
 
 
 class _Worker(Engine):
