@@ -73,9 +73,10 @@ def check_user_id(argument: str, value: object) -> int:
             f"{argument}={show(value)} is not a Tallyfy user id. Users have whole numbers as ids, such as 1001 "
             "(see GET /organizations/<id>/users); an e-mail address or a name is not accepted."
         )
-    number = int(value)
+    # 20 digits are too many already, and Python converts no more than 4300 of them.
+    number = value if isinstance(value, int) else int(value.strip().lstrip("0")[:20] or 0)
     if not 0 < number < 2**63:
-        raise ArgumentError(f"{argument}={show(value)} is not a Tallyfy user id: it must be above 0.")
+        raise ArgumentError(f"{argument}={show(value)} is not a Tallyfy user id: it must be above 0 and below 2**63.")
     return number
 
 
@@ -151,10 +152,19 @@ def check_kickoff_answers(argument: str, value: object) -> dict[str, Any]:
     folded: dict[str, Any] = {}
     for field, answer in pairs:
         key = check_id(f"key of {argument}", field)
-        if key in folded and folded[key] != answer:
+        if key in folded and not _identical(folded[key], answer):
             raise ArgumentError(f"{argument} answers the field {key} twice: {show(folded[key])} and {show(answer)}.")
         folded[key] = answer
     return folded
+
+
+def _identical(one: object, other: object) -> bool:
+    """Whether two answers are one and the same JSON: ``1`` and ``True`` are equal in Python, and differ in a form."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_identical(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(one) == len(other) and all(map(_identical, one, other))
+    return type(one) is type(other) and repr(one) == repr(other)
 
 
 def _kickoff_pair(argument: str, item: object) -> tuple[Any, Any]:

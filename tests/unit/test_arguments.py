@@ -1,0 +1,216 @@
+"""What must not be sent is refused with the argument, the value and the fix; what may be sent is kept whole."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from airflow_provider_tallyfy.api import arguments as check
+from airflow_provider_tallyfy.api.arguments import ArgumentError
+from airflow_provider_tallyfy.api.update import FIELDS, checked_changes
+
+RUN = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
+EMPTY = "is empty. If it comes from XCom or a template, the upstream task returned nothing"
+ABSENT = "is not an id. If it comes from XCom or a template, the upstream task returned nothing"
+NOT_AN_ID = "is not a Tallyfy id: only letters, digits, '_' and '-' may stand in one"
+
+_BAD_IDS: list[tuple[Any, str]] = [
+    (None, EMPTY),
+    ("", EMPTY),
+    ("  \t\n", EMPTY),
+    ("None", ABSENT),
+    (" none ", ABSENT),
+    ("null", ABSENT),
+    ("NaN", ABSENT),
+    ("undefined", ABSENT),
+    ("{{ ti.xcom_pull('find') }}", "is a template that was not rendered"),
+    ("{% raw %}", "is a template that was not rendered"),
+    ("a" * 256, "is longer than 255 characters"),
+    (5012, "is of type int; it must be a string, the 32-character id of Tallyfy (not the number that its web app"),
+    (b"0a1b", "is of type bytes; it must be a string"),
+    ([RUN], "is of type list; it must be a string"),
+    ({"id": RUN}, "is of type dict; it must be a string"),
+    (True, "is of type bool; it must be a string"),
+    *(
+        (f"{RUN[:16]}{bad}{RUN[16:]}", NOT_AN_ID)
+        for bad in ("/", "?", "#", "%", "\\", ".", "..", " ", "\x00", "\n", "\x7f", "\u202e", "é", ";", "@", "&")
+    ),
+    (".", NOT_AN_ID),
+    ("..", NOT_AN_ID),
+    (f"{RUN}/delete", NOT_AN_ID),
+    (f"../tags/{RUN}", NOT_AN_ID),
+    (f"{RUN}%2Fdelete", NOT_AN_ID),
+    (f"{RUN}\n", NOT_AN_ID),
+    ("٠١٢", NOT_AN_ID),  # digits, but none that a Tallyfy id has
+    (f"https://go.tallyfy.com/{RUN}/processes/{RUN}", "Pass the id alone, not a URL or a path."),
+]
+
+
+@pytest.mark.parametrize(("value", "says"), _BAD_IDS, ids=lambda value: repr(value)[:30])
+def test_bad_id_is_refused(value: Any, says: str) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        check.check_id("run_id", value)
+    assert str(caught.value).startswith(f"run_id={check.show(value)}")
+    assert says in str(caught.value)
+    assert len(str(caught.value)) < 400
+    with pytest.raises(ArgumentError, match=r"^run_ids\[1\]="):
+        check.check_ids("run_ids", [RUN, value])
+
+
+@pytest.mark.parametrize("value", [RUN, "a", "a" * 255, "Ab-9_z", "0", "none1"])
+def test_good_id_is_kept(value: str) -> None:
+    assert check.check_id("run_id", value) == value
+    assert check.check_ids("run_ids", (value, "b", value)) == [value, "b"]
+
+
+_RENDERED = "A list that went through a Jinja string becomes text"
+_BAD: list[tuple[Callable[[str, Any], Any], Any, str]] = [
+    (check.check_ids, RUN, _RENDERED),
+    (check.check_ids, f"['{RUN}']", _RENDERED),
+    (check.check_ids, {RUN: 1}, "is not a list of ids"),
+    (check.check_ids, None, "is not a list of ids"),
+    (check.check_name, "", "a run needs a name. If it comes from XCom"),
+    (check.check_name, " \n", "a run needs a name"),
+    (check.check_name, "None", "a run needs a name"),
+    (check.check_name, 7, "is of type int; it must be a string"),
+    (check.check_name, "x" * 551, "has 551 characters; Tallyfy allows 550"),
+    (check.check_text, 7, "is of type int; it must be a string"),
+    (check.check_user_id, "ann@example.com", "an e-mail address or a name is not accepted"),
+    (check.check_user_id, "", "is not a Tallyfy user id"),
+    (check.check_user_id, "12.5", "is not a Tallyfy user id"),
+    (check.check_user_id, 12.0, "is not a Tallyfy user id"),
+    (check.check_user_id, "²", "is not a Tallyfy user id"),
+    (check.check_user_id, True, "is not a Tallyfy user id"),
+    (check.check_user_id, 0, "it must be above 0"),
+    (check.check_user_id, -3, "it must be above 0"),
+    (check.check_user_id, 2**63, "it must be above 0"),
+    (check.check_user_id, "9" * 5000, "it must be above 0"),
+    (check.check_user_ids, 1001, "is not a list of user ids, such as [1001, 1002]"),
+    (check.check_user_ids, "1001,1002", "is not a list of user ids"),
+    (check.check_user_ids, [1001, "x"], "[1]='x' is not a Tallyfy user id"),
+    (check.check_flag, "maybe", "is not true or false"),
+    (check.check_flag, 1, "is not true or false"),
+    (check.check_texts, "comments", "is not a list of strings"),
+    (check.check_texts, {"a": 1}, "is not a list of strings"),
+    (check.check_texts, ["a", 1], "[1]=1 is of type int"),
+    (check.check_kickoff_answers, "Amount=5", "is of no known form. Use {field_id: answer}"),
+    (check.check_kickoff_answers, 5, "is of no known form"),
+    (check.check_kickoff_answers, b"x", "is of no known form"),
+    (check.check_kickoff_answers, {}, "is empty: nothing to set"),
+    (check.check_kickoff_answers, [], "is empty: nothing to set"),
+    (check.check_kickoff_answers, [RUN], "[0]='0a1b2c3d4e5f60718293a4b5c6d7e8f9' is of no known form"),
+    (check.check_kickoff_answers, [{"a": 1, "b": 2}], "[0]={'a': 1, 'b': 2} is of no known form"),
+    (check.check_kickoff_answers, [{"id": "a"}], "[0]={'id': 'a'} is of no known form"),
+    (check.check_kickoff_answers, [{"id": "a", "value": 1, "label": "A"}], "is of no known form"),
+    (check.check_kickoff_answers, {5: "x"}, "key of the_argument=5 is of type int"),
+    (check.check_kickoff_answers, {"": "x"}, "key of the_argument='' is empty"),
+    (check.check_kickoff_answers, [{"a": 1}, {"id": "a", "value": 2}], "answers the field a twice: 1 and 2"),
+    (check.check_kickoff_answers, [{"a": 1}, {"a": True}], "answers the field a twice: 1 and True"),
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "says"), _BAD, ids=lambda value: getattr(value, "__name__", repr(value)[:30])
+)
+def test_bad_value_is_refused(rule: Callable[[str, Any], Any], value: Any, says: str) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        rule("the_argument", value)
+    assert "the_argument" in str(caught.value)
+    assert says in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+_GOOD: list[tuple[Callable[[str, Any], Any], Any, Any]] = [
+    (check.check_name, "x" * 550, "x" * 550),
+    (check.check_name, " Ünïcode ", " Ünïcode "),
+    (check.check_text, "", ""),
+    (check.check_user_id, " 1001 ", 1001),
+    (check.check_user_id, "0" * 30 + "1001", 1001),
+    (check.check_user_ids, (1001, "1001", "1002"), [1001, 1002]),
+    (check.check_user_ids, [], []),
+    (check.check_flag, " TRUE ", True),
+    (check.check_flag, False, False),
+    (check.check_texts, ("comments",), ["comments"]),
+]
+
+
+@pytest.mark.parametrize(("rule", "value", "kept"), _GOOD)
+def test_good_value_is_kept(rule: Callable[[str, Any], Any], value: Any, kept: Any) -> None:
+    assert rule("argument", value) == kept
+
+
+def test_choice_lists_what_there_is() -> None:
+    assert check.check_choice("if_already", "skip", ("succeed", "skip")) == "skip"
+    with pytest.raises(ArgumentError, match=r"if_already='ignore': choose one of 'succeed', 'skip'\."):
+        check.check_choice("if_already", "ignore", ("succeed", "skip"))
+
+
+class TestChanges:
+    def test_nothing_given_is_an_error_that_lists_the_fields(self) -> None:
+        with pytest.raises(ArgumentError) as caught:
+            checked_changes(dict.fromkeys(FIELDS))
+        assert f"nothing to update: give at least one of {', '.join(FIELDS)}, or extra_fields." in str(caught.value)
+
+    @pytest.mark.parametrize("field", ["summary", "tags", "folders", "users", "groups", "publicly_hidden_fields"])
+    def test_empty_is_not_the_same_as_not_given(self, field: str) -> None:
+        empty: Any = "" if field == "summary" else []
+        assert checked_changes({"name": None, field: empty}) == {field: empty}
+
+    @pytest.mark.parametrize(
+        ("extra", "says"),
+        [
+            ("x", "extra_fields='x' is not an object of field names and values"),
+            ({1: 2}, "is not an object of field names and values"),
+            ({"name": "x", "tags": []}, "extra_fields holds name, tags: pass it as an argument of its own"),
+            ({}, "nothing to update"),
+        ],
+        ids=repr,
+    )
+    def test_bad_extra_fields(self, extra: Any, says: str) -> None:
+        with pytest.raises(ArgumentError, match=says):
+            checked_changes({}, extra)
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+_field_ids = st.text(alphabet="0123456789abcdef", min_size=1, max_size=32).filter(lambda text: text not in {"id"})
+_forms: list[Callable[[str, Any], Mapping[str, Any]]] = [
+    lambda field, answer: {field: answer},
+    lambda field, answer: {"id": field, "value": answer},
+    lambda field, answer: {"field_id": field, "value": answer},
+]
+
+
+def as_json(value: object) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+@given(st.dictionaries(_field_ids, _json, min_size=1, max_size=6), st.lists(st.sampled_from(_forms), min_size=6))
+def test_folding_loses_nothing_in_any_form(answers: dict[str, Any], forms: list[Callable[..., Any]]) -> None:
+    as_list = [form(field, answer) for form, (field, answer) in zip(forms, answers.items(), strict=False)]
+    for given_as in (answers, as_list, tuple(as_list), iter(as_list), [*as_list, *as_list]):
+        assert as_json(check.check_kickoff_answers("prerun", given_as)) == as_json(answers)
+
+
+@given(st.lists(st.tuples(_field_ids, _json, st.sampled_from(_forms)), min_size=1, max_size=5))
+@example([("a", 0, _forms[0]), ("a", False, _forms[1])])
+@example([("a", [1], _forms[0]), ("a", [1.0], _forms[2])])
+def test_two_answers_to_one_field_are_never_one(given_answers: list[tuple[str, Any, Callable[..., Any]]]) -> None:
+    said = {(field, as_json(answer)) for field, answer, _ in given_answers}
+    clash = any(first[0] == second[0] for first, second in itertools.combinations(said, 2))
+    entries = [form(field, answer) for field, answer, form in given_answers]
+    if clash:
+        with pytest.raises(ArgumentError, match="twice"):
+            check.check_kickoff_answers("prerun", entries)
+    else:
+        folded = check.check_kickoff_answers("prerun", entries)
+        assert {(field, as_json(answer)) for field, answer in folded.items()} == said
