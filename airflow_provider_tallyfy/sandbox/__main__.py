@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shlex
 import signal
 import sys
 import threading
+from collections import Counter
 from collections.abc import Sequence
 
 from airflow_provider_tallyfy.sandbox.sample import sample_organization
@@ -36,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stop.wait()
     finally:
         sandbox.stop()
-    print("The sandbox is gone, and all that was in it.", flush=True)
+    with contextlib.suppress(BrokenPipeError):
+        print("The sandbox is gone, and all that was in it.", flush=True)
     return 0
 
 
@@ -47,11 +50,10 @@ def describe(sandbox: Sandbox, latency: float = 0.0, rate_limit: tuple[int, floa
     :param latency: as it was started with, seconds.
     :param rate_limit: as it was started with.
     """
-    everything = sandbox.runs()
-    live = [run for run in everything if not run["is_archived"]]
-    states = [run["status"] for run in live]
-    counted = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states)))
     organization = sandbox.organization
+    states = Counter(run.status for run in organization.runs.values() if run.archived_at is None)
+    live = sum(states.values())
+    counted = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
     connection = sandbox.connection_json()
     pace = [f"{latency:g} s latency"] if latency else []
     pace += [f"at most {rate_limit[0]} requests per {rate_limit[1]:g} s"] if rate_limit else []
@@ -61,7 +63,7 @@ def describe(sandbox: Sandbox, latency: float = 0.0, rate_limit: tuple[int, floa
             "",
             f"  Organization   {organization.name}",
             f"                 {sandbox.organization_id}",
-            f"  Runs           {len(live)} ({counted or 'none'}), {len(everything) - len(live)} archived",
+            f"  Runs           {live} ({counted or 'none'}), {len(organization.runs) - live} archived",
             f"  Also           {len(organization.templates)} templates, {len(organization.members)} members,"
             f" {len(organization.tags)} tags, {len(organization.folders)} folders",
             *([f"  Pace           {', '.join(pace)}"] if pace else []),

@@ -98,7 +98,6 @@ class Organization(Registry):
             self.task_home.pop(task_id, None)
         del self.runs[run_id]
         self.events.pop(run_id, None)
-        self.destroyed.add(run_id)
         self.version += 1
 
     def tasks_of(self, run: Run) -> dict[str, Task]:

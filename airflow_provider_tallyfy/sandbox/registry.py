@@ -52,7 +52,6 @@ class Registry:
         self.folders: dict[str, Folder] = {}
         self.templates: dict[str, Template] = {}
         self.runs: dict[str, Run] = {}
-        self.destroyed: set[str] = set()
         self.task_home: dict[str, str | None] = {}
         self.one_off_tasks: dict[str, Task] = {}
         self.tag_links: dict[int, tuple[Run | Template, str]] = {}

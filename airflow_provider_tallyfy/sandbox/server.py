@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import logging
 import math
@@ -73,6 +74,7 @@ class Front:
         self._index = RunIndex(organization)
         self._routes = all_routes()
         self._control = Control(self)
+        self._request_ids = itertools.count(1)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request, from its first byte to its last."""
@@ -168,7 +170,7 @@ class Front:
     def _respond(self, record: RequestRecord, raw: Raw) -> web.Response:
         status, headers, body = raw
         response = web.Response(status=status, body=body or None, headers=headers)
-        response.headers["X-Request-Id"] = f"{id(record):x}-{len(self.records)}"
+        response.headers["X-Request-Id"] = f"sandbox-{next(self._request_ids):08x}"
         record.status, record.answered_at = status, time.monotonic()
         return response
 
@@ -205,7 +207,8 @@ class Front:
         call = Call(organization, self.wire, self._index, member, ids, record.query, headers, record.body, path)
         answer = handler(call)
         if answer.data is None:
-            return answer.status, {}, b""
+            # Without a body Laravel still names PHP's default type: an empty answer is no HTML error page.
+            return answer.status, HTML if answer.status == 200 else {}, b""
         return answer.status, JSON, json.dumps(answer.data, separators=(",", ":")).encode()
 
     def _check_headers(self, headers: Mapping[str, str]) -> None:
