@@ -15,6 +15,7 @@ from airflow_provider_tallyfy.api.arguments import (
     check_flag,
     check_id,
     check_ids,
+    check_texts,
     check_user_ids,
     show,
 )
@@ -28,9 +29,10 @@ def organization(org: str, *rest: str) -> tuple[str, ...]:
     return ("organizations", check_id("organization_id", org), *rest)
 
 
-def raw(method: str, path: str, params: Mapping[str, Param] | None = None, json: Any = None) -> Call:
+def raw(method: str, path: str, params: Mapping[str, Param | None] | None = None, json: Any = None) -> Call:
     """A call to any path below the base URL, taken literally segment by segment.
 
+    :param params: query parameters; ``None`` = not sent.
     :raises ArgumentError: for a path that could turn into another one on its way (``..``, ``//``, ``?``, ``%``).
     """
     if not isinstance(path, str) or not path.strip("/"):
@@ -42,7 +44,14 @@ def raw(method: str, path: str, params: Mapping[str, Param] | None = None, json:
                 f"path={show(path)} is not a plain path: no '.', '..', empty part, '?', '#', '%' or backslash. "
                 "Query parameters go into params=."
             )
-    return Call(check_choice("method", method.upper(), METHODS), segments, tuple((params or {}).items()), json)
+    given = {name: value for name, value in (params or {}).items() if value is not None}
+    for name, value in given.items():
+        if not isinstance(value, (str, int, float)):
+            raise ArgumentError(
+                f"params[{name!r}]={show(value)} is of type {type(value).__name__}; "
+                "it must be a string, a number or a bool. Lists are joined with commas."
+            )
+    return Call(check_choice("method", method.upper(), METHODS), segments, tuple(given.items()), json)
 
 
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD")
@@ -71,7 +80,7 @@ def get_member(org: str) -> Call:
 
 def get_run(org: str, run_id: str, include: Iterable[str] = ()) -> Call:
     """Read a run, with the relations in ``include``. An archived one may answer 404."""
-    wanted = ",".join(include)
+    wanted = _csv(check_texts("include", include))
     return Call("GET", organization(org, "runs", check_id("run_id", run_id)), (("with", wanted),) if wanted else ())
 
 
@@ -144,7 +153,7 @@ def list_runs(
             if task_status is None
             else check_choice("task_status", task_status, ("all", "in-progress", "completed")),
         ),
-        ("with", _csv(include) if include else None),
+        ("with", _csv(check_texts("include", include)) if include else None),
         ("form_fields_values", form_fields_values),
         ("sort", sort),
         ("per_page", per_page),

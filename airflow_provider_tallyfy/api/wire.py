@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote, urlencode
 
-Param = str | int | bool
+Param = str | int | float | bool
 
 
 @dataclass(frozen=True)

@@ -203,12 +203,14 @@ class TallyfyBaseHook(HttpHook):
         """How many requests this hook has sent."""
         return self._engine.request_count
 
-    def request(self, method: str, path: str, *, params: Mapping[str, Param] | None = None, json: Any = None) -> Any:
+    def request(
+        self, method: str, path: str, *, params: Mapping[str, Param | None] | None = None, json: Any = None
+    ) -> Any:
         """Call any endpoint.
 
         :param method: ``GET``, ``POST``, ``PUT``, ``DELETE``, ``PATCH`` or ``HEAD``.
         :param path: path below the base URL, such as ``f"/organizations/{hook.organization_id}/tags"``.
-        :param params: query parameters.
+        :param params: query parameters; ``None`` = not sent.
         :param json: body.
         :return: the parsed body as it came (with its ``data``), ``None`` for an empty one.
         :raises TallyfyApiError: for every answer that is not a readable success.

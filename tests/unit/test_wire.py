@@ -1,0 +1,215 @@
+"""What goes over the wire: one path segment per id whatever the id says, and queries as Tallyfy decodes them."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.arguments import ArgumentError
+from airflow_provider_tallyfy.api.wire import Answer, Call, Exchange, Lost, may_have_happened
+from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyNotFoundError
+from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
+from airflow_provider_tallyfy.sandbox import Sandbox
+
+ORG = "0" * 32
+RUN = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
+
+_TARGETS: list[tuple[Call, str]] = [
+    (calls.get_me(), "GET /me"),
+    (calls.get_member(ORG), f"GET /organizations/{ORG}/me"),
+    (calls.get_organization(ORG), f"GET /organizations/{ORG}"),
+    (calls.get_run(ORG, RUN), f"GET /organizations/{ORG}/runs/{RUN}"),
+    (calls.get_run(ORG, RUN, ["tags", "folders"]), f"GET /organizations/{ORG}/runs/{RUN}?with=tags%2Cfolders"),
+    (calls.archive_run(ORG, RUN), f"DELETE /organizations/{ORG}/runs/{RUN}"),
+    (calls.activate_run(ORG, RUN), f"PUT /organizations/{ORG}/runs/{RUN}/activate"),
+    (calls.update_run(ORG, RUN, {"name": "x"}), f"PUT /organizations/{ORG}/runs/{RUN}"),
+    (calls.attach_tag(ORG, RUN, "t1"), f"POST /organizations/{ORG}/checklists/tags"),
+    (calls.detach_tag(ORG, 7), f"DELETE /organizations/{ORG}/checklists/tags/7"),
+    (calls.add_to_folder(ORG, RUN, "f1"), f"POST /organizations/{ORG}/folders/add-object"),
+    (calls.remove_from_folder(ORG, 7), f"DELETE /organizations/{ORG}/folders-objects/7"),
+    (calls.get_folder(ORG, "f1"), f"GET /organizations/{ORG}/folders/f1"),
+]
+
+
+@pytest.mark.parametrize(("call", "line"), _TARGETS, ids=lambda value: value.label if isinstance(value, Call) else "")
+def test_request_line(call: Call, line: str) -> None:
+    assert f"{call.method} {call.target}" == line
+    assert ORG not in call.label or len(call.segments) == 2
+
+
+_QUERIES: list[tuple[dict[str, Any], str]] = [
+    ({}, "per_page=100"),
+    ({"q": "ACME Corp"}, "q=ACME%20Corp&per_page=100"),
+    ({"q": "a+b&c=d/é?#%"}, "q=a%2Bb%26c%3Dd%2F%C3%A9%3F%23%25&per_page=100"),
+    ({"starred": True, "untagged": False}, "untagged=false&starred=true&per_page=100"),
+    ({"archived": False, "status": "active"}, "status=active&per_page=100"),
+    ({"archived": True}, "archived=true&per_page=100"),
+    ({"archived": "only"}, "archived=only&per_page=100"),
+    # status=archived is not reliable: archived=only is what Tallyfy's own clients use.
+    ({"status": "archived"}, "archived=only&per_page=100"),
+    ({"status": "complete", "archived": "only"}, "status=complete&archived=only&per_page=100"),
+    ({"owners": [7, "8"], "groups": ["g1", "g2"]}, "owners=7%2C8&groups=g1%2Cg2&per_page=100"),
+    ({"tag": "t", "tag_ids": ["t1", "t2"], "folder": "f1"}, "folder=f1&tag=t&tag_ids=t1%2Ct2&per_page=100"),
+    ({"checklist_id": "c1", "type": "form", "sort": "-name"}, "checklist_id=c1&type=form&sort=-name&per_page=100"),
+    ({"include": ["tags", "tasks"], "form_fields_values": True}, "with=tags%2Ctasks&form_fields_values=true"),
+    ({"task_status": "in-progress", "per_page": 25}, "task_status=in-progress&per_page=25"),
+]
+
+
+@pytest.mark.parametrize(("filters", "query"), _QUERIES, ids=lambda value: str(value)[:40])
+def test_list_query(filters: dict[str, Any], query: str) -> None:
+    call = calls.list_runs(ORG, **filters)
+    assert call.target.startswith(f"/organizations/{ORG}/runs?{query}")
+    assert "+" not in call.target
+
+
+@pytest.mark.parametrize(
+    ("filters", "says"),
+    [
+        ({"status": "stale"}, "status='stale': choose one of 'active', 'complete'"),
+        ({"archived": "yes"}, r"archived='yes': use False \(live runs\), True \(archived ones too\) or 'only'"),
+        ({"owners": "ann"}, "owners='ann' is not a list of user ids"),
+        ({"checklist_id": "../x"}, "checklist_id='../x' is not a Tallyfy id"),
+        ({"tag_ids": RUN}, "is not a list of ids"),
+        ({"type": "task"}, "type='task': choose one of"),
+        ({"include": "tags"}, "include='tags' is not a list of strings"),
+    ],
+    ids=str,
+)
+def test_bad_filter_is_refused(filters: dict[str, Any], says: str) -> None:
+    with pytest.raises(ArgumentError, match=says):
+        calls.list_runs(ORG, **filters)
+
+
+class TestAnyPath:
+    @pytest.mark.parametrize(
+        ("path", "target"),
+        [
+            ("/organizations/o/tags", "/organizations/o/tags"),
+            ("me/", "/me"),
+            ("/search/a b", "/search/a%20b"),
+            ("/x/a:b@c;d=e&f+g,(h)*", "/x/a%3Ab%40c%3Bd%3De%26f%2Bg%2C%28h%29%2A"),
+        ],
+    )
+    def test_is_taken_literally(self, path: str, target: str) -> None:
+        assert calls.raw("get", path).target == target
+
+    @pytest.mark.parametrize(
+        "path",
+        ["", "/", None, 7, "/a//b", "/a/./b", "/a/../b", "..", "/a?b=c", "/a#b", "/a%2Fb", "/a\\b", "/a/\n", "/a\x00"],
+        ids=repr,
+    )
+    def test_that_could_become_another_is_refused(self, path: Any) -> None:
+        with pytest.raises(ArgumentError, match="path="):
+            calls.raw("GET", path)
+
+    def test_parameters(self) -> None:
+        params: dict[str, Any] = {"q": "a b", "all": True, "page": 2, "share": 0.5, "none": None}
+        assert calls.raw("GET", "/tags", params).target == "/tags?q=a%20b&all=true&page=2&share=0.5"
+        with pytest.raises(ArgumentError, match=r"params\['ids'\]=\[1, 2\] is of type list"):
+            calls.raw("GET", "/tags", {"ids": [1, 2]})  # type: ignore[dict-item]
+
+    def test_method(self) -> None:
+        with pytest.raises(ArgumentError, match="method='TRACE': choose one of 'GET'"):
+            calls.raw("trace", "/me")
+
+
+def test_what_may_be_repeated_and_what_may_have_happened() -> None:
+    assert [m for m in calls.METHODS if Call(m, ("x",)).repeatable] == ["GET", "PUT", "DELETE", "HEAD"]
+    assert [s for s in (200, 302, 404, 429, 499, 500, 503) if may_have_happened(Answer(s))] == [500, 503]
+    assert [sent for sent in (True, False) if may_have_happened(Lost("cut", "", sent=sent))] == [True]
+    declined = Exchange(Call("DELETE", ("x",)), Answer(404))
+    assert (declined.ok, declined.status, declined.maybe_done) == (False, 404, False)
+    assert Exchange(declined.call, declined.reply, attempts=2, doubt=True).maybe_done
+
+
+# -- ids ---------------------------------------------------------------------------------------------------------------
+
+_nasty = st.sampled_from(["/", "..", ".", "%2F", "%2e", "?", "#", "\\", "/delete", "/activate", ";", "@", "\r\n", " "])
+_near_ids = st.lists(st.one_of(_nasty, st.text("0123456789abcdef-_", max_size=8)), max_size=5).map("".join)
+anything = st.one_of(st.text(max_size=40), _near_ids, st.characters().map(lambda c: f"{RUN[:5]}{c}{RUN[5:]}"))
+
+_WITH_RUN: dict[str, Callable[[str], Call]] = {
+    "get": lambda run: calls.get_run(ORG, run, ["tags"]),
+    "archive": lambda run: calls.archive_run(ORG, run),
+    "activate": lambda run: calls.activate_run(ORG, run),
+    "update": lambda run: calls.update_run(ORG, run, {"name": "x"}),
+    "organization": lambda run: calls.get_organization(run),
+    "folder": lambda run: calls.get_folder(ORG, run),
+}
+
+
+@given(anything)
+@example(f"{RUN}/delete")
+@example("..")
+@example("%2e%2e")
+def test_id_becomes_one_segment_or_nothing(text: str) -> None:
+    for make in _WITH_RUN.values():
+        try:
+            call = make(text)
+        except ArgumentError:
+            continue
+        shape = make("ID").path.replace("ID", "[^/]+")
+        assert re.fullmatch(shape, call.path)
+        assert text in call.path.split("/")
+        assert unquote(call.path) == call.path
+        assert not call.path.endswith("/delete")
+
+
+@pytest.fixture(scope="module")
+def organization() -> Iterator[tuple[Sandbox, TallyfyHook]]:
+    patch = pytest.MonkeyPatch()
+    with Sandbox(seed=1) as sandbox:
+        patch.setenv("AIRFLOW_CONN_TALLYFY_WIRE", sandbox.connection_json())
+        yield sandbox, TallyfyHook("tallyfy_wire", max_retries=0)
+    patch.undo()
+
+
+_ACTS: dict[str, tuple[Callable[[TallyfyHook, str], object], str]] = {
+    "archive": (TallyfyHook.archive_run, r"DELETE /runs/[A-Za-z0-9_-]+"),
+    "activate": (TallyfyHook.activate_run, r"PUT /runs/[A-Za-z0-9_-]+/activate"),
+    "update": (lambda hook, run: hook.update_run(run, name="x"), r"PUT /runs/[A-Za-z0-9_-]+"),
+    "get": (TallyfyHook.get_run, r"GET /runs/[A-Za-z0-9_-]+"),
+    "tag": (lambda hook, run: hook.add_tag_to_run(run, RUN), "POST /checklists/tags"),
+}
+_READS = r"GET /runs/[A-Za-z0-9_-]+(\?with=\w+)?|GET /runs\?archived=only&[^/]*"
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(anything)
+@example(f"{RUN}/delete")
+@example(f"{RUN}/../{RUN}")
+def test_no_id_reaches_a_server_as_another_path(organization: tuple[Sandbox, TallyfyHook], text: str) -> None:
+    sandbox, hook = organization
+    for act, line in _ACTS.values():
+        sandbox.forget_requests()
+        with pytest.raises((TallyfyArgumentError, TallyfyNotFoundError)) as caught:
+            act(hook, text)
+        if isinstance(caught.value, TallyfyArgumentError):
+            assert sandbox.calls == []
+        for record in sandbox.requests:
+            assert re.fullmatch(f"{line}|{_READS}", record.call)
+            # The raw bytes of the path, before anybody has decoded or tidied them.
+            assert record.path.split("/")[:4] == ["", "organizations", sandbox.organization_id, "runs"]
+            assert not record.path.endswith("/delete")
+
+
+def test_every_kind_of_number_in_a_path_is_a_number() -> None:
+    for call, bad in itertools.product((calls.detach_tag, calls.remove_from_folder), ("7/../8", RUN, "", None)):
+        with pytest.raises((ValueError, TypeError)):
+            call(ORG, bad)  # type: ignore[arg-type]
+
+
+def test_bodies() -> None:
+    bodies: Mapping[str, Any] = calls.attach_tag(ORG, RUN, "t1", "public").json
+    assert bodies == {"subject_id": RUN, "subject_type": "Run", "tag_id": "t1", "tag_type": "public"}
+    assert calls.add_to_folder(ORG, RUN, "f1").json == {"folder_id": "f1", "subject_id": RUN, "subject_type": "Run"}
+    assert calls.archive_run(ORG, RUN).json is None
