@@ -159,6 +159,7 @@ class Report:
                     some.append(entry.as_row())
         return {
             "doing": self.doing,
+            "sentence": f"{self.sentence()}.",
             "dry_run": self.dry_run,
             "total": len(self.entries),
             **self.counts,

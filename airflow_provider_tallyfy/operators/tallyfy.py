@@ -19,6 +19,7 @@ from airflow_provider_tallyfy.operators._bulk import (
 )
 from airflow_provider_tallyfy.operators._changes import CHANGES
 from airflow_provider_tallyfy.operators._find import TallyfyListRunsOperator
+from airflow_provider_tallyfy.operators._report import TallyfyBulkReportOperator
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy._compat import Context
@@ -29,6 +30,7 @@ __all__ = [
     "TallyfyArchiveRunOperator",
     "TallyfyBulkActivateRunsOperator",
     "TallyfyBulkArchiveRunsOperator",
+    "TallyfyBulkReportOperator",
     "TallyfyBulkUpdateRunsOperator",
     "TallyfyDeleteRunOperator",
     "TallyfyListRunsOperator",

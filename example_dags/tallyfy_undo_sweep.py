@@ -1,0 +1,43 @@
+"""Undo a nightly sweep: bring back every run that it archived, and no other.
+
+Takes the DAG run of ``tallyfy_nightly_sweep`` and reads the report that this wrote. Runs that somebody brought back
+already stay as they are; runs that somebody touched since the sweep are left alone and named.
+
+Needs: the connection ``tallyfy_default``, and the report of the sweep.
+
+Params:
+
+* ``sweep``: run id of the sweep, as the Airflow UI shows it, such as ``scheduled__2026-11-22T03:00:00+00:00``.
+* ``reports``: as in the sweep.
+* ``dry_run``: only say what would happen.
+"""
+
+from __future__ import annotations
+
+from airflow import DAG
+from airflow.models import Param
+
+from airflow_provider_tallyfy.operators.tallyfy import TallyfyBulkActivateRunsOperator, TallyfyBulkReportOperator
+
+with DAG(
+    "tallyfy_undo_sweep",
+    description="Bring back what a nightly sweep archived",
+    schedule=None,
+    tags=["tallyfy", "example"],
+    params={
+        "sweep": Param(type="string", minLength=1, title="Sweep", description="Run id of the nightly sweep"),
+        "reports": Param("/tmp/tallyfy-sweeps", type="string", title="Reports", description="As in the sweep"),
+        "dry_run": Param(False, type="boolean", title="Dry run", description="Only say what would happen"),
+    },
+    doc_md=__doc__,
+) as dag:
+    activate = TallyfyBulkActivateRunsOperator(
+        task_id="activate",
+        from_report="{{ params.reports }}/{{ params.sweep }}.jsonl",
+        dry_run="{{ params.dry_run }}",
+        report_path="{{ params.reports }}/undo-{{ run_id }}.jsonl",
+    )
+
+    report = TallyfyBulkReportOperator(task_id="report", bulk_task_id="activate")
+
+    activate >> report
