@@ -37,8 +37,8 @@ class TallyfyBulkReportOperator(TallyfyBaseOperator):
         summary = context["ti"].xcom_pull(task_ids=self.bulk_task_id, key=SUMMARY_KEY)
         if not isinstance(summary, Mapping):
             raise TallyfyArgumentError(
-                f"bulk_task_id={self.bulk_task_id!r}: this task has left no outcome. It did not begin, or it is no bulk "
-                "task of this provider."
+                f"bulk_task_id={self.bulk_task_id!r}: this task has left no outcome. It did not begin, or it is no "
+                "bulk task of this provider."
             )
         text = self._text(summary)
         self.log.info("%s", text)
