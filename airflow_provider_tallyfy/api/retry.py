@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 
 from airflow_provider_tallyfy.api import envelope
@@ -109,7 +110,7 @@ def retry_after(answer: Answer) -> float | None:
     ``None`` where it says nothing or nothing readable; a date in the past is 0.
     """
     text = answer.headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d{1,9}(\.\d{1,6})?", text, re.ASCII):
+    if re.fullmatch(r"\d{1,15}(\.\d{1,6})?", text, re.ASCII):
         return float(text)
     then = _epoch(text)
     if then is None:
@@ -120,7 +121,9 @@ def retry_after(answer: Answer) -> float | None:
 
 def _epoch(text: str) -> float | None:
     try:
-        return parsedate_to_datetime(text).timestamp()
+        moment = parsedate_to_datetime(text)
+        # HTTP dates are UTC, also in the old form that does not say so.
+        return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
 

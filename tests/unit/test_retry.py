@@ -1,0 +1,210 @@
+"""What is repeated, after how long, and that it always ends."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_tallyfy.api.retry import RetryPolicy, Send, Step, Wait, exchange, retry_after
+from airflow_provider_tallyfy.api.wire import Answer, Call, Exchange, Lost, Reply
+
+NOW = datetime(2026, 11, 22, 6, 0, 0, tzinfo=timezone.utc)
+METHODS = ("GET", "HEAD", "PUT", "DELETE", "POST", "PATCH")
+ANY, STATE, READ, NONE = (
+    frozenset(METHODS),
+    frozenset({"GET", "HEAD", "PUT", "DELETE"}),
+    frozenset({"GET"}),
+    frozenset(""),
+)
+
+
+def http_date(seconds: float) -> str:
+    return format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
+
+
+def answer(status: int, body: bytes = b"{}", **headers: str) -> Answer:
+    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, body, NOW.timestamp())
+
+
+#: What came back, and the methods whose request is sent again because of it.
+_POLICY: list[tuple[Reply, frozenset[str]]] = [
+    *((answer(status), NONE) for status in (200, 201, 204, 301, 302, 307, 400, 401, 403, 404, 409, 410, 422, 451)),
+    (answer(429), ANY),
+    *((answer(status), STATE) for status in (500, 502, 503, 504, 520, 522, 524, 530)),
+    *((answer(status), NONE) for status in (501, 505, 511)),
+    *((Lost(kind, "x", sent=False), ANY) for kind in ("dns", "refused", "proxy", "connect-timeout", "cut")),
+    *((Lost(kind, "x", sent=True), STATE) for kind in ("timeout", "cut")),
+    (Lost("tls", "x", sent=False), NONE),  # a wrong certificate stays wrong
+    (answer(200, b"<html>"), READ),
+    (answer(200, b'{"data":'), READ),
+    (answer(200, b""), NONE),
+    (answer(404, b"<html>"), NONE),
+]
+
+
+@pytest.mark.parametrize(("reply", "methods"), _POLICY, ids=str)
+def test_what_is_repeated(reply: Reply, methods: frozenset[str]) -> None:
+    policy = RetryPolicy(jitter=lambda: 0.0)
+    assert {m for m in METHODS if policy.next_wait(Call(m, ("x",)), reply, 1, 0.0) is not None} == methods
+
+
+_RETRY_AFTER: list[tuple[str | None, float | None]] = [
+    (None, None),
+    ("", None),
+    ("0", 0),
+    ("7", 7),
+    (" 7 ", 7),
+    ("1.5", 1.5),
+    ("3600", 3600),
+    ("9" * 12, 999999999999),
+    (http_date(30), 30),
+    (http_date(-30), 0),
+    (http_date(7200), 7200),
+    # The two older forms of an HTTP date; both mean UTC, whatever the worker's own time zone.
+    ("Sunday, 22-Nov-26 06:00:30 GMT", 30),
+    ("Sun Nov 22 06:00:30 2026", 30),
+    ("soon", None),
+    ("-5", None),
+    ("٣", None),
+    ("1e3", None),
+    ("5 minutes", None),
+    ("Sun, 99 Nov 2026 06:00:30 GMT", None),
+    ("Sun, 22 Nov 99999 06:00:30 GMT", None),
+    ("nan", None),
+]
+
+
+@pytest.fixture(params=["UTC", "America/New_York"])
+def _time_zone(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A worker's own time zone."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("TZ", request.param)
+    time.tzset()
+    yield
+    patch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_time_zone")
+@pytest.mark.parametrize(("text", "seconds"), _RETRY_AFTER, ids=str)
+def test_retry_after(text: str | None, seconds: float | None) -> None:
+    assert retry_after(answer(429) if text is None else answer(429, retry_after=text)) == seconds
+
+
+def test_date_counts_from_the_servers_own_clock() -> None:
+    # The worker's clock is an hour ahead; taken by it, the date would be long past.
+    assert retry_after(answer(429, date=http_date(-3600), retry_after=http_date(-3590))) == 10
+    assert retry_after(answer(429, date="gibberish", retry_after=http_date(10))) == 10
+
+
+def drive(call: Call, policy: RetryPolicy, replies: list[Reply]) -> tuple[Exchange, list[float]]:
+    """Run an exchange; the last reply is repeated for ever."""
+    steps, waits, sent = exchange(call, policy), list[float](), 0
+    step: Step = next(steps)
+    try:
+        while True:
+            if isinstance(step, Wait):
+                waits.append(step.seconds)
+                step = next(steps)
+            else:
+                assert step == Send(call)
+                sent += 1
+                step = steps.send(replies[min(sent, len(replies)) - 1])
+    except StopIteration as end:
+        done: Exchange = end.value
+        assert done.attempts == sent
+        return done, waits
+
+
+_LOST = Lost("timeout", "no answer", sent=True)
+_UNSENT = Lost("refused", "refused", sent=False)
+
+
+@pytest.mark.parametrize(
+    ("replies", "waits", "attempts", "doubt"),
+    [
+        ([answer(200)], [], 1, False),
+        ([answer(503)], [1, 2, 4], 4, True),
+        ([answer(503), answer(200)], [1], 2, True),
+        ([_UNSENT], [1, 2, 4], 4, False),
+        ([_UNSENT, _LOST, answer(404)], [1, 2], 3, True),
+        ([answer(429), answer(200)], [1], 2, False),
+        ([answer(429, retry_after="5"), answer(503), answer(429, retry_after="0")], [5, 2, 0], 4, True),
+        ([answer(429, retry_after="60")], [60, 60, 60], 4, False),
+        ([answer(429, retry_after="61")], [], 1, False),
+        ([answer(503, retry_after=http_date(3600))], [], 1, False),
+    ],
+)
+def test_a_whole_exchange(replies: list[Reply], waits: list[float], attempts: int, doubt: bool) -> None:
+    done, waited = drive(Call("DELETE", ("x",)), RetryPolicy(jitter=lambda: 0.0), replies)
+    assert (waited, done.attempts, done.doubt) == (waits, attempts, doubt)
+
+
+def test_waits_of_one_call_are_bounded_together() -> None:
+    policy = RetryPolicy(max_retries=20, longest_in_all=180, jitter=lambda: 0.0)
+    done, waits = drive(Call("GET", ("x",)), policy, [answer(429, retry_after="50")])
+    assert (waits, done.attempts) == ([50, 50, 50], 4)
+
+
+def test_the_log_says_what_and_why() -> None:
+    policy = RetryPolicy(jitter=lambda: 0.0)
+    told = policy.next_wait(Call("GET", ("organizations", "o", "runs")), answer(502), 2, 1.0)
+    assert told == Wait(2.0, "GET /runs: Tallyfy answered 502; trying again in 2.0 s (2 of 3)")
+    asked = policy.next_wait(Call("POST", ("me",)), answer(429, retry_after="9"), 1, 0.0)
+    assert asked is not None
+    assert (asked.seconds, asked.declined) == (9, True)
+    assert asked.reason == "POST /me: Tallyfy answered 429 (too many requests); trying again in 9.0 s (1 of 3)"
+
+
+_retry_afters = st.none() | st.integers(0, 10**12).map(str) | st.floats(-9, 9e9).map(str) | st.text(max_size=8)
+_replies = st.one_of(
+    st.builds(
+        lambda status, header: answer(status) if header is None else answer(status, retry_after=header),
+        st.sampled_from([200, 204, 302, 400, 404, 429, 429, 429, 500, 501, 503, 522]),
+        _retry_afters,
+    ),
+    st.builds(Lost, st.sampled_from(["dns", "refused", "tls", "proxy", "timeout", "cut"]), st.just("x"), st.booleans()),
+)
+_policies = st.builds(
+    RetryPolicy,
+    max_retries=st.integers(0, 20),
+    first_wait=st.floats(0.01, 10),
+    longest_wait=st.floats(0, 100),
+    longest_in_all=st.floats(0, 300),
+    max_declined=st.none() | st.integers(0, 30),
+    jitter=st.floats(0, 1, exclude_max=True).map(lambda share: lambda: share),
+)
+
+
+@given(st.sampled_from(METHODS), _policies, st.lists(_replies, min_size=1, max_size=40))
+def test_it_always_ends_within_its_bounds(method: str, policy: RetryPolicy, replies: list[Reply]) -> None:
+    done, waits = drive(Call(method, ("x",)), policy, replies)
+    assert done.attempts == len(waits) + 1 <= 1 + max(policy.max_retries, policy.max_declined or 0)
+    assert all(0 <= seconds <= policy.longest_wait for seconds in waits)
+    assert sum(waits) <= policy.longest_in_all + 1e-6
+    before_last = [replies[min(n, len(replies) - 1)] for n in range(done.attempts - 1)]
+    if method in {"POST", "PATCH"}:
+        # Nothing that may have been carried out is ever sent again.
+        assert all(
+            not reply.sent if isinstance(reply, Lost) else reply.status == 429  # declined
+            for reply in before_last
+        )
+        assert not done.doubt
+    assert done.doubt is any(reply.sent if isinstance(reply, Lost) else reply.status >= 500 for reply in before_last)
+
+
+@given(st.binary(max_size=60))
+def test_body_of_a_read_is_repeated_unless_it_is_json(body: bytes) -> None:
+    try:
+        readable = not body.strip() or json.loads(body) is not ...
+    except ValueError:
+        readable = False
+    wait = RetryPolicy().next_wait(Call("GET", ("x",)), answer(200, body), 1, 0.0)
+    assert (wait is None) is readable
