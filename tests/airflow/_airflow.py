@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -122,36 +124,56 @@ def run(dag: Any, printed: Callable[[], str], conf: dict[str, Any] | None = None
 
     :param printed: what was printed since the last call.
     """
-    _keep_execution_api()
+    _settle()
     printed()
-    dag_run = dag.test(run_conf=conf)
+    with _standard_logging() as records:
+        dag_run = dag.test(run_conf=conf)
     log = printed()
-    if VERSION < (3, 1):
-        # At debug level, 3.0 logs its own message that says what is to be masked. No provider can help that.
-        log = re.sub(r"^.* msg=MaskSecret\(.*\n", "", log, flags=re.MULTILINE)
-    return DagRun(dag, dag_run, messages_in(log), log)
+    found = re.finditer(_MESSAGE, log, re.MULTILINE | re.DOTALL)
+    messages = [f"{line['level'].upper()} {line['text'].strip()}" for line in found]
+    return DagRun(dag, dag_run, messages or records, log)
 
 
 @cache
-def _keep_execution_api() -> None:
-    """Have Airflow 3.0 to 3.2 keep what 3.3 keeps: they build the API that tasks talk to anew for each, in 1.5 s."""
+def _settle() -> None:
+    """Mend what ``dag.test()`` of some versions does differently from a real task, or slowly."""
     if (3, 0) <= VERSION < (3, 3):
         from airflow.sdk.execution_time import supervisor
 
+        # 3.3 keeps the API that tasks talk to; these build it anew for each task, in 1.5 s.
         supervisor.in_process_api_server = cache(supervisor.in_process_api_server)
+    if (3, 0) <= VERSION < (3, 1):
+        import structlog
+
+        # Real tasks of 3.0 log from level info on, in plain text. Here it would be everything, Airflow's own messages
+        # about what is to be masked included, and tracebacks with frames around them.
+        plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+        structlog.configure(
+            processors=[*structlog.get_config()["processors"][:-1], plain],
+            wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        )
 
 
-if VERSION >= (3, 1):
-    _MESSAGE = (
-        r"^\S+Z \[(?P<level>\w+) *\] (?P<text>(?:(?!\n\d{4}-).)*?) +"
-        r"\[airflow\.task\.\w+\.airflow_provider_tallyfy[\w.]*\]"
-    )
-else:
-    # Each line comes twice, in two formats; this is that of task logs.
-    _MESSAGE = r"^\[\S+\] \{(?:tallyfy|_base)\.py:\d+\} (?P<level>\w+) - (?P<text>.*?)(?=\n\[|\Z)"
+#: A line of this provider as Airflow 3.1 and later print it.
+_MESSAGE = (
+    r"^\S+Z \[(?P<level>\w+) *\] (?P<text>(?:(?!\n\d{4}-).)*?) +"
+    r"\[airflow\.task\.\w+\.airflow_provider_tallyfy[\w.]*\]"
+)
 
 
-def messages_in(log: str) -> list[str]:
-    """What operators and hooks of this provider have logged, the level before it."""
-    found = re.finditer(_MESSAGE, log, re.MULTILINE | re.DOTALL)
-    return [f"{match['level'].upper()} {match['text'].strip()}" for match in found]
+@contextmanager
+def _standard_logging() -> Iterator[list[str]]:
+    """What this provider logs through Python's own logging, as it does before Airflow 3.1."""
+    found: list[str] = []
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "airflow_provider_tallyfy" in record.pathname:
+                found.append(f"{record.levelname} {record.getMessage()}")
+
+    logger = logging.getLogger("airflow.task")
+    before = list(logger.handlers)
+    logger.addHandler(Collect())
+    yield found
+    # 2.11 has added one that prints, to a stream that is closed when the test is over.
+    logger.handlers[:] = before

@@ -35,6 +35,7 @@ def run_id(tallyfy_sandbox: Sandbox) -> str:
         groups=[tallyfy_sandbox.add_group("Finance", [member])],
         tags=[tallyfy_sandbox.add_tag("Sales")],
         archived=True,
+        untouched_days=40,
     )
 
 
