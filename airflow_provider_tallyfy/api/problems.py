@@ -5,10 +5,11 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from http.client import responses
+from itertools import islice
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -110,7 +111,8 @@ def problem_of(exchange: Exchange) -> Problem:
     kind = _kind(call, reply)
     errors = field_errors(reply)
     lines = [f"{call.label} failed with {reply.status}{tries}: {server_words(reply)}"]
-    lines += [f"  {name}: {' '.join(texts)}" for name, texts in list(errors.items())[:FIELD_LIMIT]]
+    for name, texts in list(errors.items())[:FIELD_LIMIT]:
+        lines.append(f"  {name + ': ' if name else ''}{_line(' '.join(texts), MESSAGE_LIMIT)}")
     if len(errors) > FIELD_LIMIT:
         lines.append(f"  ... and {len(errors) - FIELD_LIMIT} more fields")
     wait = retry_after(reply)
@@ -173,14 +175,14 @@ def server_words(answer: Answer) -> str:
     if isinstance(body, Mapping):
         error = body.get("error")
         for words in (body.get("message"), error.get("message") if isinstance(error, Mapping) else error):
-            if isinstance(words, str) and words.strip():
-                return _line(re.split(r"\(SQL:|\(Connection:", words)[0], limit)
+            if isinstance(words, str) and (told := _line(_without_sql(words), limit)):
+                return told
         if field_errors(answer):
             return "The request is invalid."
     text = answer.body[:20_000].decode("utf-8", "replace")
     if body is None and text.strip():
         text = re.sub(r"(?is)<(script|style).*?</\1>|<[^>]*>", " ", text)
-        plain = _line(html.unescape(text), TEXT_LIMIT)
+        plain = _line(_without_sql(html.unescape(text)), TEXT_LIMIT)
         if plain:
             return plain
     return responses.get(answer.status, "no reason given")
@@ -190,11 +192,14 @@ def field_errors(answer: Answer) -> dict[str, list[str]]:
     """Per field, the messages of a validation error; values may be a string, a list, or a list of objects."""
     body = _json(answer)
     errors = body.get("errors") if isinstance(body, Mapping) else None
-    if isinstance(errors, list):
+    if isinstance(errors, (list, str)) and errors:
         errors = {"": errors}
     if not isinstance(errors, Mapping):
         return {}
-    return {_line(str(name), 100): [_line(text, 300) for text in _texts(value)] for name, value in errors.items()}
+    return {
+        _line(str(name), 100): [_line(text, 300) for text in islice(_texts(value), FIELD_LIMIT)]
+        for name, value in errors.items()
+    }
 
 
 def _kind(call: Call, answer: Answer) -> Kind:
@@ -228,8 +233,11 @@ def _unrepeatable(kind: Kind) -> str:
 
 
 def _redirected(answer: Answer) -> str:
-    where = urlsplit(answer.headers.get("location", ""))
-    place = f"{where.scheme}://{where.hostname}{where.path}" if where.hostname else "another address"
+    try:
+        where = urlsplit(answer.headers.get("location", ""))
+        place = f"{where.scheme}://{where.hostname}{where.path}" if where.hostname else "another address"
+    except ValueError:
+        place = "another address"
     return (
         f"It redirects to {_line(place, 200)}. Redirects are not followed, so that the token goes to no other host: "
         "put the API's own base URL into the connection's host."
@@ -243,12 +251,17 @@ def _json(answer: Answer) -> Any:
         return None
 
 
-def _texts(value: Any) -> Iterable[str]:
-    if isinstance(value, Mapping):
-        return [text for inner in value.values() for text in _texts(inner)]
-    if isinstance(value, list):
-        return [text for inner in value[:FIELD_LIMIT] for text in _texts(inner)]
-    return [str(value)]
+def _without_sql(text: str) -> str:
+    """What comes before the statement that a database error drags along."""
+    return re.split(r"\(SQL:|\(Connection:", text)[0]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, (Mapping, list)):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(inner)
+    else:
+        yield str(value)
 
 
 def _line(text: str, limit: int) -> str:
