@@ -40,6 +40,9 @@ class Pool:
         self.pace = Pace()
         self.stop = threading.Event()
         self._lock = threading.Lock()
+        # Held by the one worker that waits for the next place. Places taken ahead by all of them would outlive a pause
+        # and come on top of those that are given out after it: twice the pace, and the next 429.
+        self._turn = threading.Lock()
         policy = RetryPolicy(max_retries=max_retries, max_declined=MAX_DECLINED, longest_in_all=3600.0)
         self._idle = [_Worker(self, new_transport(), policy, log) for _ in range(concurrency)]
         # Reads lists while the others write, at the same pace.
@@ -119,15 +122,16 @@ class Pool:
 
     def before_sending(self) -> float:
         """Wait for the next place; return the time of sending."""
-        while True:
-            with self._lock:
-                delay = self.pace.delay(time.monotonic())
-            if delay > 0:
-                self.stop.wait(delay)
-            now = time.monotonic()
-            with self._lock:
-                if self.stop.is_set() or not self.pace.paused(now):
-                    return now
+        with self._turn:
+            while True:
+                with self._lock:
+                    delay = self.pace.delay(time.monotonic())
+                if delay > 0:
+                    self.stop.wait(delay)
+                now = time.monotonic()
+                with self._lock:
+                    if self.stop.is_set() or not self.pace.paused(now):
+                        return now
 
     def after_answer(self, reply: Reply, sent_at: float) -> None:
         """Tell the pace what became of a request."""
