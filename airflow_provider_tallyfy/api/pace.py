@@ -7,20 +7,22 @@ creeps back up, for the limit may have been shared with somebody who has left.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-#: Growth per second, as a share of the pace: far from the last known limit, while it is still being searched, near it.
-_FAST, _SEARCHING, _SLOW = 0.03, 0.001, 0.0003
-#: What "near" means, as shares of the last known limit.
-_BELOW, _ABOVE = 0.96, 1.03
-#: What a 429 leaves of the pace, at most and at least.
-_LEAST_LOSS, _MOST_LOSS = 0.97, 0.5
+#: Growth per second, as a share of the pace: well below the last known limit, and else. The latter grows with the
+#: square of the time since the last pause: near a limit the pace should stay, but a limit that is long gone be left.
+_FAST, _SLOW = 0.03, 0.0001
+#: What "well below" means, as a share of the last known limit, and the seconds in which slow growth doubles.
+_BELOW, _QUIET = 0.96, 40.0
+#: The share of the first measured limit to begin with.
+_MARGIN = 0.985
+#: What a later 429 leaves of the pace, at most and at least.
+_LEAST_LOSS, _MOST_LOSS = 0.98, 0.5
 #: Seconds to pause after a 429 that does not say how long; doubled while nothing gets through.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 #: Shortest pause after a 429, whatever it says: waits are told in whole seconds, and 0 would be no pause.
 _SHORTEST_PAUSE = 0.5
-#: Seconds by which the first wait is taken to be rounded up.
-_ROUNDED = 0.8
 
 
 @dataclass
@@ -42,6 +44,7 @@ class Pace:
     _resumed: bool = True
     _grown_at: float = 0.0
     _silent_pauses: int = 0
+    _window: float | None = None
 
     def delay(self, now: float) -> float:
         """Take the next place in the queue.
@@ -71,12 +74,13 @@ class Pace:
         self._accepted += 1
         if self.rate is None:
             return
+        if not self._resumed and self._window is not None:  # sent before the first 429, answered after it
+            self.rate = _MARGIN * self._accepted / self._window
         step = min(max(0.0, now - self._grown_at), 1.0)
         self._grown_at = max(now, self._grown_at)
-        if self._limit is None:
-            growth = _SEARCHING
-        else:
-            growth = _SLOW if _BELOW * self._limit < self.rate < _ABOVE * self._limit else _FAST
+        growth = min(_SLOW * (1.0 + ((now - self._paused_until) / _QUIET) ** 2), _FAST)
+        if self._limit is not None and self.rate < _BELOW * self._limit:
+            growth = _FAST
         self.rate *= 1.0 + growth * step
 
     def declined(self, now: float, sent_at: float, retry_after: float | None) -> None:
@@ -98,13 +102,16 @@ class Pace:
             pause = max(retry_after, _SHORTEST_PAUSE)
         since = now if self._since is None else self._since
         # What got through from the end of the last pause to the end of this one: the limit, however Tallyfy counts.
-        # Waits are told in whole seconds, rounded up: half a second too much on average, more for a short one.
-        rounded = _ROUNDED if self.rate is None else 1.0
-        measured = max(self._accepted, 1) / max(now - since + max(pause - rounded, 0.0), 0.001)
         if self.rate is None or not self._resumed:
-            self.rate = measured
+            self._window = sent_at - since + pause
+            if retry_after is not None and float(retry_after).is_integer():
+                # Windows are whole seconds, and so are waits, rounded up: both together leave one possible length.
+                self._window = max(math.floor(self._window), 1.0)
+            self.rate = _MARGIN * max(self._accepted, 1) / self._window
         else:
+            self._window = None
             self._limit = min(self.rate, self._accepted / max(now - since, 0.001))
+            measured = max(self._accepted, 1) / max(now - since + max(pause - 1.0, 0.0), 0.001)
             self.rate = min(max(measured, _MOST_LOSS * self.rate), _LEAST_LOSS * self.rate)
         self._resumed = False
         self._paused_at, self._paused_until = now, now + pause
