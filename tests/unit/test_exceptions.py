@@ -57,7 +57,7 @@ _STATUSES = [
 @pytest.mark.parametrize(("kind", "when"), _STATUSES)
 def test_table_says_which_status_it_stands_for(kind: Kind, when: str) -> None:
     error = exceptions.error_from(Problem(kind, "", "GET", "/"))
-    assert dict((name, text) for name, text, _ in TABLE)[type(error).__name__] == when
+    assert {name: text for name, text, _ in TABLE}[type(error).__name__] == when
 
 
 _RAISED: list[exceptions.TallyfyError] = [
