@@ -19,7 +19,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from airflow_provider_tallyfy.api.arguments import ArgumentError, check_id, show
@@ -76,6 +76,11 @@ class Settings:
             raise read.wrong("has an access token with blanks or control characters in it: copy it again, as one line.")
         organization = (connection.login or "").strip() or None
         if organization is not None:
+            if len(organization) > 40 and "/" not in organization:
+                raise read.wrong(
+                    "has what looks like an access token as its login. The Organization ID (32 characters) belongs "
+                    "there, the token into the password."
+                )
             try:
                 check_id("login (Organization ID)", organization)
             except ArgumentError as error:
@@ -118,25 +123,25 @@ def origin_of(url: str) -> tuple[str, str | None, int | None]:
 
 
 def _base_url(read: _Reader, connection: Any) -> SplitResult:
-    host = (connection.host or "").strip().rstrip("/")
-    schema = (connection.schema or "").strip().strip("/")
+    host = (connection.host or "").strip()
+    schema = (connection.schema or "").strip().strip("/") if host else ""
     scheme = schema.lower() if schema.lower() in {"http", "https"} else None
-    if not host:
-        host = DEFAULT_BASE_URL if not connection.port else DEFAULT_BASE_URL.replace("/api", f":{connection.port}/api")
-        return urlsplit(host)
-    if "://" not in host:
-        host = f"{scheme or ('http' if _is_loopback(urlsplit('//' + host).hostname) else 'https')}://{host}"
+    shown = show(host.rpartition("@")[2])  # what stands before an @ may be a secret
     try:
-        parts = urlsplit(host)
+        if host and "://" not in host:
+            host = f"{scheme or ('http' if _is_loopback(urlsplit('//' + host).hostname) else 'https')}://{host}"
+        parts = urlsplit(host or DEFAULT_BASE_URL)
         name, port = parts.hostname, parts.port
     except ValueError:
-        raise read.wrong(f"has the host {show(connection.host)}, which is no URL. {_HOST_HINT}") from None
+        raise read.wrong(f"has the host {shown}, which is no URL. {_HOST_HINT}") from None
     if parts.scheme not in {"http", "https"} or not name:
-        raise read.wrong(f"has the host {show(connection.host)}, which is no http(s) address. {_HOST_HINT}")
+        raise read.wrong(f"has the host {shown}, which is no http(s) address. {_HOST_HINT}")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise read.wrong(
             "has a host with a user, a query or a fragment in it. The token belongs into the password. " + _HOST_HINT
         )
+    if connection.port and not 0 < int(connection.port) < 65536:
+        raise read.wrong(f"has the port {connection.port}. A port is a number from 1 to 65535; blank = the host's own.")
     if connection.port and port and int(connection.port) != port:
         raise read.wrong(f"names two ports: {port} in the host, {connection.port} in the port. Leave one blank.")
     port = port or (int(connection.port) if connection.port else None)
@@ -235,10 +240,10 @@ class _Reader:
                 value = json.loads(value)
             except ValueError:
                 raise self._wrong_extra("proxies", value, "a proxy URL or a JSON object of them") from None
-        if isinstance(value, str):
-            return {"http": value.strip(), "https": value.strip()}
-        if isinstance(value, Mapping) and all(isinstance(url, str) for url in value.values()):
-            return {str(scheme): url for scheme, url in value.items()}
+        if _is_url(value):
+            value = {"http": value.strip(), "https": value.strip()}
+        if isinstance(value, Mapping) and all(url is None or _is_url(url) for url in value.values()):
+            return {str(scheme): url for scheme, url in value.items() if url}
         raise self._wrong_extra("proxies", value, "a proxy URL or an object such as {'https': 'http://proxy:3128'}")
 
     def web_url(self, base: SplitResult) -> str:
@@ -247,7 +252,7 @@ class _Reader:
             # Tallyfy's own hosts serve web app and API side by side; for any other host there is no telling.
             is_own = (base.hostname or "").endswith("go.tallyfy.com")
             return f"https://{base.hostname}" if is_own else DEFAULT_WEB_URL
-        if not isinstance(value, str) or urlsplit(value.strip()).scheme not in {"http", "https"}:
+        if not _is_url(value) or urlsplit(value.strip()).scheme not in {"http", "https"}:
             raise self._wrong_extra("web_url", value, "an address that begins with https://")
         return value.strip()
 
@@ -257,5 +262,13 @@ def _float(value: object) -> float | None:
         return None
     try:
         return float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
+
+
+def _is_url(value: object) -> TypeGuard[str]:
+    """Whether it is text that can at least be taken apart."""
+    try:
+        return isinstance(value, str) and urlsplit(value.strip()) is not None
+    except ValueError:
+        return False
