@@ -19,6 +19,8 @@ _BELOW, _QUIET = 0.96, 40.0
 _MARGIN = 0.985
 #: What a later 429 leaves of the pace, at most and at least.
 _LEAST_LOSS, _MOST_LOSS = 0.98, 0.5
+#: Seconds after which half of what was counted is forgotten: the pace was another then.
+_MEMORY = 120.0
 #: Seconds to pause after a 429 that does not say how long; doubled while nothing gets through.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 #: Shortest pause after a 429, whatever it says: waits are told in whole seconds, and 0 would be no pause.
@@ -74,6 +76,8 @@ class Pace:
         self._accepted += 1
         if self.rate is None:
             return
+        if self._since is not None and now - self._since > _MEMORY:
+            self._since, self._accepted = (self._since + now) / 2.0, self._accepted // 2
         if not self._resumed and self._window is not None:  # sent before the first 429, answered after it
             self.rate = _MARGIN * self._accepted / self._window
         step = min(max(0.0, now - self._grown_at), 1.0)
@@ -103,10 +107,13 @@ class Pace:
         since = now if self._since is None else self._since
         # What got through from the end of the last pause to the end of this one: the limit, however Tallyfy counts.
         if self.rate is None or not self._resumed:
-            self._window = sent_at - since + pause
-            if retry_after is not None and float(retry_after).is_integer():
+            if retry_after is None:
+                self._window = sent_at - since + pause / 2.0  # it ends during the pause, no telling when
+            elif float(retry_after).is_integer():
                 # Windows are whole seconds, and so are waits, rounded up: both together leave one possible length.
-                self._window = max(math.floor(self._window), 1.0)
+                self._window = max(math.floor(sent_at - since + pause), 1.0)
+            else:
+                self._window = sent_at - since + pause
             self.rate = _MARGIN * max(self._accepted, 1) / self._window
         else:
             self._window = None
