@@ -1,8 +1,10 @@
 """Edit a Tallyfy run that is archived: bring it back, change it, archive it again.
 
 Tallyfy updates no archived runs. Activating is the setup and archiving the teardown of the change, so the run is
-archived again also when the change fails; and when the archiving fails, so does the DAG run. A run that was not
-archived in the first place is left alone.
+archived again also when the change fails. A run that was not archived in the first place is left alone.
+
+When the archiving fails for good, its task is red and the run stays live, but the DAG run counts as a success: that is
+how Airflow treats teardowns. ``on_failure_fail_dagrun=True`` would instead hide a change that failed.
 
 Needs: the connection ``tallyfy_default``.
 
@@ -13,6 +15,8 @@ Params:
 """
 
 from __future__ import annotations
+
+from datetime import timedelta
 
 from airflow import DAG
 from airflow.models import Param
@@ -41,8 +45,8 @@ with DAG(
 
     update = TallyfyUpdateRunOperator(task_id="update", run_id="{{ params.tallyfy_run_id }}", name="{{ params.name }}")
 
-    archive = TallyfyArchiveRunOperator(task_id="archive", run_id="{{ params.tallyfy_run_id }}").as_teardown(
-        setups=activate, on_failure_fail_dagrun=True
-    )
+    archive = TallyfyArchiveRunOperator(
+        task_id="archive", run_id="{{ params.tallyfy_run_id }}", retries=3, retry_delay=timedelta(minutes=1)
+    ).as_teardown(setups=activate)
 
     activate >> update >> archive

@@ -1,0 +1,209 @@
+"""Every example DAG does in real Airflow what its docstring says."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from airflow_provider_tallyfy.sandbox import Fault, Sandbox
+from tests.airflow import _airflow
+
+EXAMPLES = Path(__file__).parents[2] / "example_dags"
+NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))
+
+
+class RunExample(Protocol):
+    """Run an example DAG as a person does who fills in its form."""
+
+    def __call__(self, name: str, /, **params: Any) -> _airflow.DagRun: ...
+
+
+@pytest.fixture
+def run_example(dags_folder: Path, printed: Any, tallyfy_sandbox: Sandbox) -> Iterator[RunExample]:
+    copies = []
+
+    def run(name: str, /, **params: Any) -> _airflow.DagRun:
+        copies.append(Path(shutil.copy(EXAMPLES / f"{name}.py", dags_folder)))
+        [dag] = _airflow.dags_in(copies[-1]).values()
+        done = _airflow.run(dag, printed, conf=params)
+        assert tallyfy_sandbox.token not in done.log
+        return done
+
+    yield run
+    for copy in copies:
+        copy.unlink()
+
+
+def names(runs: list[dict[str, Any]]) -> set[str]:
+    return {run["name"] for run in runs}
+
+
+# -- as files ---------------------------------------------------------------------------------------------------------
+
+
+def test_airflow_reads_them_without_a_warning() -> None:
+    script = Path(__file__).with_name("_example_dags.py")
+    outcome = subprocess.run(
+        [sys.executable, script, *(str(EXAMPLES / f"{name}.py") for name in NAMES)],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert len(NAMES) >= 3
+    assert json.loads(outcome.stdout) == {name: {"dags": [name], "warnings": []} for name in NAMES}
+
+
+def test_dag_bag_has_no_import_errors(airflow_home: Path) -> None:
+    bag = _airflow.dag_bag_of(EXAMPLES)
+    assert bag.import_errors == {}
+    assert sorted(bag.dags) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_example_says_what_it_does_and_uses_nothing_that_may_be_missing(name: str) -> None:
+    [dag] = _airflow.dags_in(EXAMPLES / f"{name}.py").values()
+    assert dag.doc_md
+    assert "Needs: the connection ``tallyfy_default``" in dag.doc_md
+    # Absent where a DAG is triggered without a date, as the UI and assets may do from Airflow 3 on.
+    text = (EXAMPLES / f"{name}.py").read_text()
+    assert "schedule=None" in text or dag.catchup is False
+    assert not any(macro in text for macro in ("{{ ds", "logical_date", "execution_date", "data_interval"))
+    for task in dag.tasks:
+        assert task.task_type.startswith("Tallyfy")
+    _airflow.through_json(dag)
+
+
+# -- archive stale runs -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def furnished(tallyfy_sandbox: Sandbox) -> Sandbox:
+    onboarding = tallyfy_sandbox.add_template("Onboarding")
+    tallyfy_sandbox.add_run("stale", completed_days_ago=40)
+    tallyfy_sandbox.add_run("staler", template=onboarding, completed_days_ago=90)
+    tallyfy_sandbox.add_run("fresh", completed_days_ago=5)
+    tallyfy_sandbox.add_run("looked at yesterday", completed_days_ago=90, untouched_days=1)
+    tallyfy_sandbox.add_run("forgotten, not complete", days_old=200)
+    tallyfy_sandbox.add_run("archived before", completed_days_ago=90, archived=True)
+    return tallyfy_sandbox
+
+
+def test_archive_stale_runs(run_example: RunExample, furnished: Sandbox) -> None:
+    before = {run["id"]: run for run in furnished.runs()}
+    done = run_example("tallyfy_archive_stale_runs")
+
+    assert done.states == {"find_stale_runs": ["success"], "archive": ["success", "success"]}
+    assert names(furnished.runs(archived=True)) == {"stale", "staler", "archived before"}
+    untouched = [run for run in furnished.runs() if run["name"] not in ("stale", "staler")]
+    assert untouched == [before[run["id"]] for run in untouched]
+
+    # Oldest first; each with its run as XCom and its own button.
+    found, archived = done.task("find_stale_runs"), done.tasks("archive")
+    assert [row["name"] for row in found.xcom()] == ["staler", "stale"]
+    assert found.xcom("run_ids") == [row["id"] for row in found.xcom()]
+    assert [task.xcom()["name"] for task in archived] == ["staler", "stale"]
+    assert all(task.xcom()["archived_at"] for task in archived)
+    assert [task.link.rpartition("/")[2] for task in archived] == found.xcom("run_ids")
+    assert [call.split()[0] for call in furnished.calls] == ["GET", "DELETE", "DELETE"]
+    assert done.messages[1] == "INFO Looked at 4 runs, kept 2."
+
+
+def test_archive_stale_runs_of_one_template(run_example: RunExample, furnished: Sandbox) -> None:
+    done = run_example("tallyfy_archive_stale_runs", days=3, template="Onboarding")
+
+    assert done.states == {"find_stale_runs": ["success"], "archive": ["success"]}
+    assert names(furnished.runs(archived=True)) == {"staler", "archived before"}
+
+
+def test_archive_stale_runs_up_to_the_limit(run_example: RunExample, furnished: Sandbox) -> None:
+    done = run_example("tallyfy_archive_stale_runs", limit=1)
+
+    assert done.states["archive"] == ["success"]
+    assert names(furnished.runs(archived=True)) == {"staler", "archived before"}
+
+
+def test_archive_stale_runs_with_nothing_to_do(run_example: RunExample, furnished: Sandbox) -> None:
+    before = furnished.runs()
+    done = run_example("tallyfy_archive_stale_runs", days=365)
+
+    assert done.state == "success"
+    assert done.states == {"find_stale_runs": ["success"], "archive": ["skipped"]}
+    assert furnished.runs() == before
+
+
+# -- update run tags --------------------------------------------------------------------------------------------------
+
+
+def test_update_run_tags(run_example: RunExample, tallyfy_sandbox: Sandbox) -> None:
+    old, new, newer = (tallyfy_sandbox.add_tag(title) for title in ("Draft", "Exported", "Finance"))
+    member = tallyfy_sandbox.add_member("maya@example.com")
+    run_id = tallyfy_sandbox.add_run("Close - May", tags=[old], users=[member], prerun={})
+    done = run_example("tallyfy_update_run_tags", tallyfy_run_id=run_id, tag_ids=[new, newer])
+
+    assert done.states == {"set_tags": ["success"], "note_origin": ["success"]}
+    run = tallyfy_sandbox.run(run_id)
+    assert run is not None
+    assert sorted(run["tags"]) == sorted([new, newer])
+    assert run["users"] == [member]
+    assert run["name"] == "Close - May"
+    assert run["summary"] == f"Tags set by Airflow (tallyfy_update_run_tags, {done.dag_run.run_id})."
+    assert done.task("set_tags").rendered["tags"] == [new, newer]
+    assert done.task("note_origin").link == done.task("set_tags").link
+
+
+def test_update_run_tags_to_none(run_example: RunExample, tallyfy_sandbox: Sandbox) -> None:
+    run_id = tallyfy_sandbox.add_run("Close - May", tags=[tallyfy_sandbox.add_tag("Draft")])
+    done = run_example("tallyfy_update_run_tags", tallyfy_run_id=run_id)
+
+    assert done.state == "success"
+    assert (tallyfy_sandbox.run(run_id) or {})["tags"] == []
+
+
+# -- edit an archived run ---------------------------------------------------------------------------------------------
+
+
+def test_edit_archived_run(run_example: RunExample, tallyfy_sandbox: Sandbox) -> None:
+    run_id = tallyfy_sandbox.add_run("Onboarding - ACME", archived=True)
+    done = run_example("tallyfy_edit_archived_run", tallyfy_run_id=run_id, name="Onboarding - Acme Inc.")
+
+    assert done.states == {"activate": ["success"], "update": ["success"], "archive": ["success"]}
+    run = tallyfy_sandbox.run(run_id)
+    assert run is not None
+    assert run["is_archived"]
+    assert run["name"] == "Onboarding - Acme Inc."
+
+
+def test_edit_archived_run_is_archived_again_when_the_change_fails(
+    run_example: RunExample, tallyfy_sandbox: Sandbox
+) -> None:
+    run_id = tallyfy_sandbox.add_run("Onboarding - ACME", archived=True)
+    tallyfy_sandbox.fail("PUT", f"/runs/{run_id}", Fault.status(422, {"message": "No."}), times=None)
+    done = run_example("tallyfy_edit_archived_run", tallyfy_run_id=run_id, name="New")
+
+    assert done.states == {"activate": ["success"], "update": ["failed"], "archive": ["success"]}
+    assert done.state == "failed"
+    assert (tallyfy_sandbox.run(run_id) or {})["is_archived"]
+
+
+def test_edit_archived_run_leaves_a_live_run_alone(run_example: RunExample, tallyfy_sandbox: Sandbox) -> None:
+    run_id = tallyfy_sandbox.add_run("Onboarding - ACME")
+    before = tallyfy_sandbox.run(run_id)
+    done = run_example("tallyfy_edit_archived_run", tallyfy_run_id=run_id, name="New")
+
+    assert done.states == {"activate": ["failed"], "update": ["upstream_failed"], "archive": ["upstream_failed"]}
+    assert done.state == "failed"
+    assert tallyfy_sandbox.run(run_id) == before
+
+
+def test_edit_archived_run_shows_that_the_run_stays_live(run_example: RunExample, tallyfy_sandbox: Sandbox) -> None:
+    run_id = tallyfy_sandbox.add_run("Onboarding - ACME", archived=True)
+    tallyfy_sandbox.fail("DELETE", f"/runs/{run_id}", Fault.status(403), times=None)
+    done = run_example("tallyfy_edit_archived_run", tallyfy_run_id=run_id, name="New")
+
+    assert done.states == {"activate": ["success"], "update": ["success"], "archive": ["failed"]}
+    assert done.task("archive").link.endswith(f"/processes/{run_id}")
