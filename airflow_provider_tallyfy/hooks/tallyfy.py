@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_provider_tallyfy import connection_form
 from airflow_provider_tallyfy.api import associations, calls, delete, restore, update
-from airflow_provider_tallyfy.api.arguments import check_id
+from airflow_provider_tallyfy.api.arguments import check_id, check_texts
 from airflow_provider_tallyfy.api.reading import read_item
 from airflow_provider_tallyfy.api.restore import Outcome
 from airflow_provider_tallyfy.api.runs import Run
@@ -19,6 +19,8 @@ from airflow_provider_tallyfy.exceptions import (
     TallyfyNotFoundError,
 )
 from airflow_provider_tallyfy.hooks._many import ManyRunsHook
+
+TEST_TIMEOUT = 15.0  # seconds; somebody is looking at the form
 
 
 class TallyfyHook(ManyRunsHook):
@@ -73,7 +75,9 @@ class TallyfyHook(ManyRunsHook):
 
         Two cheap reads, no retries, 15 seconds at most for each.
         """
-        probe = type(self)(self.tallyfy_conn_id, organization_id=self._organization_id, timeout=15, max_retries=0)
+        probe = type(self)(
+            self.tallyfy_conn_id, organization_id=self._organization_id, timeout=TEST_TIMEOUT, max_retries=0
+        )
         try:
             member = probe.get_member()
             organization = probe.get_organization()
@@ -105,9 +109,10 @@ class TallyfyHook(ManyRunsHook):
         :param include: relations to return with it, such as ``["tags", "folders", "tasks"]``.
         :raises TallyfyNotFoundError: if there is no such run.
         """
+        wanted = tuple(self._checked(check_texts, "include", include))
 
         def flow() -> Flow[Run]:
-            found = yield from restore.find(self.organization_id, run_id, include=tuple(include))
+            found = yield from restore.find(self.organization_id, run_id, include=wanted)
             if found is None:
                 raise restore.unknown_run(self.organization_id, run_id)
             return found.run
