@@ -22,7 +22,7 @@ from airflow_provider_tallyfy.api.wire import Call, Exchange, Flow, Param
 from airflow_provider_tallyfy.connection import DEFAULT_BASE_URL, Settings
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyConfigurationError, error_from
 from airflow_provider_tallyfy.hooks._engine import Engine
-from airflow_provider_tallyfy.hooks._transport import BearerAuth, Scrubber, Transport, lost
+from airflow_provider_tallyfy.hooks._transport import BearerAuth, Scrubber, Session, Transport, lost
 
 T = TypeVar("T")
 
@@ -122,7 +122,7 @@ class TallyfyBaseHook(HttpHook):
                     raise TallyfyConfigurationError(
                         f"The connection {self.tallyfy_conn_id!r} has the extra {extra!r}: no file {path!r} here."
                     )
-        session = requests.Session()
+        session = Session()
         session.auth = BearerAuth(settings)
         session.headers.update(
             {

@@ -22,6 +22,18 @@ from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyCon
 CONNECT_TIMEOUT = 10.0  # seconds; a host that takes longer to say hello is down
 
 
+class Session(requests.Session):
+    """A session that follows no redirect, whoever uses it: the token is for one address.
+
+    ``allow_redirects=False`` is not enough, for ``requests`` then still reads where it would have gone, and raises
+    a bare ``ValueError`` where that is no URL.
+    """
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """There is none."""
+        return None
+
+
 class BearerAuth(AuthBase):
     """Adds the token, to requests for the connection's own host alone.
 
