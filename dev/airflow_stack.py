@@ -1,4 +1,4 @@
-"""All of Airflow on this machine, for as long as a ``with`` lasts: its web interface for the demo and the browser tests.
+"""All of Airflow on this machine, for as long as a ``with`` lasts: for the demo's web interface and the browser tests.
 
 The components run as processes of their own, as they do in production, on loopback alone, in a home that can be thrown
 away. Serves Airflow 3 and 2.11. Needs nothing but Python, so it can run another environment's Airflow.
@@ -16,7 +16,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -68,7 +67,7 @@ class Airflow:
         settings: Mapping[str, str] | None = None,
         prepare: Sequence[Sequence[str]] = (("-m", "airflow", "db", "migrate"),),
     ) -> None:
-        self.home = home
+        self.home = home.resolve()
         self.python = str(python)
         self.version = self._version()
         self.major = int(self.version.split(".")[0])
@@ -77,6 +76,7 @@ class Airflow:
         self._prepare = prepare
         self._token: str | None = None
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._sessions: set[int] = set()
 
     # -- life ----------------------------------------------------------------------------------------------------------
 
@@ -102,6 +102,7 @@ class Airflow:
                         env=self.environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.home,
                         start_new_session=True,
                     )  # fmt: skip
+                self._sessions.add(self.processes[name].pid)
             self._wait_until_healthy()
         except BaseException:
             self.stop()
@@ -145,12 +146,14 @@ class Airflow:
                 raise self._failure(f"Airflow's {name} ended with exit code {process.returncode}", name)
 
     def pids(self) -> list[int]:
-        """Every process that works in this home, children included; none where the system has no ``/proc``."""
-        mark = f"AIRFLOW_HOME={self.home}\0".encode()
+        """Every process of this Airflow, children included; none where the system has no ``/proc``."""
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                if mark in (folder / "environ").read_bytes() + b"\0":
+                # Behind the name, which may hold anything, in parentheses: state, parent, group, session.
+                session = int((folder / "stat").read_text().rpartition(")")[2].split()[3])
+                # The environment can't tell: Airflow writes its processes' titles over it.
+                if session in self._sessions or (folder / "cwd").readlink() == self.home:
                     found.append(int(folder.name))
         return found
 
