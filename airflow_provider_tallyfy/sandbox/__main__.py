@@ -67,6 +67,7 @@ def describe(sandbox: Sandbox, latency: float = 0.0, rate_limit: tuple[int, floa
             f"  Also           {len(organization.templates)} templates, {len(organization.members)} members,"
             f" {len(organization.tags)} tags, {len(organization.folders)} folders",
             *([f"  Pace           {', '.join(pace)}"] if pace else []),
+            f"  Page           {sandbox.url}/",
             f"  API            {sandbox.url} and {sandbox.api_url}",
             f"  Look inside    {sandbox.url}/_sandbox/runs, /_sandbox/requests",
             "",

@@ -20,6 +20,7 @@ from airflow_provider_tallyfy.sandbox.control import Control
 from airflow_provider_tallyfy.sandbox.faults import HTML_404, HTML_429, Fault, Injection
 from airflow_provider_tallyfy.sandbox.journal import RequestRecord
 from airflow_provider_tallyfy.sandbox.organization import Organization
+from airflow_provider_tallyfy.sandbox.pages import Site
 from airflow_provider_tallyfy.sandbox.refusal import Invalid, Refusal, endpoint_not_found
 from airflow_provider_tallyfy.sandbox.routes import all_routes
 from airflow_provider_tallyfy.sandbox.routing import Call
@@ -69,11 +70,13 @@ class Front:
         self.latency = latency
         self.rate_limit = RateLimit(*rate_limit) if rate_limit else None
         self.records: list[RequestRecord] = []
+        self.answered = 0
         self.plan: list[Injection] = []
         self.wire = Wire(organization)
         self._index = RunIndex(organization)
         self._routes = all_routes()
         self._control = Control(self)
+        self._site = Site(self)
         self._request_ids = itertools.count(1)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -85,6 +88,9 @@ class Front:
             record.body = await request.read()
             status, data = self._control.answer(record)
             return web.Response(status=status, body=json.dumps(data).encode(), headers=JSON)
+        if request.method == "GET" and self._site.wants(path, request.headers):
+            status, headers, page = self._site.answer(path, raw_query)
+            return web.Response(status=status, body=page or None, headers=headers)
         with self.organization.lock:
             self.records.append(record)
             declined = self._declined()
@@ -143,6 +149,7 @@ class Front:
                 record.status = raw[0]
             self._cut(fault, raw, request)
             record.answered_at = time.monotonic()
+            self.answered += 1
             # Nobody receives this: the connection is closed. aiohttp only wants to be given something.
             return web.Response()
         return self._respond(record, raw)
@@ -172,6 +179,7 @@ class Front:
         response = web.Response(status=status, body=body or None, headers=headers)
         response.headers["X-Request-Id"] = f"sandbox-{next(self._request_ids):08x}"
         record.status, record.answered_at = status, time.monotonic()
+        self.answered += 1
         return response
 
     def _carry_out(self, record: RequestRecord) -> Raw:

@@ -1,0 +1,65 @@
+"use strict";
+// Fetches the changing part of this page again and again. Without it the page is the same, as of when it was opened.
+(() => {
+  const news = document.getElementById("news");
+  const pause = document.getElementById("pause");
+  let paused = false;
+
+  const marks = () => {
+    const found = new Map();
+    for (const row of document.querySelectorAll("[data-run]")) found.set(row.dataset.run, row.dataset.mark);
+    return found;
+  };
+
+  const swap = (text) => {
+    const before = marks();
+    const focus = document.activeElement ? document.activeElement.id : "";
+    const box = document.createElement("template");
+    box.innerHTML = text;
+    document.getElementById("live").replaceWith(box.content);
+    for (const row of document.querySelectorAll("[data-run]")) {
+      if (before.size && before.get(row.dataset.run) !== row.dataset.mark) row.classList.add("changed");
+    }
+    const again = focus && document.getElementById(focus);
+    if (again && again !== document.activeElement) again.focus({ preventScroll: true });
+  };
+
+  // Somebody who is marking text to copy would lose it.
+  const marking = () => {
+    const selection = document.getSelection();
+    return selection && !selection.isCollapsed && document.getElementById("live").contains(selection.anchorNode);
+  };
+
+  const say = (text) => {
+    if (news.textContent !== text) news.textContent = text;
+  };
+
+  const look = async () => {
+    const began = performance.now();
+    let wait = 1000;
+    if (!paused && !document.hidden && !marking()) {
+      try {
+        const address = new URL(location.href);
+        address.searchParams.set("live", document.getElementById("live").dataset.mark);
+        const answer = await fetch(address, { headers: { Accept: "text/html" }, cache: "no-store" });
+        if (answer.status !== 204) swap(await answer.text());
+        say("Live.");
+        // A big organization takes longer to look through, and has more to do than to be looked at.
+        wait = Math.max(wait, 20 * (performance.now() - began));
+      } catch {
+        say("The sandbox does not answer any more. This is what it last showed.");
+        wait = 3000;
+      }
+    }
+    setTimeout(look, wait);
+  };
+
+  pause.hidden = false;
+  pause.addEventListener("click", () => {
+    paused = !paused;
+    pause.textContent = paused ? "Go on" : "Pause";
+    say(paused ? "Paused." : "Live.");
+  });
+  say("Live.");
+  setTimeout(look, 1000);
+})();

@@ -1,0 +1,141 @@
+"""Which page an address means, and the document around it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from airflow_provider_tallyfy.sandbox.pages import overview, run
+from airflow_provider_tallyfy.sandbox.pages.markup import Html, el, join, name
+from airflow_provider_tallyfy.sandbox.pages.selection import Filters, Selector
+from airflow_provider_tallyfy.sandbox.pages.words import without_tokens
+
+if TYPE_CHECKING:
+    from airflow_provider_tallyfy.sandbox.server import Front
+
+# One response: status, headers, body.
+Page = tuple[int, Mapping[str, str], bytes]
+
+_ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
+    "%3Cpath fill='%23b7791f' d='M1 5h14l-2 9H3z'/%3E%3Cpath fill='%23e6b450' d='M3 5c1-4 9-4 10 0z'/%3E%3C/svg%3E"
+)
+
+
+class Site:
+    """The pages of a sandbox. Looking at them changes nothing, and is no request to Tallyfy: none is recorded.
+
+    :param front: the server whose organization and requests they show.
+    """
+
+    def __init__(self, front: Front) -> None:
+        self.front = front
+        self._selector = Selector(front.organization)
+
+    @staticmethod
+    def wants(path: str, headers: Mapping[str, str]) -> bool:
+        """Whether a GET is a browser's for one of the pages, and not a client's of the API."""
+        if path != "/" and "/processes/" not in path:
+            return False
+        accept = headers.get("Accept", "")
+        return "text/html" in accept and "application/json" not in accept and (path == "/" or path.count("/") == 3)
+
+    def answer(self, path: str, raw_query: str) -> Page:
+        """The page at an address; with ``live=MARK`` only its changing part, or 204 if that is still the same."""
+        query = dict(parse_qsl(raw_query, errors="replace"))
+        with self.front.organization.lock:
+            mark = self._mark()
+            if query.get("live") == mark:
+                return 204, _HEADERS, b""
+            status, title, above, part = self._content(path, query)
+        live = el("div", part, id="live", data_mark=mark)
+        page = live if "live" in query else self._document(title, above, live)
+        return status, _headers(), without_tokens(page).encode()
+
+    def _mark(self) -> str:
+        """What stays the same for as long as the pages do, but for the ages on them."""
+        front = self.front
+        return f"{front.organization.version}.{len(front.records)}.{front.answered}.{int(time.time() / 20)}"
+
+    def _content(self, path: str, query: Mapping[str, str]) -> tuple[int, str, Html, Html]:
+        """Status, title, what never changes, what may."""
+        organization, records = self.front.organization, self.front.records
+        if path == "/":
+            filters = Filters.of(query)
+            page = query.get("page", "")
+            number = int(page) if page.isascii() and page.isdigit() and len(page) < 7 else 1
+            above = join([el("h1", name(organization.name)), overview.search_form(organization, filters)])
+            selection = self._selector.select(filters, number)
+            part = overview.changing_part(organization, records, filters, selection)
+            return 200, organization.name, above, part
+        _, organization_id, _, run_id = path.split("/")
+        nothing = Html("")
+        if organization_id != organization.id:
+            what = "This sandbox is another organization. Has it been started anew since?"
+            return 404, "Not here", nothing, self._missing("Not here", what)
+        found = organization.runs.get(run_id)
+        if found is None:
+            what = "It was deleted for ever, or never was in this sandbox."
+            return 404, "No such run", nothing, self._missing("No such run", what)
+        return 200, found.name, nothing, run.changing_part(organization, records, found)
+
+    @staticmethod
+    def _missing(title: str, what: str) -> Html:
+        return join([el("h1", title), el("p", what), el("p", el("a", "All runs", href="/"))])
+
+    def _document(self, title: str, above: Html, live: Html) -> Html:
+        organization = self.front.organization
+        about = "It runs on this machine alone and is not Tallyfy. Nothing in it is real, and nothing is kept."
+        controls = el(
+            "p",
+            el(
+                "span", "This page is as of when you opened it. ", el("a", "Refresh", href=""), id="news", role="status"
+            ),
+            el("button", "Pause", id="pause", type="button", hidden=True),
+            class_="controls",
+        )
+        strip = el("header", el("p", el("strong", "Sandbox"), f" {about}"), controls, class_="strip")
+        foot = el(
+            "footer",
+            el("p", "Organization id ", el("code", organization.id)),
+            el("p", "What it was asked, as JSON: ", el("a", "/_sandbox/requests", href="/_sandbox/requests")),
+        )
+        head = el(
+            "head",
+            el("meta", charset="utf-8"),
+            el("meta", name="viewport", content="width=device-width, initial-scale=1"),
+            el("meta", name="color-scheme", content="light dark"),
+            el("title", f"{title} - sandbox"),
+            el("link", rel="icon", href=Html(_ICON)),
+            el("style", _asset("page.css")),
+        )
+        body = el("body", strip, el("main", above, live), foot, el("script", _asset("page.js")))
+        return Html("<!doctype html>\n" + el("html", head, body, lang="en"))
+
+
+@lru_cache
+def _asset(file: str) -> Html:
+    return Html("\n" + files(__package__).joinpath(file).read_text(encoding="utf-8"))
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+
+
+@lru_cache
+def _headers() -> Mapping[str, str]:
+    """A browser is told to run nothing but the page's own script: one more lock behind the escaping."""
+    policy = (
+        f"default-src 'none'; style-src {_hash(_asset('page.css'))}; script-src {_hash(_asset('page.js'))}; "
+        "img-src data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+    return {**_HEADERS, "Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": policy}
