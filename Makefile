@@ -11,7 +11,7 @@ help: ## Show this list
 
 .PHONY: demo
 demo: .env-main ## Archive stale runs in real Airflow against a sandbox; UI=1 keeps the Airflow UI up
-	@.venv/bin/python dev/demo.py $(if $(UI),--ui)
+	@.venv/bin/python -m dev.demo $(if $(UI),--ui) $(if $(ARCHIVE),--archive)
 
 .PHONY: test
 test: .env-main .env-sdk ## Run the tests; ARGS="-k form" is handed on to pytest
