@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +21,7 @@ def parse(answer: Answer) -> Any:
     if not answer.body.strip():
         return None
     try:
-        return json.loads(answer.body)
+        return answer.parsed
     except (ValueError, RecursionError):
         kind = answer.headers.get("content-type", "no content type").split(";")[0]
         what = "an HTML page" if "html" in kind else f"{len(answer.body)} bytes of {kind} that are not JSON"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -71,6 +73,15 @@ class Answer:
     def ok(self) -> bool:
         """Whether the status is a 2xx."""
         return 200 <= self.status < 300
+
+    @cached_property
+    def parsed(self) -> Any:
+        """The body as JSON, parsed once: both the retry policy and the reader of the answer look at it.
+
+        :raises ValueError: when it is not JSON.
+        :raises RecursionError: when it is nested too deeply.
+        """
+        return json.loads(self.body)
 
 
 LostKind = Literal["dns", "refused", "tls", "proxy", "connect-timeout", "timeout", "cut"]

@@ -22,7 +22,7 @@ from airflow_provider_tallyfy.api.wire import Call, Exchange, Flow, Param
 from airflow_provider_tallyfy.connection import DEFAULT_BASE_URL, Settings
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyConfigurationError, error_from
 from airflow_provider_tallyfy.hooks._engine import Engine
-from airflow_provider_tallyfy.hooks._transport import BearerAuth, Scrubber, Session, Transport, lost
+from airflow_provider_tallyfy.hooks._transport import BearerAuth, KeptAdapter, Scrubber, Session, Transport, lost
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class TallyfyBaseHook(HttpHook):
         timeout: float | None = None,
         max_retries: int | None = None,
     ) -> None:
-        super().__init__(method="GET", http_conn_id=tallyfy_conn_id)
+        super().__init__(method="GET", http_conn_id=tallyfy_conn_id, tcp_keep_alive=False)
         self.tallyfy_conn_id = tallyfy_conn_id
         self._organization_id = organization_id
         self._timeout = timeout
@@ -95,16 +95,16 @@ class TallyfyBaseHook(HttpHook):
         return Engine(self._transport, RetryPolicy(max_retries=self.max_retries), self.log)
 
     @cached_property
+    def _adapter(self) -> KeptAdapter:
+        return KeptAdapter()
+
+    @cached_property
     def _transport(self) -> Transport:
         return self._new_transport(self._new_session())
 
     def new_worker_transport(self) -> Transport:
         """A transport with a connection of its own, for one of several threads."""
-        session = self._new_session()
-        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1)
-        session.mount("https://", adapter)
-        session.mount("http://", adapter)
-        return self._new_transport(session)
+        return self._new_transport(self._new_session(KeptAdapter(connections=1)))
 
     def _new_transport(self, session: requests.Session) -> Transport:
         # The environment's proxies and CA bundle are the same for every request, so they are looked up once.
@@ -114,7 +114,7 @@ class TallyfyBaseHook(HttpHook):
         timeout = self.settings.timeout if self._timeout is None else self._timeout
         return Transport(session, self.settings.base_url, timeout, Scrubber(self.settings.secrets), options)
 
-    def _new_session(self) -> requests.Session:
+    def _new_session(self, adapter: HTTPAdapter | None = None) -> requests.Session:
         settings = self.settings
         for extra, paths in (("verify", settings.verify), ("cert", settings.cert)):
             for path in paths if isinstance(paths, tuple) else (paths,):
@@ -134,9 +134,8 @@ class TallyfyBaseHook(HttpHook):
         session.verify = settings.verify
         session.cert = settings.cert  # type: ignore[assignment]  # requests takes a pair of paths as well
         session.proxies = dict(settings.proxies)
-        if self.keep_alive_adapter is not None:
-            session.mount("https://", self.keep_alive_adapter)
-            session.mount("http://", self.keep_alive_adapter)
+        session.mount("https://", adapter or self._adapter)
+        session.mount("http://", adapter or self._adapter)
         return session
 
     # -- HttpHook ------------------------------------------------------------------------------------------------------

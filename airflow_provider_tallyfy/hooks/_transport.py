@@ -8,11 +8,14 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
 import requests
+from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from urllib3.connection import HTTPConnection
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from airflow_provider_tallyfy.api.wire import Answer, Call, Lost, LostKind
@@ -84,6 +87,43 @@ class Scrubber:
         return body
 
 
+class KeptAdapter(HTTPAdapter):
+    """Keeps idle TCP connections alive, as ``HttpHook`` does, and finds a host's pool once instead of at each request.
+
+    :param connections: most connections to keep per host.
+    """
+
+    _KEEP_ALIVE = (("TCP_KEEPIDLE", 120), ("TCP_KEEPINTVL", 30), ("TCP_KEEPCNT", 20))  # seconds, seconds, probes
+
+    def __init__(self, connections: int = 10) -> None:
+        self._pools: dict[Any, Any] = {}
+        super().__init__(pool_maxsize=connections)
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:
+        """Set the socket options that this platform knows."""
+        known = [(getattr(socket, name), value) for name, value in self._KEEP_ALIVE if hasattr(socket, name)]
+        options["socket_options"] = [
+            *HTTPConnection.default_socket_options,
+            (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+            *((socket.IPPROTO_TCP, option, value) for option, value in known),
+        ]
+        super().init_poolmanager(connections, maxsize, block, **options)
+
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> Any:
+        """Return the pool for a request's origin, proxies and TLS settings."""
+        key = (*(request.url or "").split("/", 3)[:3], verify, cert, *(proxies or {}).items())
+        if key not in self._pools:
+            self._pools[key] = super().get_connection_with_tls_context(request, verify, proxies, cert)
+        return self._pools[key]
+
+    def close(self) -> None:
+        """Close all pools."""
+        self._pools.clear()
+        super().close()
+
+
 @dataclass
 class Transport:
     """What every request of a hook has in common.
@@ -103,15 +143,13 @@ class Transport:
 
     def send(self, call: Call) -> Answer | Lost:
         """Send a call once. No redirect is followed."""
-        headers = {"Content-Type": "application/json"} if call.json is not None else None
-        request = requests.Request(call.method, self.base_url + call.target, headers=headers, data=_body(call))
         try:
-            response = self.session.send(
-                self.session.prepare_request(request),
-                timeout=(min(CONNECT_TIMEOUT, self.timeout), self.timeout),
-                allow_redirects=False,
-                **self.options,
+            request = self._prepared(call)
+            # Below Session.send(), which at each call looks for redirects, hooks, proxies and cookies anew.
+            response = self.session.get_adapter(request.url or "").send(
+                request, timeout=(min(CONNECT_TIMEOUT, self.timeout), self.timeout), **self.options
             )
+            body = response.content
         except requests.RequestException as fault:
             if isinstance(fault, ValueError):  # a URL, a proxy or a header that can't be used
                 raise TallyfyConfigurationError(f"The request can't be sent: {self.scrub.text(str(fault))}") from None
@@ -119,9 +157,30 @@ class Transport:
         answer = self.answer(response)
         promised = answer.headers.get("content-length", "")
         whole = not promised.isdigit() or "content-encoding" in answer.headers or call.method == "HEAD"
-        if not whole and len(response.content) < int(promised):
-            return Lost("cut", f"{len(response.content)} of {promised} bytes came", sent=True)
+        if not whole and len(body) < int(promised):
+            return Lost("cut", f"{len(body)} of {promised} bytes came", sent=True)
         return answer
+
+    @cached_property
+    def _common(self) -> requests.PreparedRequest:
+        """What all requests have in common, prepared by ``requests`` once: base URL, headers, token."""
+        return self.session.prepare_request(requests.Request("GET", f"{self.base_url}/"))
+
+    def _prepared(self, call: Call) -> requests.PreparedRequest:
+        # Path and query are encoded in full and begin with a slash, so the origin, which BearerAuth has checked for the
+        # base URL, stays as it is.
+        common = self._common
+        request = requests.PreparedRequest()
+        request.method = call.method
+        request.url = f"{common.url}{call.target[1:]}"
+        request.headers = common.headers
+        request.body = _body(call)
+        if request.body is not None or call.method not in {"GET", "HEAD"}:
+            request.headers = common.headers.copy()
+            request.headers["Content-Length"] = str(len(request.body or b""))
+        if request.body is not None:
+            request.headers["Content-Type"] = "application/json"
+        return request
 
     def answer(self, response: requests.Response) -> Answer:
         """The response as the rules see it, without secrets."""
