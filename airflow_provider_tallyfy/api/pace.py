@@ -17,12 +17,17 @@ _FAST, _SLOW = 0.03, 0.0001
 _BELOW, _QUIET = 0.96, 40.0
 #: The share of the first measured limit to begin with.
 _MARGIN = 0.985
+#: With fewer requests than this let through before the first 429, that one was about somebody else's requests, and
+#: nothing is measured yet: the growth per second until it is.
+_FEW, _SEARCHING = 20, 0.2
 #: What a later 429 leaves of the pace, at most and at least.
 _LEAST_LOSS, _MOST_LOSS = 0.98, 0.5
 #: Seconds after which half of what was counted is forgotten: the pace was another then.
 _MEMORY = 120.0
 #: Seconds to pause after a 429 that does not say how long; doubled while nothing gets through.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+#: Slowest pace: with that much time between two requests, the pauses can do the rest.
+_LEAST = 1.0 / _LONGEST_PAUSE
 #: Shortest pause after a 429, whatever it says: waits are told in whole seconds, and 0 would be no pause.
 _SHORTEST_PAUSE = 0.5
 
@@ -47,6 +52,7 @@ class Pace:
     _grown_at: float = 0.0
     _silent_pauses: int = 0
     _window: float | None = None
+    _searching: bool = False
 
     def delay(self, now: float) -> float:
         """Take the next place in the queue.
@@ -79,11 +85,14 @@ class Pace:
         if self._since is not None and now - self._since > _MEMORY:
             self._since, self._accepted = (self._since + now) / 2.0, self._accepted // 2
         if not self._resumed and self._window is not None:  # sent before the first 429, answered after it
-            self.rate = _MARGIN * self._accepted / self._window
-        step = min(max(0.0, now - self._grown_at), 1.0)
+            self.rate = self._measured()
+        # Time in which nobody had anything to send is no proof that more would pass.
+        step = min(max(0.0, now - self._grown_at), max(1.0, 2.0 / self.rate))
         self._grown_at = max(now, self._grown_at)
         growth = min(_SLOW * (1.0 + ((now - self._paused_until) / _QUIET) ** 2), _FAST)
-        if self._limit is not None and self.rate < _BELOW * self._limit:
+        if self._searching:
+            growth = _SEARCHING
+        elif self._limit is not None and self.rate < _BELOW * self._limit:
             growth = _FAST
         self.rate *= 1.0 + growth * step
 
@@ -106,7 +115,10 @@ class Pace:
             pause = max(retry_after, _SHORTEST_PAUSE)
         since = now if self._since is None else self._since
         # What got through from the end of the last pause to the end of this one: the limit, however Tallyfy counts.
-        if self.rate is None or not self._resumed:
+        if not self._resumed and retry_after is not None:
+            self._searching = self._searching or self._accepted < _FEW  # the pause was too short, not the pace too high
+        elif self.rate is None or not self._resumed:
+            self._searching = self._accepted < _FEW
             if retry_after is None:
                 self._window = sent_at - since + pause / 2.0  # it ends during the pause, no telling when
             elif float(retry_after).is_integer():
@@ -114,12 +126,17 @@ class Pace:
                 self._window = max(math.floor(sent_at - since + pause), 1.0)
             else:
                 self._window = sent_at - since + pause
-            self.rate = _MARGIN * max(self._accepted, 1) / self._window
+            self.rate = self._measured()
         else:
             self._window = None
+            self._searching = False
             self._limit = min(self.rate, self._accepted / max(now - since, 0.001))
             measured = max(self._accepted, 1) / max(now - since + max(pause - 1.0, 0.0), 0.001)
-            self.rate = min(max(measured, _MOST_LOSS * self.rate), _LEAST_LOSS * self.rate)
+            self.rate = max(min(max(measured, _MOST_LOSS * self.rate), _LEAST_LOSS * self.rate), _LEAST)
         self._resumed = False
         self._paused_at, self._paused_until = now, now + pause
         self._grown_at = self._next = self._paused_until
+
+    def _measured(self) -> float:
+        """The pace that the first limit allows, as far as it is known."""
+        return max(_MARGIN * max(self._accepted, 1) / self._window, _LEAST) if self._window else _LEAST
