@@ -134,7 +134,6 @@ def show_sandbox(organization: Sandbox, folder: Path, days: int) -> None:
 
     screen.heading(2, f"Airflow runs example_dags/{DAG}.py")
     outcome = run_dag(organization.connection(), folder, {"days": days})
-    require_success(outcome, folder)
 
     # In the order of before, so that the eye finds what has changed.
     now = {row.run_id: row for row in screen.rows_of(organization)}
@@ -142,6 +141,7 @@ def show_sandbox(organization: Sandbox, folder: Path, days: int) -> None:
     changed = screen.changed(before, after)
     screen.heading(3, f"After: {sum(row.archived for row in after)} archived, {len(changed)} of them just now (*)")
     screen.table(after, marked=changed)
+    require_success(outcome, folder)
     if not changed:
         raise Failed(f"the DAG run succeeded, but archived nothing. {keep_log(folder)}")
 
@@ -160,12 +160,13 @@ def show_account(account: Account, folder: Path, days: int, archive: bool) -> No
     screen.heading(1, f"Airflow runs example_dags/{DAG}.py")
     screen.note(f"organization {account.organization_id} at {account.api_url or 'Tallyfy'}")
     outcome = run_dag(account.connection, folder, {"days": days}, only_list=not archive)
-    require_success(outcome, folder)
-
-    found = next(task["return_value"] for task in outcome["tasks"] if task["task_id"] == FIND) or []
+    found = next(task["return_value"] for task in outcome["tasks"] if task["task_id"] == FIND)
+    if found is None:
+        require_success(outcome, folder)
     done = {task["return_value"]["id"] for task in archived_by(outcome)}
     screen.heading(2, f"{len(found)} runs are stale; archived just now: {len(done)}{' (*)' if done else ''}")
     screen.table([screen.row_of_listing(row, row["id"] in done) for row in found], marked=done, most=40)
+    require_success(outcome, folder)
     if done:
         show_handover(3, outcome)
     elif found:

@@ -95,7 +95,7 @@ def heading(number: int, text: str) -> None:
 
 def note(text: str) -> None:
     """Print something beside the point."""
-    _print(f"   {text}".rstrip(), DIM)
+    _print(textwrap.fill(text, WIDTH, initial_indent=" " * 3, subsequent_indent=" " * 5).rstrip(), DIM)
 
 
 def pair(name: str, value: str) -> None:
