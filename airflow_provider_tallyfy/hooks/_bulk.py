@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from airflow_provider_tallyfy.api import calls, restore, update
-from airflow_provider_tallyfy.api.bulk import FATAL, Report, Target
+from airflow_provider_tallyfy.api.bulk import Report, Target
 from airflow_provider_tallyfy.api.compare import same
 from airflow_provider_tallyfy.api.pages import Walk, read_page, read_page_number
 from airflow_provider_tallyfy.api.problems import Kind, Problem, Rejected
@@ -22,9 +23,13 @@ from airflow_provider_tallyfy.hooks._pool import Pool, Stopped
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.hooks._base import TallyfyBaseHook
 
+T = TypeVar("T")
+Reading = Generator["Future[Any]", None, T]
+"""Reads pages one after the other: yields what it waits for, so that others can go on meanwhile, ends in a ``T``."""
+
 #: Up to so many runs are read one by one rather than by walking a list.
 ONE_BY_ONE = 20
-#: Unreachable so often in a row, Tallyfy is down, and going through the rest would take hours.
+#: Out of reach or failing (5xx) so often in a row, Tallyfy is down, and going through the rest would take hours.
 DOWN_AFTER = 10
 
 
@@ -72,8 +77,8 @@ class BulkChange:
         self._wanted = self.doing == "archive"
         self._doubts: dict[str, Exchange] = {}
         self._unseen: dict[str, Target] = {}
-        self._failures = self._unreachable = 0
-        self._at_once = False
+        self._failures = self._down = 0
+        self._at_once = self._settling = False
         self._pool: Pool | None = None
         self._started = self._told = time.monotonic()
         asked = self.options.skip_touched
@@ -86,7 +91,7 @@ class BulkChange:
         """
         self.report.stopped = self.report.stopped or why
         self._at_once = self._at_once or at_once
-        if self._pool is not None:
+        if self._pool is not None and (at_once or not self._settling):
             self._pool.stop.set()
 
     def run(self) -> Report:
@@ -106,27 +111,28 @@ class BulkChange:
                 self.stop(f"interrupted by {type(interruption).__name__}")
                 for target, result in pool.drain():
                     self._note(target, result)
-                for run_id in self._doubts:
-                    self.report.set(
-                        run_id, "failed", "its answer was lost, and the task was stopped before it was checked"
-                    )
+                self._leave_in_doubt("the task was stopped before it was checked")
                 raise
             finally:
                 self.report.requests = pool.request_count
+                if not self.report.counts["not_tried"]:
+                    self.report.stopped = ""
         return self.report
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
     def _write(self, pool: Pool) -> None:
-        items: Iterable[Target] = self.targets
+        items: Iterable[Target | Future[Any]] = self.targets
         if self.doing != "update" and (self._guard or self.options.look_first or self.options.dry_run):
             items = self._still_to_do(pool)
         for target, result in pool.run(items, self._flow, self._tick):
             self._note(target, result)
+            _raise_unforeseen(result)
         if self._unseen and not pool.stop.is_set():
             rest = list(self._unseen.values())
             for target, result in pool.run(rest, self._careful_flow, self._tick):
                 self._note(target, result)
+                _raise_unforeseen(result)
 
     def _flow(self, target: Target) -> Flow[Outcome | Exchange]:
         """What a worker does for one run."""
@@ -153,11 +159,11 @@ class BulkChange:
             return Outcome(found.run, "changed")
         return (yield from restore.attempt(self._call(target), self._wanted))
 
-    def _still_to_do(self, pool: Pool) -> Iterator[Target]:
+    def _still_to_do(self, pool: Pool) -> Iterator[Target | Future[Any]]:
         with suppress(Stopped):
             yield from self._freshly_seen(pool)
 
-    def _freshly_seen(self, pool: Pool) -> Iterator[Target]:
+    def _freshly_seen(self, pool: Pool) -> Iterator[Target | Future[Any]]:
         """Yield the runs to write to, each as soon as a freshly read page shows it in the state to be changed.
 
         The list of the runs that can be changed (live ones to archive, archived ones to activate) is read from its
@@ -167,11 +173,11 @@ class BulkChange:
         left = {target.run_id: target for target in self.targets}
         self._unseen = left
         listing = calls.list_runs(self._org, archived=None if self._wanted else "only", sort="created_at")
-        first = pool.read(read_page_number(listing, 1)).result()
+        first = yield from _awaited(pool.read(read_page_number(listing, 1)))
         number = first.total_pages or 1
         ahead = pool.read(read_page_number(listing, number)) if number > 1 else None
         while True:
-            page = first if ahead is None else ahead.result()
+            page = first if ahead is None else (yield from _awaited(ahead))
             number -= 1
             ahead = pool.read(read_page_number(listing, number)) if number > 0 and len(left) else None
             for row in page.rows:
@@ -188,12 +194,13 @@ class BulkChange:
                     yield target
             if ahead is None or not left:
                 break
-        self._drop_finished(pool)
+        yield from self._drop_finished(pool)
 
-    def _drop_finished(self, pool: Pool) -> None:
+    def _drop_finished(self, pool: Pool) -> Reading[None]:
         """Of the runs that the list did not show, find those that are in the wanted state already, in one walk."""
         if self._unseen:
-            for run_id, found in self._found(pool, set(self._unseen), "only" if self._wanted else None).items():
+            state = "only" if self._wanted else None
+            for run_id, found in (yield from self._found(pool, set(self._unseen), state)).items():
                 self.report.set(run_id, "already", run=found.run)
                 del self._unseen[run_id]
 
@@ -206,13 +213,16 @@ class BulkChange:
         """Settle all doubts together, in one walk over the archived runs; the few that it does not show, one by one."""
         if not self._doubts:
             return
-        if self._at_once:
+        self.hook.log.info("Checking %d runs whose answer was lost or unclear.", len(self._doubts))
+        self._settling = True
+        pool.stop.clear()  # after a stop nothing more is written, but what was written is still to be told right
+        if self._at_once:  # read after the clear, before which it may have been set
+            pool.stop.set()
+        try:
+            found = self._finish(self._states(pool, set(self._doubts)))
+        except Stopped:
             self._leave_in_doubt("the task was stopped before it was checked")
             return
-        pool.stop.clear()  # after a stop nothing more is written, but what was written is still to be told right
-        self.hook.log.info("Checking %d runs whose answer was lost or unclear.", len(self._doubts))
-        try:
-            found = self._states(pool, set(self._doubts))
         except TallyfyError as fault:
             self._leave_in_doubt(f"checking it failed too ({fault})")
             return
@@ -232,28 +242,37 @@ class BulkChange:
             self.report.fail(run_id, Problem(Kind.INDETERMINATE, message, exchange.call.method, exchange.call.path))
         self._doubts = {}
 
-    def _states(self, pool: Pool, ids: set[str]) -> dict[str, Found]:
-        found = self._found(pool, ids, "only")
+    def _finish(self, reading: Reading[T]) -> T:
+        """Read to the end, with nothing else going on."""
+        try:
+            while True:
+                wait([next(reading)], timeout=1.0)
+                self._tick()
+        except StopIteration as end:
+            value: T = end.value
+            return value
+
+    def _states(self, pool: Pool, ids: set[str]) -> Reading[dict[str, Found]]:
+        found = yield from self._found(pool, ids, "only")
         rest = ids - set(found)
         if len(rest) > ONE_BY_ONE:
-            found |= self._found(pool, rest, None)
+            found |= yield from self._found(pool, rest, None)
             rest = set()
         for run_id in rest:
-            alone = pool.read(_look(self._org, run_id)).result()
+            alone = yield from _awaited(pool.read(_look(self._org, run_id)))
             if alone is not None:
                 found[run_id] = alone
         return found
 
-    def _found(self, pool: Pool, ids: set[str], archived: str | None) -> dict[str, Found]:
+    def _found(self, pool: Pool, ids: set[str], archived: str | None) -> Reading[dict[str, Found]]:
         """Walk the archived (``"only"``) or the live runs (``None``) until all the wanted ones are found."""
         found: dict[str, Found] = {}
         walk = Walk(calls.list_runs(self._org, archived=archived, sort="-created_at"))
         while walk.next_page is not None and len(found) < len(ids):
-            for row in pool.read(read_page(walk)).result():
+            for row in (yield from _awaited(pool.read(read_page(walk)))):
                 is_archived = bool(row.get("archived_at", archived))
                 if str(row.get("id")) in ids and is_archived is bool(archived):
                     found[str(row["id"])] = Found(row, is_archived)
-            self._tick()
         return found
 
     # -- noting ------------------------------------------------------------------------------------------------------
@@ -262,18 +281,18 @@ class BulkChange:
         run_id = target.run_id
         if isinstance(result, Exchange):
             self._doubts[run_id] = result
-            if result.status is None:
-                self._count_unreachable()
+            self._count_down(result.status is None or result.status >= 500)
         elif isinstance(result, Outcome):
-            self._unreachable = 0
+            self._count_down(False)
             kind = "changed" if result.how == "checked" else result.how
             self.report.set(run_id, kind, result.note if result.how in {"checked", "touched"} else "", result.run)
         elif isinstance(result, TallyfyApiError) and result.problem is not None:
             self._failed(run_id, result.problem)
         elif isinstance(result, TallyfyError):
             self._failed(run_id, Problem(Kind.REFUSED, str(result), "", ""))
-        else:
-            assert isinstance(result, Stopped)
+        elif not isinstance(result, Stopped):
+            why = f"{type(result).__name__}: {result}; it may or may not have been done"
+            self._failed(run_id, Problem(Kind.INDETERMINATE, why, "", ""))
 
     def _failed(self, run_id: str, problem: Problem) -> None:
         self.report.fail(run_id, problem)
@@ -285,15 +304,15 @@ class BulkChange:
             self.stop("Tallyfy asks to wait longer than a task should")
         elif limit is not None and self._failures >= limit:
             self.stop(f"{self._failures} runs failed (max_failures={limit})")
-        if problem.kind in FATAL:
-            self._count_unreachable()
-        else:
-            self._unreachable = 0
+        if not self._settling:
+            lost = problem.kind in {Kind.UNREACHABLE, Kind.INDETERMINATE} and problem.http_status is None
+            self._count_down(lost or (problem.http_status or 0) >= 500)
 
-    def _count_unreachable(self) -> None:
-        self._unreachable += 1
-        if self._unreachable >= DOWN_AFTER:
-            self.stop(f"Tallyfy gave no answer for {self._unreachable} runs in a row")
+    def _count_down(self, down: bool) -> None:
+        """Note whether Tallyfy seems to be down, and stop when it has seemed so for long."""
+        self._down = self._down + 1 if down else 0
+        if self._down >= DOWN_AFTER:
+            self.stop(f"Tallyfy gave no answer, or answered 5xx, for {self._down} runs in a row")
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -308,6 +327,18 @@ class BulkChange:
         self.hook.log.info("%d of %d runs done, %d failed, %.1f runs/s%s.", done, total, counts["failed"], rate, left)
         if self.options.on_progress is not None:
             self.options.on_progress(self.report)
+
+
+def _awaited(future: Future[T]) -> Reading[T]:
+    while not future.done():
+        yield future
+    return future.result()
+
+
+def _raise_unforeseen(result: Any) -> None:
+    """Let a mistake of ours end the task, after it was noted like any other failure."""
+    if isinstance(result, Exception) and not isinstance(result, (TallyfyError, Stopped)):
+        raise result
 
 
 def _look(org: str, run_id: str) -> Flow[Found | None]:

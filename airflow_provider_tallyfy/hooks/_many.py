@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from airflow_provider_tallyfy.api import calls, find, titles, update
 from airflow_provider_tallyfy.api.arguments import check_texts, show
@@ -232,7 +232,7 @@ class ManyRunsHook(TallyfyBaseHook):
         return BulkChange(self, doing, wanted, chosen, prepared)
 
     @staticmethod
-    def _refuse(why: str) -> Any:
+    def _refuse(why: str) -> NoReturn:
         raise TallyfyArgumentError(why)
 
 

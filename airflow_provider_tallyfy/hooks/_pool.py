@@ -6,13 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from itertools import islice
 from typing import Any, TypeVar
 
 from airflow_provider_tallyfy.api.pace import Pace
 from airflow_provider_tallyfy.api.retry import RetryPolicy, Wait, retry_after
 from airflow_provider_tallyfy.api.wire import Answer, Call, Flow, Lost, Reply
-from airflow_provider_tallyfy.exceptions import TallyfyError
 from airflow_provider_tallyfy.hooks._engine import Engine
 from airflow_provider_tallyfy.hooks._transport import Transport
 
@@ -73,52 +71,72 @@ class Pool:
         return self._ahead.submit(self._reader.perform, flow)
 
     def run(
-        self, items: Iterable[Item], flow: Callable[[Item], Flow[T]], tick: Callable[[], None], every: float = 1.0
+        self,
+        items: Iterable[Item | Future[Any]],
+        flow: Callable[[Item], Flow[T]],
+        tick: Callable[[], None],
+        every: float = 1.0,
     ) -> Iterator[tuple[Item, T | Exception]]:
         """Run a flow for each item; yield what came of each, in the order in which they end.
 
         Items are taken only as workers get free, so a stop finds few of them begun.
 
+        :param items: the items. A ``Future`` among them says: nothing to do before this is done. What the workers have
+            finished is yielded meanwhile, for it may be the reason to stop waiting.
         :param tick: called now and then while waiting.
         :param every: seconds between two calls of ``tick``, about.
         """
         source = iter(items)
         while True:
-            if not self.stop.is_set():
-                for item in islice(source, self._concurrency - len(self._under_way)):
-                    self._under_way[self._threads.submit(self._work, flow, item)] = item
-            if not self._under_way:
+            awaited = None if self.stop.is_set() else self._begin(source, flow)
+            if not self._under_way and awaited is None:
                 return
-            yield from self._finished(every)
+            yield from self._finished(every, awaited)
             tick()
 
     def drain(self) -> Iterator[tuple[Any, Any]]:
-        """After a stop: wait for the requests under way, and yield what came of them."""
+        """After a stop: wait for the requests under way, and yield what came of them, again if need be."""
         self.stop.set()
-        while self._under_way:
-            yield from self._finished(None)
+        self._threads.shutdown(wait=True)
+        for future, item in self._under_way.items():
+            yield item, _result(future) if future.done() else Stopped()
+        self._under_way = {}
 
-    def _finished(self, timeout: float | None) -> Iterator[tuple[Any, Any]]:
-        done, _ = wait(self._under_way, timeout=timeout, return_when=FIRST_COMPLETED)
+    def _begin(self, source: Iterator[Any], flow: Callable[[Any], Flow[Any]]) -> Future[Any] | None:
+        """Give free workers something to do; return what the next item waits for."""
+        while len(self._under_way) < self._concurrency:
+            item = next(source, None)
+            if item is None or isinstance(item, Future):
+                return item
+            # Noted before it is begun and until its result is: an interruption may come between any two steps.
+            future: Future[Any] = Future()
+            self._under_way[future] = item
+            self._threads.submit(self._work, future, flow, item)
+        return None
+
+    def _finished(self, timeout: float, awaited: Future[Any] | None) -> Iterator[tuple[Any, Any]]:
+        done, _ = wait([*self._under_way, *filter(None, (awaited,))], timeout=timeout, return_when=FIRST_COMPLETED)
         for future in done:
-            item = self._under_way.pop(future)
-            failure = future.exception()
-            if failure is None:
-                yield item, future.result()
-            elif isinstance(failure, (TallyfyError, Stopped)):
-                yield item, failure
-            else:
-                raise failure
+            if future is not awaited:
+                yield self._under_way[future], _result(future)
+                del self._under_way[future]
 
-    def _work(self, flow: Callable[[Item], Flow[T]], item: Item) -> T:
+    def _work(self, future: Future[Any], flow: Callable[[Any], Flow[Any]], item: Any) -> None:
         with self._lock:
             worker = self._idle.pop()
         try:
             worker.wrote = False
-            return worker.perform(flow(item))
-        finally:
-            with self._lock:
-                self._idle.append(worker)
+            result = worker.perform(flow(item))
+        except BaseException as failure:
+            self._free(worker)
+            future.set_exception(failure)
+        else:
+            self._free(worker)
+            future.set_result(result)
+
+    def _free(self, worker: _Worker) -> None:
+        with self._lock:
+            self._idle.append(worker)
 
     def before_sending(self) -> float:
         """Wait for the next place; return the time of sending."""
@@ -149,18 +167,32 @@ class _Worker(Engine):
     def __init__(self, pool: Pool, transport: Transport, policy: RetryPolicy, log: Any) -> None:
         super().__init__(transport, policy, log)
         self._pool = pool
+        self._declined = False
+        #: Whether a write of this item may have been carried out. If so, it is followed up even after a stop.
         self.wrote = False
 
     def send(self, call: Call) -> Reply:
         sent_at = self._pool.before_sending()
-        if self._pool.stop.is_set() and not self.wrote:
-            raise Stopped
-        self.wrote = self.wrote or call.method != "GET"
+        if self._pool.stop.is_set():
+            if not self.wrote:
+                raise Stopped
+            if self._declined:  # after a stop nobody waits as long as Tallyfy asks for, and not to wait is no answer
+                return Lost("cut", "stopped while Tallyfy asked to wait", sent=True)
+        wrote, self.wrote = self.wrote, self.wrote or call.method != "GET"
         reply = super().send(call)
         self._pool.after_answer(reply, sent_at)
+        self._declined = isinstance(reply, Answer) and reply.status == 429
+        if self._declined:
+            self.wrote = wrote  # a declined request changed nothing
         return reply
 
     def wait(self, step: Wait) -> None:
         if not step.declined:  # a 429 has slowed the pace down for everybody, and the next send waits for that
             self.log.debug("%s", step.reason)
             self._pool.stop.wait(step.seconds)
+
+
+def _result(future: Future[Any]) -> Any:
+    """What came of an item: a result, or the exception."""
+    failure = future.exception()
+    return future.result() if failure is None else failure

@@ -1,0 +1,424 @@
+"""Bulk changes under every fault: afterwards the true state agrees with the report, and a retry ends the work."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_tallyfy.api.bulk import Report, read_report
+from airflow_provider_tallyfy.exceptions import TallyfyAuthError, TallyfyUnreachableError
+from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
+from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
+from tests.contract._bulk import check_sums, check_truth, let_time_fly, rows_of, times
+
+Connect = Callable[..., TallyfyHook]
+
+RUNS = 200
+TIMEOUT = 0.4
+
+
+@pytest.fixture(autouse=True)
+def _time_flies(monkeypatch: pytest.MonkeyPatch) -> None:
+    let_time_fly(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_left() -> Iterator[None]:
+    yield
+    assert not [t.name for t in threading.enumerate() if t.name.startswith(("tallyfy_", "tallyfy-read"))]
+
+
+def in_seconds(seconds: float) -> str:
+    return format_datetime(datetime.now(timezone.utc) + timedelta(seconds=seconds), usegmt=True)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A fault, and what is to come of 200 runs.
+
+    :param fault: what happens.
+    :param count: to how many requests; ``None`` = to all that follow.
+    :param after: after how many.
+    :param ends: whether all is done in the end, without a retry; ``None`` = depends on whom it meets.
+    :param stopped: why not all were tried, if so.
+    """
+
+    fault: Fault
+    count: int | None = 30
+    after: int = 20
+    ends: bool | None = True
+    stopped: str = ""
+
+
+CASES = {
+    "429 in seconds": Case(Fault.rate_limited("1"), 12),
+    "429 in a storm": Case(Fault.rate_limited("2"), 60, 10),
+    "429 at once": Case(Fault.rate_limited("1"), 8, 0),
+    "429 with a date": Case(Fault.rate_limited(in_seconds(2)), 12),
+    "429 with a date gone by": Case(Fault.rate_limited(in_seconds(-60)), 12),
+    "429 with garbage": Case(Fault.rate_limited("soon"), 12),
+    "429 with a negative number": Case(Fault.rate_limited("-5"), 12),
+    "429 without a word": Case(Fault.rate_limited(None), 12),
+    "429 in HTML": Case(Fault.rate_limited(None, html=True), 12),
+    "429 for an hour": Case(Fault.rate_limited("3600"), None, 60, False, "wait longer"),
+    "503": Case(Fault.server_error(503), 3),
+    "500 in HTML": Case(Fault.server_error(500, html=True), 3),
+    "500 with a stack": Case(Fault.server_error(500, leak=True), 3),
+    "503 for some": Case(Fault.server_error(503), 24, ends=None),
+    "504 for ever": Case(Fault.server_error(504), None, 60, False, "in a row"),
+    "error after it was done": Case(Fault.error_after(502)),
+    "error after it was done, for ever": Case(Fault.error_after(500, html=True), None, 60, False, "in a row"),
+    "cut before": Case(Fault.drop_before(), 3),
+    "reset before": Case(Fault.drop_before(reset=True), 3),
+    "cut before, for some": Case(Fault.drop_before(), 24, ends=None),
+    "cut after": Case(Fault.drop_after()),
+    "reset after": Case(Fault.drop_after(reset=True)),
+    "cut for ever": Case(Fault.drop_before(), None, 60, False, "in a row"),
+    "half an answer": Case(Fault.truncated()),
+    "a page instead of an answer": Case(Fault.not_json()),
+    "no JSON, for ever": Case(Fault.not_json(html=False), None, 0),
+    "a yes without the run": Case(Fault.unreadable_page(), None, 0),
+    "answers that come late": Case(Fault.slow(0.02), None, 0),
+    "answers that come too late": Case(Fault.slow_after(2 * TIMEOUT), 6),
+    "requests that arrive too late": Case(Fault.slow(1.5 * TIMEOUT), 6),
+    "403": Case(Fault.status(403), 5, ends=False),
+    "418": Case(Fault.status(418), 5, ends=False),
+    "a redirect": Case(Fault.redirect("https://elsewhere.example/"), 5, ends=False),
+    "a 404 that lies": Case(Fault.status(404), 5, ends=False),
+    "a 404 in HTML": Case(Fault.status(404, "<h1>Not Found</h1>"), 5, ends=False),
+    "a 422": Case(Fault.status(422, {"message": "No.", "errors": {"run": ["locked"]}}), 5, ends=False),
+}
+
+
+#: Faults that a task meets which is given rows, and so reads pages before it writes.
+WITH_ROWS = (
+    "429 in a storm",
+    "429 for an hour",
+    "503 for some",
+    "error after it was done",
+    "cut after",
+    "cut for ever",
+    "no JSON, for ever",
+    "a 404 that lies",
+)
+TABLE = [*((name, "ids") for name in CASES), *((name, "rows") for name in WITH_ROWS)]
+
+
+class TestArchive:
+    @pytest.mark.parametrize(("name", "given"), TABLE)
+    def test_report_is_true_and_a_retry_ends_the_work(
+        self, name: str, given: str, sandbox: Sandbox, connect: Connect
+    ) -> None:
+        case = CASES[name]
+        ids = sandbox.add_runs(RUNS, "Old", untouched_days=90)
+        others = sandbox.add_runs(5, "Current")
+        hook = connect(sandbox, extra={"timeout": TIMEOUT})
+        wanted: Any = rows_of(sandbox, ids) if given == "rows" else ids
+        sandbox.fail("DELETE", "/runs/*", case.fault, times=case.count, after=case.after)
+
+        report = hook.archive_runs(wanted)
+
+        check_sums(report, ids)
+        settle_down(sandbox)
+        check_truth(sandbox, report, archived=True)
+        if case.ends:
+            assert report.counts["changed"] == RUNS, report.summary()
+        elif case.ends is False:
+            assert not report.complete
+            assert case.stopped in report.stopped
+            assert bool(report.stopped) is bool(case.stopped), report.stopped
+        check_retry(sandbox, hook, report, wanted)
+        assert all(run is not None and not run["is_archived"] for run in map(sandbox.run, others))
+
+    @pytest.mark.parametrize("get_archived", ["200", "404"])
+    @pytest.mark.parametrize("second_archive", ["200", "404"])
+    @pytest.mark.parametrize("archive_body", ["object", "empty", "204"])
+    def test_lost_answers_whatever_tallyfy_answers_then(
+        self, get_archived: Any, second_archive: Any, archive_body: Any, sandbox: Sandbox, hook: TallyfyHook
+    ) -> None:
+        sandbox.behaviour = Behaviour(
+            get_archived=get_archived, second_archive=second_archive, archive_body=archive_body
+        )
+        ids = sandbox.add_runs(RUNS)
+        sandbox.fail("DELETE", "/runs/*", Fault.drop_after(), times=20, after=20)
+        report = hook.archive_runs(ids)
+        check_sums(report, ids)
+        check_truth(sandbox, report, archived=True)
+        assert report.counts["changed"] == RUNS
+        assert all(times(sandbox, run_id, "archived") == 1 for run_id in ids)
+
+    def test_token_revoked_half_way(self, sandbox: Sandbox, connect: Connect) -> None:
+        ids = sandbox.add_runs(RUNS)
+        sandbox.when("DELETE", "/runs/*", lambda: sandbox.revoke(sandbox.token), after=60)
+        report = connect(sandbox).archive_runs(ids)
+        check_sums(report, ids)
+        check_truth(sandbox, report, archived=True)
+        assert report.counts["changed"] == 60
+        assert 1 <= report.counts["failed"] <= 9
+        assert "access token" in report.stopped
+        assert not report.mendable()
+        renewed = connect(sandbox, password=sandbox.token_for("standard"))
+        check_retry(sandbox, renewed, report, ids)
+
+    def test_token_revoked_before(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        rows = rows_of(sandbox, sandbox.add_runs(RUNS))
+        sandbox.revoke(sandbox.token)
+        change = hook.bulk_change("archive", rows)
+        with pytest.raises(TallyfyAuthError):
+            change.run()
+        check_sums(change.report, [row["id"] for row in rows])
+        assert change.report.counts["not_tried"] == RUNS
+
+    def test_light_member(self, sandbox: Sandbox, connect: Connect) -> None:
+        ids = sandbox.add_runs(RUNS)
+        report = connect(sandbox, password=sandbox.token_for("light")).archive_runs(ids)
+        check_sums(report, ids)
+        check_truth(sandbox, report, archived=True)
+        assert report.counts["failed"] == RUNS
+        assert all("403" in entry.reason for entry in report.entries.values())
+        assert not report.mendable()
+
+    def test_server_gone_half_way(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        ids = sandbox.add_runs(RUNS)
+        sandbox.when("DELETE", "/runs/*", lambda: gone.start(), after=60)
+        gone = threading.Thread(target=sandbox.stop)
+        report = hook.archive_runs(ids)
+        gone.join()
+        check_sums(report, ids)
+        check_truth(sandbox, report, archived=True)
+        assert "in a row" in report.stopped
+        assert report.mendable()
+        sandbox.start()
+        check_retry(sandbox, hook, report, ids)
+
+    def test_server_gone_while_pages_are_read(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        rows = rows_of(sandbox, sandbox.add_runs(RUNS))
+        sandbox.when("DELETE", "/runs/*", lambda: gone.start(), after=10)
+        gone = threading.Thread(target=sandbox.stop)
+        change = hook.bulk_change("archive", rows)
+        try:
+            change.run()
+        except TallyfyUnreachableError:
+            assert "TallyfyUnreachableError" in change.report.stopped
+        gone.join()
+        check_sums(change.report, [row["id"] for row in rows])
+        check_truth(sandbox, change.report, archived=True)
+        assert not change.report.complete
+        sandbox.start()
+        check_retry(sandbox, hook, change.report, rows)
+
+
+def check_retry(sandbox: Sandbox, hook: TallyfyHook, report: Report, wanted: Any) -> None:
+    """Another try, in peace, does what the first one did not, and nothing else."""
+    sandbox.heal()
+    done = [run_id for run_id in report.entries if times(sandbox, run_id, "archived")]
+    retried = hook.archive_runs(wanted, look_first=True)
+    check_sums(retried, report.entries)
+    assert retried.complete, retried.summary()
+    assert {run_id for run_id, entry in retried.entries.items() if entry.result == "already"} == set(done)
+    assert all(times(sandbox, run_id, "archived") == 1 for run_id in report.entries)
+    check_truth(sandbox, retried, archived=True)
+
+
+def settle_down(sandbox: Sandbox) -> None:
+    """Wait for what late requests still do."""
+    pause = threading.Event()
+    while any(record.fault == "slow" and not record.applied for record in sandbox.requests):
+        pause.wait(0.02)
+
+
+UPDATES = {
+    name: CASES[name]
+    for name in (
+        "429 in seconds",
+        "429 for an hour",
+        "503",
+        "503 for some",
+        "504 for ever",
+        "error after it was done",
+        "cut before",
+        "cut after",
+        "reset after",
+        "half an answer",
+        "a page instead of an answer",
+        "no JSON, for ever",
+        "a yes without the run",
+        "answers that come too late",
+        "403",
+        "a 404 that lies",
+        "a 422",
+    )
+}
+
+#: The update that sends tags in vain, and attaches them one by one, takes more steps that can be cut off.
+UPDATE_TABLE = [
+    *((name, "replace") for name in UPDATES),
+    *((name, "ignore") for name in ("429 for an hour", "503 for some", "cut after", "403")),
+]
+
+
+class TestUpdate:
+    @pytest.fixture
+    def changes(self, sandbox: Sandbox) -> dict[str, Any]:
+        return {"summary": "Seen", "add_tags": [sandbox.add_tag("Stale")]}
+
+    def check(self, sandbox: Sandbox, report: Report, changes: dict[str, Any]) -> None:
+        members = [run["users"] for run in sandbox.runs()]
+        assert all(users == members[0] and users for users in members), "an update lost members"
+        for run_id, entry in report.entries.items():
+            run = sandbox.run(run_id)
+            assert run is not None
+            done = run["summary"] == "Seen" and run["tags"] == changes["add_tags"]
+            if entry.result in {"changed", "already"}:
+                assert done, entry
+            elif entry.result == "not_tried":
+                assert run["summary"] == "", entry
+
+    @pytest.mark.parametrize(("name", "put_tags"), UPDATE_TABLE)
+    def test_report_is_true_and_a_retry_ends_the_work(
+        self, name: str, put_tags: Any, sandbox: Sandbox, connect: Connect, changes: dict[str, Any]
+    ) -> None:
+        case = UPDATES[name]
+        sandbox.behaviour = Behaviour(put_tags=put_tags)
+        member = sandbox.add_member("ann@example.com")
+        ids = sandbox.add_runs(80, users=[member])
+        hook = connect(sandbox, extra={"timeout": TIMEOUT})
+        sandbox.fail("PUT", "/runs/*", case.fault, times=case.count, after=min(case.after, 40))
+
+        report = hook.update_runs(ids, changes)
+
+        check_sums(report, ids)
+        settle_down(sandbox)
+        self.check(sandbox, report, changes)
+        if case.ends:
+            assert report.counts["changed"] == len(ids), report.summary()
+        elif case.ends is False:
+            assert not report.complete
+        sandbox.heal()
+        retried = hook.update_runs(ids, changes, look_first=True)
+        check_sums(retried, ids)
+        assert retried.complete, retried.summary()
+        self.check(sandbox, retried, changes)
+
+    def test_token_revoked_half_way(self, sandbox: Sandbox, hook: TallyfyHook, changes: dict[str, Any]) -> None:
+        ids = sandbox.add_runs(RUNS, users=[sandbox.add_member("ann@example.com")])
+        sandbox.when("PUT", "/runs/*", lambda: sandbox.revoke(sandbox.token), after=60)
+        report = hook.update_runs(ids, changes)
+        check_sums(report, ids)
+        self.check(sandbox, report, changes)
+        assert "access token" in report.stopped
+        assert report.counts["changed"] == 60
+
+    def test_server_gone_half_way(self, sandbox: Sandbox, hook: TallyfyHook, changes: dict[str, Any]) -> None:
+        ids = sandbox.add_runs(RUNS, users=[sandbox.add_member("ann@example.com")])
+        sandbox.when("PUT", "/runs/*", lambda: gone.start(), after=60)
+        gone = threading.Thread(target=sandbox.stop)
+        report = hook.update_runs(ids, changes)
+        gone.join()
+        check_sums(report, ids)
+        self.check(sandbox, report, changes)
+        assert "in a row" in report.stopped
+        sandbox.start()
+        retried = hook.update_runs(ids, changes, look_first=True)
+        assert retried.complete
+        self.check(sandbox, retried, changes)
+
+
+class TestKilled:
+    """The process of the task is killed and started again, as Airflow does."""
+
+    @pytest.mark.parametrize(
+        ("name", "method", "interrupt"),
+        [("TallyfyBulkArchiveRunsOperator", "DELETE", False), ("TallyfyBulkUpdateRunsOperator", "PUT", True)],
+        ids=["archive in Airflow 3", "update in Airflow 2"],
+    )
+    def test_sigterm(
+        self,
+        name: str,
+        method: str,
+        interrupt: bool,
+        sandbox: Sandbox,
+        hook: TallyfyHook,
+        tmp_path: Path,
+    ) -> None:
+        outcome, report = self.run(sandbox, hook, tmp_path, name, method, signal.SIGTERM, interrupt)
+        assert outcome == ("Terminated" if interrupt else "TallyfyBulkError")
+        done = {run_id for run_id, row in report.items() if row["result"] == "changed"}
+        assert 0 < len(done) < RUNS
+        assert {run_id for run_id in report if self.is_done(sandbox, run_id)} == done
+        assert {row["result"] for row in report.values()} == {"changed", "not_tried"}
+
+    @pytest.mark.parametrize(
+        ("name", "method"),
+        [("TallyfyBulkArchiveRunsOperator", "DELETE"), ("TallyfyBulkUpdateRunsOperator", "PUT")],
+        ids=["archive", "update"],
+    )
+    def test_sigkill(self, name: str, method: str, sandbox: Sandbox, hook: TallyfyHook, tmp_path: Path) -> None:
+        outcome, report = self.run(sandbox, hook, tmp_path, name, method, signal.SIGKILL, False)
+        assert outcome == ""
+        assert len(report) == RUNS, "the report is there from the beginning"
+        done = {run_id for run_id in report if self.is_done(sandbox, run_id)}
+        assert 0 < len(done) < RUNS
+        doing = (
+            hook.archive_runs
+            if method == "DELETE"
+            else lambda ids, **options: hook.update_runs(ids, {"summary": "Seen"}, **options)
+        )
+        retried = doing(list(report), look_first=True)
+        check_sums(retried, report)
+        assert retried.complete
+        assert {run_id for run_id, entry in retried.entries.items() if entry.result == "already"} == done
+        assert all(self.is_done(sandbox, run_id) for run_id in report)
+
+    @staticmethod
+    def is_done(sandbox: Sandbox, run_id: str) -> bool:
+        run = sandbox.run(run_id)
+        assert run is not None
+        return bool(run["is_archived"]) or run["summary"] == "Seen"
+
+    @staticmethod
+    def run(
+        sandbox: Sandbox, hook: TallyfyHook, folder: Path, name: str, method: str, sig: int, interrupt: bool
+    ) -> tuple[str, dict[str, dict[str, Any]]]:
+        """Kill a task after some seventy writes; return what it said last, and its report."""
+        ids = sandbox.add_runs(RUNS)
+        sandbox.latency = 0.01
+        process: list[subprocess.Popen[str]] = []
+        sandbox.when(method, "/runs/*", lambda: os.kill(process[0].pid, sig), after=70)
+        path = folder / "report.jsonl"
+        more = {"summary": "Seen"} if method == "PUT" else {}
+        arguments = {
+            "run_ids": ids,
+            "tallyfy_conn_id": hook.tallyfy_conn_id,
+            "report_path": str(path),
+            "interrupt": interrupt,
+            **more,
+        }
+        command = [sys.executable, "-W", "ignore", str(Path(__file__).with_name("bulk_driver.py")), name]
+        root = str(Path(__file__).parents[2])
+        process.append(
+            subprocess.Popen(
+                [*command, json.dumps(arguments)],
+                env={**os.environ, "PYTHONPATH": root},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+        output, _ = process[0].communicate(timeout=100)
+        sandbox.latency = 0.0
+        assert process[0].returncode in {1, -sig}, output
+        lines = output.splitlines() if process[0].returncode == 1 else [""]
+        return lines[-1], read_report(path.read_text())
