@@ -15,8 +15,6 @@ Result = Literal["changed", "already", "touched", "failed", "not_tried"]
 RESULTS: tuple[Result, ...] = ("changed", "already", "touched", "failed", "not_tried")
 EXAMPLES = 20  # runs of each kind that a summary names
 
-#: Kinds of failure that would meet every other run as well.
-FATAL = frozenset({Kind.AUTH, Kind.UNREACHABLE})
 #: Kinds of failure that another try may mend.
 PASSING = frozenset({Kind.RATE_LIMITED, Kind.SERVER, Kind.UNREACHABLE, Kind.INDETERMINATE})
 
@@ -143,10 +141,18 @@ class Report:
         return passing or (bool(self.counts["not_tried"]) and not self.problems)
 
     def merge_earlier(self, earlier: Mapping[str, Mapping[str, Any]]) -> None:
-        """Take over what an earlier try changed: to this one, those runs look as if they had been so before."""
+        """Take over what an earlier try changed: to this one, those runs look as if they had been so before.
+
+        Those that this one has not come to yet keep what is known of them, for the report that replaces the earlier one
+        must not know less.
+        """
         for run_id, row in earlier.items():
             entry = self.entries.get(run_id)
-            if entry is not None and entry.result == "already" and row.get("result") == "changed":
+            if entry is None or row.get("result") != "changed" or row.get("dry_run"):
+                continue
+            if entry.result == "not_tried":
+                entry.last_updated = row.get("last_updated") or entry.last_updated
+            if entry.result in {"already", "not_tried"}:
                 entry.result, entry.reason = "changed", "by an earlier try"
 
     def summary(self) -> dict[str, Any]:
@@ -186,7 +192,8 @@ class Report:
 
     def lines(self) -> Iterable[str]:
         """The whole report, one JSON object per run."""
-        return (json.dumps(entry.as_row(), ensure_ascii=False) for entry in self.entries.values())
+        more = {"dry_run": True} if self.dry_run else {}
+        return (json.dumps({**entry.as_row(), **more}, ensure_ascii=False) for entry in self.entries.values())
 
 
 def read_report(text: str) -> dict[str, dict[str, Any]]:

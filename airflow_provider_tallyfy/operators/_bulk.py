@@ -70,6 +70,8 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
         self.report_path = report_path
         self.concurrency = concurrency
         self._change: BulkChange | None = None
+        self._killed = False
+        self._earlier: Mapping[str, Mapping[str, Any]] = {}
 
     @abstractmethod
     def prepare(self, run_ids: Iterable[Any], **options: Any) -> BulkChange:
@@ -80,6 +82,7 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
         from airflow_provider_tallyfy.operators import _reports as reports
 
         retry = context["ti"].try_number > 1
+        self._earlier = reports.load(self.report_path) if retry and self.report_path else {}
         change = self._change = self.prepare(
             self._wanted(),
             max_runs=reports.number("max_runs", self.max_runs),
@@ -88,23 +91,28 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
             skip_touched=reports.flag("skip_touched", self.skip_touched),
             concurrency=self.concurrency,
             look_first=retry,
-            on_progress=self._save,
+            on_progress=self._save_so_far,
         )
-        earlier = reports.load(self.report_path) if retry and self.report_path else {}
+        if self._killed:
+            self.on_kill()
+        # A path that can't be written is found out before the first write to Tallyfy, and what an earlier run of the
+        # DAG left there is gone.
+        self._save(change.report)
         self.log.info("%d runs to %s in organization %s.", len(change.targets), change.doing, self.hook.organization_id)
         try:
             change.run()
         finally:
-            change.report.merge_earlier(earlier)
+            change.report.merge_earlier(self._earlier)
             reports.log(self.log, change.report)
-            self._save(change.report)
             context["ti"].xcom_push(key=SUMMARY_KEY, value=change.report.summary())
+            self._save(change.report)
         if not change.report.complete:
             self._fail(change.report)
         return change.report.summary()
 
     def on_kill(self) -> None:
         """Begin nothing more; what is under way is finished and reported."""
+        self._killed = True
         if self._change is not None:
             self._change.stop("the task was killed", at_once=True)
 
@@ -117,13 +125,20 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
         if not self.from_report:
             return self.run_ids  # type: ignore[return-value]  # what it is is checked where the other ids are
         rows = reports.load(self.from_report, must_exist=True)
-        return [row for row in rows.values() if row.get("result") == "changed"]
+        return [row for row in rows.values() if row.get("result") == "changed" and not row.get("dry_run")]
 
     def _save(self, report: Report) -> None:
         if self.report_path:
             from airflow_provider_tallyfy.operators import _reports as reports
 
+            report.merge_earlier(self._earlier)
             reports.save(self.report_path, report)
+
+    def _save_so_far(self, report: Report) -> None:
+        try:
+            self._save(report)
+        except OSError as fault:  # the next one may succeed; the work goes on
+            self.log.warning("The report can't be written to %s for now: %s", self.report_path, fault)
 
     def _fail(self, report: Report) -> NoReturn:
         from airflow_provider_tallyfy.exceptions import TallyfyBulkError, TallyfyBulkRefusedError
