@@ -7,7 +7,7 @@ export PYTEST_TIMEOUT ?= 120
 
 .PHONY: help
 help: ## Show this list
-	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 .PHONY: demo
 demo: .env-main ## Archive stale runs in real Airflow against a sandbox; UI=1 keeps the Airflow UI up
@@ -20,6 +20,18 @@ test: .env-main .env-sdk ## Run the tests; ARGS="-k form" is handed on to pytest
 .PHONY: matrix
 matrix: .env-main .env-sdk ## Run the tests on all supported Airflow and Python versions; ARGS="3.0 py3.13" picks some
 	@.venv/bin/python dev/matrix.py $(ARGS)
+
+.PHONY: dist
+dist: .env-release ## Build sdist and wheel into dist/, and check what is in them
+	@.venv-release/bin/python dev/dist.py
+
+.PHONY: install-check
+install-check: dist .env-main ## Install that wheel in clean environments, with the oldest and the newest Airflow
+	@.venv/bin/python -m dev.install_check
+
+.PHONY: release
+release: .env-release ## Check, build, commit and tag a release, and upload nothing; VERSION=1.2.3
+	@.venv-release/bin/python dev/release.py $(VERSION)
 
 .PHONY: lint
 lint: .env-main ## Check style, formatting and types
@@ -38,7 +50,7 @@ pins: .env-main ## Pin the newest dependencies anew (dev/constraints-*.txt)
 
 .PHONY: clean
 clean: ## Remove environments, caches and build results
-	rm -rf .venv .venv-sdk .venv-uv .venv.lock .matrix .demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-sdk .venv-release .venv-uv .venv.lock .matrix .demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # Environments: up to date after this, and cheap to ask for (dev/bootstrap.sh).

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Creates the environments that the make targets run in: dev/bootstrap.sh [main] [sdk]
+# Creates the environments that the make targets run in: dev/bootstrap.sh [main] [sdk] [release]
 #
 #   .venv      this package (editable), the newest Airflow that is pinned, test and lint tools
 #   .venv-sdk  Tallyfy's own Python SDK, which the sandbox is tested with. On its own, because it pins a dependency to
 #              one version that Airflow's dependencies don't agree with
+#   .venv-release  what builds and checks a release
 #   .venv-uv   uv, which fills the others in seconds where pip takes half a minute
 #
 # An environment is made anew when what goes into it has changed, and left alone otherwise. Nothing is written outside
@@ -90,6 +91,10 @@ for name in "${@:-main}"; do
             make_venv .venv-sdk "Tallyfy's Python SDK" dev/constraints-sdk.txt -- \
                 --constraint dev/constraints-sdk.txt tallyfy
             ;;
-        *) fail "$0: no environment is called '$name'; there are main and sdk." ;;
+        release)
+            make_venv .venv-release "build tools" dev/constraints-release.txt -- --constraint dev/constraints-release.txt \
+                build hatchling hatch-fancy-pypi-readme twine 'readme-renderer[md]'
+            ;;
+        *) fail "$0: no environment is called '$name'; there are main, sdk and release." ;;
     esac
 done
