@@ -145,7 +145,7 @@ def find(org: str, run_id: str, *, behind: Exchange | None = None, include: tupl
             raise _undecided(exchange, behind, "reading the run does not tell whether it is archived")
         return Found(run, is_archived(run))
     if exchange.status not in {404, 410}:
-        if behind is not None and behind.maybe_done:
+        if behind is not None and _acted(behind):
             raise _undecided(exchange, behind, f"reading it failed too ({_seen(exchange)})")
         reject(exchange)
     return (yield from _search_archived(org, run_id, behind))
@@ -184,7 +184,7 @@ def _search_archived(org: str, run_id: str, behind: Exchange | None) -> Flow[Fou
         try:
             rows = walk.take(exchange)
         except Rejected as failure:
-            if behind is None or not behind.maybe_done:
+            if behind is None or not _acted(behind):
                 raise
             why = str(failure).splitlines()[0]
             raise _undecided(exchange, behind, f"searching the archived runs failed too ({why})") from None
@@ -201,12 +201,15 @@ def _search_archived(org: str, run_id: str, behind: Exchange | None) -> Flow[Fou
     )
 
 
+def _acted(behind: Exchange) -> bool:
+    """Whether Tallyfy may have done, or says that it did, what this exchange asked for."""
+    return behind.ok or behind.maybe_done
+
+
 def _undecided(reading: Exchange, behind: Exchange | None, why: str) -> Exception:
     if behind is None:
         return about(reading.call, Kind.INDETERMINATE, f"{reading.call.label}: {why}.", like=reading)
-    doubt = (
-        "may or may not have been done" if behind.maybe_done or behind.ok else "did not say what state the run is in"
-    )
+    doubt = "may or may not have been done" if _acted(behind) else "did not say what state the run is in"
     return about(
         behind.call,
         Kind.INDETERMINATE,
