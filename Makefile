@@ -1,7 +1,7 @@
 # Everything that a contributor runs. Needs Python 3.10 or later, make and bash; the rest is installed into .venv*.
 SHELL := bash
 .DEFAULT_GOAL := help
-PYTHON_CODE := airflow_provider_tallyfy dev tests $(wildcard example_dags)
+PYTHON_CODE := airflow_provider_tallyfy dev tests $(wildcard benchmarks example_dags)
 # Kills a test that hangs; read by pytest-timeout.
 export PYTEST_TIMEOUT ?= 120
 
@@ -33,6 +33,10 @@ install-check: dist .env-main ## Install that wheel in clean environments, with 
 release: .env-release ## Check, build, commit and tag a release, and upload nothing; VERSION=1.2.3
 	@.venv-release/bin/python dev/release.py $(VERSION)
 
+.PHONY: bench
+bench: .env-bench .env-sdk ## Measure speed side by side with others (10 min); QUICK=1 takes two, ONLY=call asks one
+	@.venv-bench/bin/python -W ignore -m benchmarks $(if $(QUICK),--quick) $(addprefix --only ,$(ONLY))
+
 .PHONY: lint
 lint: .env-main ## Check style, formatting and types
 	@.venv/bin/ruff check --quiet .
@@ -50,7 +54,7 @@ pins: .env-main ## Pin the newest dependencies anew (dev/constraints-*.txt)
 
 .PHONY: clean
 clean: ## Remove environments, caches and build results
-	rm -rf .venv .venv-sdk .venv-release .venv-uv .venv.lock .matrix .demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-sdk .venv-bench .venv-release .venv-uv .venv.lock .matrix .demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # Environments: up to date after this, and cheap to ask for (dev/bootstrap.sh).

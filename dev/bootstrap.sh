@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Creates the environments that the make targets run in: dev/bootstrap.sh [main] [sdk] [release]
+# Creates the environments that the make targets run in: dev/bootstrap.sh [main] [sdk] [bench] [release]
 #
 #   .venv      this package (editable), the newest Airflow that is pinned, test and lint tools
 #   .venv-sdk  Tallyfy's own Python SDK, which the sandbox is tested with. On its own, because it pins a dependency to
 #              one version that Airflow's dependencies don't agree with
+#   .venv-bench  this package beside the operators of others, whose cost it is compared with
 #   .venv-release  what builds and checks a release
 #   .venv-uv   uv, which fills the others in seconds where pip takes half a minute
 #
@@ -91,10 +92,15 @@ for name in "${@:-main}"; do
             make_venv .venv-sdk "Tallyfy's Python SDK" dev/constraints-sdk.txt -- \
                 --constraint dev/constraints-sdk.txt tallyfy
             ;;
+        bench)
+            make_venv .venv-bench "Airflow and the providers to compare with" pyproject.toml dev/constraints-bench.txt -- \
+                --constraint dev/constraints-bench.txt --editable . apache-airflow-providers-dbt-cloud \
+                apache-airflow-providers-airbyte airflow-provider-fivetran-async
+            ;;
         release)
             make_venv .venv-release "build tools" dev/constraints-release.txt -- --constraint dev/constraints-release.txt \
                 build hatchling hatch-fancy-pypi-readme twine 'readme-renderer[md]'
             ;;
-        *) fail "$0: no environment is called '$name'; there are main, sdk and release." ;;
+        *) fail "$0: no environment is called '$name'; there are main, sdk, bench and release." ;;
     esac
 done

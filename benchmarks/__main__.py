@@ -1,0 +1,57 @@
+"""Asks every question, prints the table, writes ``results.json`` and the chart of the README: ``make bench``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+
+from benchmarks import archive, call, chart, limit, loading, walk
+from benchmarks.plan import FULL, QUICK, Plan
+from benchmarks.processes import ROOT
+from benchmarks.table import Row, as_json, as_table
+
+RESULTS = ROOT / "benchmarks" / "results.json"
+CHART = ROOT / "docs" / "images" / "bench.svg"
+
+QUESTIONS: dict[str, Callable[[Plan], list[Row]]] = {
+    "archive": archive.measure,
+    "limit": limit.measure,
+    "walk": walk.measure,
+    "call": call.measure,
+    "loading": loading.measure,
+}
+
+
+def main() -> int:
+    """Measure.
+
+    :return: exit code: 1 if a reach is not met.
+    """
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="smaller numbers, and no files are written")
+    parser.add_argument("--only", choices=QUESTIONS, action="append", help="ask this only; no files are written")
+    options = parser.parse_args()
+    plan = QUICK if options.quick else FULL
+    rows: list[Row] = []
+    started = time.monotonic()
+    for name in options.only or QUESTIONS:
+        before = time.monotonic()
+        rows += QUESTIONS[name](plan)
+        print(f"{name}: {time.monotonic() - before:.0f} s", file=sys.stderr)
+    seconds = time.monotonic() - started
+    print(as_table(rows))
+    if not options.quick and not options.only:
+        found = as_json(rows, quick=options.quick, seconds=seconds)
+        RESULTS.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+        CHART.parent.mkdir(parents=True, exist_ok=True)
+        CHART.write_text(chart.draw(rows))
+    missed = [row.question for row in rows if row.met is False]
+    print(f"\n{len(missed)} of {sum(row.met is not None for row in rows)} missed." if missed else "\nAll reached.")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""Archiving many runs: in bulk, in a loop over the SDK or the HTTP provider's hook, and by mapped tasks."""
+
+from __future__ import annotations
+
+import tempfile
+from statistics import median
+
+from benchmarks.plan import Plan
+from benchmarks.processes import Contestant, Server
+from benchmarks.table import Row
+
+LATENCY = 0.05
+CONCURRENCIES = (8, 16, 32)
+#: Of the speed-up that so many requests at a time could give at most.
+SHARE = 0.85
+
+WHOM = {
+    "sdk": "Tallyfy's SDK in a loop",
+    "http_hook": "HttpHook in a loop",
+    "mapped": "mapped tasks, {:.0f} ms per run",
+}
+
+
+def measure(plan: Plan) -> list[Row]:
+    """Rows on speed against everybody, and on the number of requests."""
+    loops: dict[str, list[float]] = {"sdk": [], "http_hook": []}
+    bulks: dict[int, list[float]] = {concurrency: [] for concurrency in CONCURRENCIES}
+    requests: list[float] = []
+    needed = plan.archive * len(bulks) + plan.archive_one_by_one * len(loops)
+    mapped_runs = plan.mapped + 2
+    with (
+        tempfile.TemporaryDirectory() as home,
+        Server(plan.repetitions * needed + mapped_runs, LATENCY) as server,
+        Contestant("ours", server, f"{home}/ours") as ours,
+        Contestant("sdk", server, home) as sdk,
+        Contestant("http_hook", server, f"{home}/http") as http_hook,
+    ):
+        for _ in range(plan.repetitions):
+            for name, contestant in (("sdk", sdk), ("http_hook", http_hook)):
+                answer = contestant.ask(do="archive", run_ids=server.take(plan.archive_one_by_one))
+                loops[name].append(answer["seconds"] / plan.archive_one_by_one)
+            for concurrency, times in bulks.items():
+                server.counted()
+                answer = ours.ask(do="archive", run_ids=server.take(plan.archive), concurrency=concurrency)
+                assert answer["result"]["changed"] == plan.archive, answer
+                requests.append(server.counted()["count"] / plan.archive)
+                times.append(answer["seconds"] / plan.archive)
+        with Contestant("mapped", server, f"{home}/mapped") as mapped:
+            # The first tasks of a process bear the cost of starting Airflow's own machinery.
+            mapped.ask(do="archive", run_ids=server.take(2))
+            answer = mapped.ask(do="archive", run_ids=server.take(plan.mapped))
+            assert answer["result"] == plan.mapped, answer
+        assert server.archived() == plan.repetitions * needed + mapped_runs
+    per_run = {concurrency: median(times) for concurrency, times in bulks.items()}
+    mapped_cost = answer["seconds"] / plan.mapped
+    rows = [
+        _against(per_run, concurrency, "sdk", median(loops["sdk"]), SHARE * concurrency)
+        for concurrency in CONCURRENCIES
+    ]
+    rows += [
+        _against(per_run, CONCURRENCIES[0], "http_hook", median(loops["http_hook"])),
+        _against(per_run, CONCURRENCIES[0], "mapped", mapped_cost),
+    ]
+    worst = max(requests)
+    figures = {"requests_per_run": worst}
+    rows.append(
+        Row(
+            "requests",
+            "requests per archived live run",
+            f"{worst:.2f}",
+            reach="1.00",
+            met=worst == 1.0,
+            figures=figures,
+        )
+    )
+    return rows
+
+
+def _against(per_run: dict[int, float], concurrency: int, name: str, theirs: float, reach: float | None = None) -> Row:
+    ours = per_run[concurrency]
+    ratio = theirs / ours
+    whom = WHOM[name].format(theirs * 1000)
+    return Row(
+        f"archive-{concurrency}-{name}",
+        f"archive 1,000 runs, 50 ms latency, {concurrency} at a time",
+        f"{ours * 1000:.2f} s",
+        f"{theirs * 1000:.1f} s ({whom})",
+        f"{ratio:.1f} x as fast",
+        "" if reach is None else f">= {reach:.1f} x",
+        None if reach is None else ratio >= reach,
+        {"concurrency": concurrency, "against": name, "ours_ms": ours * 1000, "theirs_ms": theirs * 1000},
+    )

@@ -1,0 +1,1 @@
+"""Those who compete, each run as a script in a process of its own."""

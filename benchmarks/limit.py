@@ -1,0 +1,43 @@
+"""Archiving under a rate limit that nobody has told the client."""
+
+from __future__ import annotations
+
+import tempfile
+
+from benchmarks.plan import Plan
+from benchmarks.processes import Contestant, Server
+from benchmarks.table import Row
+
+LATENCY = 0.05
+LIMIT = (140, 10.0)
+
+
+def measure(plan: Plan) -> list[Row]:
+    """Rows on how much of the limit was used, and how often it was overstepped. One long run: it is an average."""
+    with (
+        tempfile.TemporaryDirectory() as home,
+        Server(plan.limited, LATENCY, LIMIT) as server,
+        Contestant("ours", server, home) as ours,
+    ):
+        answer = ours.ask(do="archive", run_ids=server.take(plan.limited), concurrency=8)
+        assert answer["result"]["changed"] == plan.limited, answer
+        statuses = server.counted()["by_status"]
+    allowed = LIMIT[0] / LIMIT[1]
+    speed = plan.limited / answer["seconds"]
+    share = speed / allowed
+    declined = statuses.get("429", 0) / sum(statuses.values())
+    figures = {"runs": plan.limited, "seconds": answer["seconds"], "share": share, "declined": declined}
+    what = f"archive {plan.limited:,} runs, at most {LIMIT[0]} requests per {LIMIT[1]:.0f} s"
+    return [
+        Row(
+            "limit",
+            what,
+            f"{speed:.2f} per s",
+            f"{allowed:.2f} per s",
+            f"{share:.3f}",
+            ">= 0.95",
+            share >= 0.95,
+            figures,
+        ),
+        Row("declined", "the same: answers that were 429", f"{declined:.1%}", reach="< 2 %", met=declined < 0.02),
+    ]
