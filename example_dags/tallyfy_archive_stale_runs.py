@@ -35,7 +35,7 @@ with DAG(
     tags=["tallyfy", "example"],
     params={
         "days": Param(30, type="integer", minimum=1, title="Days", description="Completed and untouched for so long"),
-        "template": Param("", type="string", title="Template", description="Title or id; blank = all templates"),
+        "template": Param(None, type=["null", "string"], title="Template", description="Title or id; blank = all"),
         "limit": Param(500, type="integer", minimum=1, maximum=1024, title="At most", description="Runs a day"),
     },
     doc_md=__doc__,
@@ -44,7 +44,7 @@ with DAG(
         task_id="find_stale_runs",
         status="complete",
         stale_after="P{{ params.days }}D",
-        template="{{ params.template }}",
+        template="{{ params.template or '' }}",
         limit="{{ params.limit }}",
         order="last_updated",
     )

@@ -36,7 +36,7 @@ with DAG(
     tags=["tallyfy", "example"],
     params={
         "days": Param(30, type="integer", minimum=1, title="Days", description="Completed and untouched for so long"),
-        "template": Param("", type="string", title="Template", description="Title or id; blank = all templates"),
+        "template": Param(None, type=["null", "string"], title="Template", description="Title or id; blank = all"),
         "max_runs": Param(5000, type="integer", minimum=1, title="At most", description="Refuse to archive more"),
         "reports": Param("/tmp/tallyfy-sweeps", type="string", title="Reports", description="Folder, or storage path"),
     },
@@ -45,7 +45,7 @@ with DAG(
     find = TallyfyListRunsOperator(
         task_id="find",
         status="complete",
-        template="{{ params.template }}",
+        template="{{ params.template or '' }}",
         stale_after="P{{ params.days }}D",
     )
 
