@@ -55,11 +55,11 @@ class ExtraField:
 
 
 STANDARD_FIELDS: Final = (
-    StandardField("host", "API base URL", "https://go.tallyfy.com/api"),
+    StandardField("host", "API base URL", "Blank: https://go.tallyfy.com/api"),
     # Must not be hidden, and is to be filled in: the Test button of Airflow 3.3.1 and 3.3.2 sends port 0 for an empty
     # box, and then answers "Bad Request" because the saved connection has none.
-    StandardField("port", None, "443 (without one, the Test button of Airflow 3.3 fails)"),
-    StandardField("login", "Organization ID", "32 hex digits, from Tallyfy > Settings > Integrations > REST API"),
+    StandardField("port", None, "Type 443: without it, the Test button of Airflow 3.3 fails"),
+    StandardField("login", "Organization ID", "32 characters, from Tallyfy > Settings > Integrations > REST API"),
     StandardField("password", "Access token", "From the same page; logging out of Tallyfy ends a personal one"),
 )
 

@@ -17,6 +17,7 @@ from airflow_provider_tallyfy.exceptions import (
     TallyfyError,
     TallyfyForbiddenError,
     TallyfyNotFoundError,
+    TallyfyUnreachableError,
 )
 from airflow_provider_tallyfy.hooks._many import ManyRunsHook
 
@@ -84,10 +85,14 @@ class TallyfyHook(ManyRunsHook):
         except (TallyfyForbiddenError, TallyfyNotFoundError) as error:
             return False, (
                 f"Tallyfy at {probe.settings.base_url} shows this token no organization {probe.organization_id}: check "
-                f"the Organization ID (login), and that the API base URL (host) is right. [{error}]"
+                f"the Organization ID (login), and that the API base URL (host) is right. [{_first_line(error)}]"
             )
+        except TallyfyUnreachableError as error:
+            # The call that was tried means nothing to the person at the form; the address does.
+            reason = str(error).partition("got no answer: ")[2]
+            return False, f"Tallyfy can't be reached at {probe.settings.base_url}: {reason}"
         except TallyfyError as error:
-            return False, str(error)
+            return False, _as_one_line(error)
         who = member.get("full_name") or " ".join(filter(None, (member.get("first_name"), member.get("last_name"))))
         role = str(member.get("role") or "unknown")
         text = (
@@ -232,3 +237,13 @@ class TallyfyHook(ManyRunsHook):
     def run_url(self, run_id: str) -> str:
         """Address of the run in the Tallyfy web app."""
         return self.settings.run_url(self.organization_id, self._checked(check_id, "run_id", run_id))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _as_one_line(error: Exception) -> str:
+    """The message for Airflow's form, which runs lines together."""
+    first, *more = (line.strip() for line in str(error).splitlines())
+    return " ".join([first if not more or first.endswith((".", ":")) else f"{first}.", *more])

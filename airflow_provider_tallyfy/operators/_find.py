@@ -134,7 +134,8 @@ class TallyfyListRunsOperator(TallyfyBaseOperator):
         """Walk the list once and return the rows."""
         given = {name: getattr(self, name) for name in self.FILTERS}
         given = {name: value for name, value in given.items() if value is not None and value != ""}
-        self.log.info("Looking for runs of organization %s: %s.", self.hook.organization_id, given or "all live ones")
+        wanted = ", ".join(f"{name}={value}" for name, value in given.items()) or "all live ones"
+        self.log.info("Looking for runs (%s) in organization %s.", wanted, self.hook.organization_id)
         tally = self.hook.find_runs(**given)
         self.log.info("Looked at %d runs, kept %d.", tally.looked_at, len(tally.rows))
         if tally.misfits:

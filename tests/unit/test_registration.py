@@ -167,7 +167,7 @@ class TestForm:
     def test_port_is_there_to_be_filled_in(self) -> None:
         # Airflow 3.3.1's and 3.3.2's Test button works only for a connection that has a port stored.
         assert CONNECTION_TYPE["ui-field-behaviour"]["hidden-fields"] == ["schema"]
-        assert CONNECTION_TYPE["ui-field-behaviour"]["placeholders"]["port"].startswith("443")
+        assert CONNECTION_TYPE["ui-field-behaviour"]["placeholders"]["port"].startswith("Type 443")
 
     def test_verify_is_no_switch(self) -> None:
         # The form stores false for a switch that nobody has touched.
@@ -182,7 +182,7 @@ class TestForm:
         assert f"Blank: {connection.DEFAULT_MAX_RETRIES}." in fields["max_retries"]["description"]
         assert f"Blank: {connection.DEFAULT_WEB_URL}." in fields["web_url"]["description"]
         assert fields["max_retries"]["schema"]["maximum"] == connection.MOST_RETRIES
-        assert CONNECTION_TYPE["ui-field-behaviour"]["placeholders"]["host"] == connection.DEFAULT_BASE_URL
+        assert CONNECTION_TYPE["ui-field-behaviour"]["placeholders"]["host"] == f"Blank: {connection.DEFAULT_BASE_URL}"
 
     @pytest.mark.parametrize(
         ("name", "text", "fits"),
