@@ -21,6 +21,18 @@ test: .env-main .env-sdk ## Run the tests; ARGS="-k form" is handed on to pytest
 matrix: .env-main .env-sdk ## Run the tests on all supported Airflow and Python versions; ARGS="3.0 py3.13" picks some
 	@.venv/bin/python dev/matrix.py $(ARGS)
 
+.PHONY: e2e
+e2e: .env-e2e .env-airflow2 ## Run the whole of Airflow, 3 and 2.11, in a real browser (4 min); ARGS as in test
+	@.venv-e2e/bin/pytest tests/e2e $(ARGS)
+
+.PHONY: pictures
+pictures: .env-e2e ## Make the pictures in docs/images anew, with that browser
+	@E2E_PICTURES=1 .venv-e2e/bin/pytest tests/e2e -m picture $(ARGS)
+
+.PHONY: bench
+bench: .env-bench .env-sdk ## Measure speed side by side with others (10 min); QUICK=1 takes two, ONLY=call asks one
+	@.venv-bench/bin/python -W ignore -m benchmarks $(if $(QUICK),--quick) $(addprefix --only ,$(ONLY))
+
 .PHONY: dist
 dist: .env-release ## Build sdist and wheel into dist/, and check what is in them
 	@.venv-release/bin/python dev/dist.py
@@ -32,10 +44,6 @@ install-check: dist .env-main ## Install that wheel in clean environments, with 
 .PHONY: release
 release: .env-release ## Check, build, commit and tag a release, and upload nothing; VERSION=1.2.3
 	@.venv-release/bin/python dev/release.py $(VERSION)
-
-.PHONY: bench
-bench: .env-bench .env-sdk ## Measure speed side by side with others (10 min); QUICK=1 takes two, ONLY=call asks one
-	@.venv-bench/bin/python -W ignore -m benchmarks $(if $(QUICK),--quick) $(addprefix --only ,$(ONLY))
 
 .PHONY: lint
 lint: .env-main ## Check style, formatting and types
@@ -54,7 +62,7 @@ pins: .env-main ## Pin the newest dependencies anew (dev/constraints-*.txt)
 
 .PHONY: clean
 clean: ## Remove environments, caches and build results
-	rm -rf .venv .venv-sdk .venv-bench .venv-release .venv-uv .venv.lock .matrix .demo dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-sdk .venv-bench .venv-e2e .venv-airflow2 .venv-release .venv-uv .venv.lock .matrix .demo .e2e dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # Environments: up to date after this, and cheap to ask for (dev/bootstrap.sh).

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Creates the environments that the make targets run in: dev/bootstrap.sh [main] [sdk] [bench] [release]
+# Creates the environments that the make targets run in: dev/bootstrap.sh [main] [sdk] [bench] [e2e] [airflow2] [release]
 #
 #   .venv      this package (editable), the newest Airflow that is pinned, test and lint tools
 #   .venv-sdk  Tallyfy's own Python SDK, which the sandbox is tested with. On its own, because it pins a dependency to
 #              one version that Airflow's dependencies don't agree with
 #   .venv-bench  this package beside the operators of others, whose cost it is compared with
+#   .venv-e2e  as .venv, and what drives a browser; the browser itself is Debian's
+#   .venv-airflow2  this package with the newest Airflow 2 that is pinned
 #   .venv-release  what builds and checks a release
 #   .venv-uv   uv, which fills the others in seconds where pip takes half a minute
 #
@@ -17,18 +19,19 @@ fail() { printf '%s\n' "$@" >&2; exit 1; }
 
 # A python that starts, is of a version that Airflow knows, and is not itself an environment. pyenv leaves commands on
 # PATH that exist and don't run, so each candidate is tried out; its own folder of versions holds those that do.
+# find_python [NEWEST MINOR VERSION]
 find_python() {
-    local candidate candidates=(python3 python3.13 python3.12 python3.11 python3.10 python3.14
+    local newest=${1:-14} candidate candidates=(python3 python3.13 python3.12 python3.11 python3.10 python3.14
         "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.1[0-4]*/bin/python3)
     [ -z "${PYTHON:-}" ] || candidates=("$PYTHON")
     for candidate in "${candidates[@]}"; do
         "$candidate" -c '
 import sys
-if not (3, 10) <= sys.version_info[:2] <= (3, 14):
+if not (3, 10) <= sys.version_info[:2] <= (3, int(sys.argv[1])):
     sys.exit(1)
-print(getattr(sys, "_base_executable", sys.executable))' 2>/dev/null && return
+print(getattr(sys, "_base_executable", sys.executable))' "$newest" 2>/dev/null && return
     done
-    fail "Python 3.10 to 3.14 is needed; tried ${PYTHON:-python3, python3.10 to python3.14, and those of pyenv}." \
+    fail "Python 3.10 to 3.$newest is needed; tried ${PYTHON:-python3, python3.10 to python3.14, and those of pyenv}." \
         "Install one, or name it: PYTHON=/path/to/python3 make ..."
 }
 
@@ -50,6 +53,20 @@ ensure_uv() {
     "$python" -c 'import ensurepip, venv' 2>/dev/null || install_debian_venv
     "$python" -m venv .venv-uv
     .venv-uv/bin/python -m pip install -qq --disable-pip-version-check 'uv>=0.9'
+}
+
+# A browser is a thing of the system's: put in where that can be done without a question, asked for otherwise.
+ensure_chromium() {
+    local command output
+    for command in chromium chromium-browser google-chrome; do
+        command -v "$command" >/dev/null && return
+    done
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
+        fail "The browser tests need Chromium. On Debian and Ubuntu: sudo apt-get install chromium"
+    printf 'Installing chromium ...\n'
+    output=$(apt-get update -qq 2>&1 && DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends chromium 2>&1) ||
+        fail "$output" "apt-get could not install chromium, which the browser tests need."
 }
 
 # make_venv FOLDER WHAT INPUTS... -- ARGUMENTS OF "uv pip install"
@@ -97,10 +114,21 @@ for name in "${@:-main}"; do
                 --constraint dev/constraints-bench.txt --editable . apache-airflow-providers-dbt-cloud \
                 apache-airflow-providers-airbyte airflow-provider-fivetran-async
             ;;
+        e2e)
+            make_venv .venv-e2e "Airflow and what drives a browser" pyproject.toml dev/constraints-airflow3.txt -- \
+                --constraint dev/constraints-airflow3.txt --editable . --group test --group e2e
+            ensure_chromium
+            ;;
+        airflow2)
+            python=$(find_python 12)
+            make_venv .venv-airflow2 "Airflow 2" pyproject.toml dev/constraints-airflow2.txt -- \
+                --constraint dev/constraints-airflow2.txt --editable . 'apache-airflow<3'
+            python=$(find_python)
+            ;;
         release)
             make_venv .venv-release "build tools" dev/constraints-release.txt -- --constraint dev/constraints-release.txt \
                 build hatchling hatch-fancy-pypi-readme twine 'readme-renderer[md]'
             ;;
-        *) fail "$0: no environment is called '$name'; there are main, sdk, bench and release." ;;
+        *) fail "$0: no environment is called '$name'; there are main, sdk, bench, e2e, airflow2 and release." ;;
     esac
 done
