@@ -1,13 +1,14 @@
-"""Tag a Tallyfy run from a pipeline, and note in the run which Airflow run did it.
+"""Show people in Tallyfy, by the tags of a run, where a pipeline is with it.
 
-The tags given replace those of the run. The second task takes the run from the first one's XCom.
+Before the work the run gets a tag, after it another one in its place. All other tags of the run stay. Put your own tasks
+between the two; where these fail, the run keeps the first tag, which is how people see that something is stuck.
 
 Needs: the connection ``tallyfy_default``.
 
 Params:
 
 * ``tallyfy_run_id``: 32-character id of the run; it must not be archived.
-* ``tag_ids``: ids of the tags that the run shall have, ``[]`` for none.
+* ``tag_during``, ``tag_after``: titles of the tags; those that don't exist yet are made.
 """
 
 from __future__ import annotations
@@ -19,26 +20,31 @@ from airflow_provider_tallyfy.operators.tallyfy import TallyfyUpdateRunOperator
 
 with DAG(
     "tallyfy_update_run_tags",
-    description="Tag a Tallyfy run from a pipeline",
+    description="Show by the tags of a Tallyfy run where a pipeline is with it",
     schedule=None,
     tags=["tallyfy", "example"],
     params={
         "tallyfy_run_id": Param(type="string", minLength=1, title="Run", description="Its 32-character id"),
-        "tag_ids": Param([], type="array", items={"type": "string"}, title="Tags", description="Their ids, one a line"),
+        "tag_during": Param("In pipeline", type="string", minLength=1, maxLength=30, title="Tag during the work"),
+        "tag_after": Param("Processed", type="string", minLength=1, maxLength=30, title="Tag after the work"),
     },
     doc_md=__doc__,
 ) as dag:
-    set_tags = TallyfyUpdateRunOperator(
-        task_id="set_tags",
+    begin = TallyfyUpdateRunOperator(
+        task_id="begin",
         run_id="{{ params.tallyfy_run_id }}",
-        # A list by the time the task runs; "{{ params.tag_ids }}" would make a string of it.
-        tags=dag.param("tag_ids"),  # type: ignore[arg-type]
+        add_tags=["{{ params.tag_during }}"],
+        create_missing_tags=True,
     )
 
-    note_origin = TallyfyUpdateRunOperator(
-        task_id="note_origin",
-        run_id="{{ ti.xcom_pull(task_ids='set_tags')['id'] }}",
-        summary="Tags set by Airflow ({{ dag.dag_id }}, {{ run_id }}).",
+    # The XCom of a task is the run as Tallyfy returned it: name, owner, kick-off answers and all.
+    end = TallyfyUpdateRunOperator(
+        task_id="end",
+        run_id="{{ ti.xcom_pull(task_ids='begin')['id'] }}",
+        add_tags=["{{ params.tag_after }}"],
+        remove_tags=["{{ params.tag_during }}"],
+        summary="Processed by Airflow ({{ dag.dag_id }}, {{ run_id }}).",
+        create_missing_tags=True,
     )
 
-    set_tags >> note_origin
+    begin >> end

@@ -154,29 +154,38 @@ def test_archive_stale_runs_with_nothing_to_do(run_example: RunExample, furnishe
 # -- update run tags --------------------------------------------------------------------------------------------------
 
 
-def test_update_run_tags(run_example: RunExample, tallyfy_sandbox: Sandbox) -> None:
-    old, new, newer = (tallyfy_sandbox.add_tag(title) for title in ("Draft", "Exported", "Finance"))
-    member = tallyfy_sandbox.add_member("maya@example.com")
-    run_id = tallyfy_sandbox.add_run("Close - May", tags=[old], users=[member], prerun={})
-    done = run_example("tallyfy_update_run_tags", tallyfy_run_id=run_id, tag_ids=[new, newer])
+def titles(sandbox: Sandbox, run_id: str) -> list[str]:
+    run = sandbox.run(run_id)
+    assert run is not None
+    return sorted(sandbox.organization.tags[tag_id].title for tag_id in run["tags"])
 
-    assert done.states == {"set_tags": ["success"], "note_origin": ["success"]}
+
+def test_update_run_tags(run_example: RunExample, tallyfy_sandbox: Sandbox) -> None:
+    member = tallyfy_sandbox.add_member("maya@example.com")
+    run_id = tallyfy_sandbox.add_run("Close - May", tags=[tallyfy_sandbox.add_tag("Finance")], users=[member])
+    seen: list[list[str]] = []
+    # What people see while the pipeline works: at the first look at the run in the second task.
+    tallyfy_sandbox.when("GET", f"/runs/{run_id}", lambda: seen.append(titles(tallyfy_sandbox, run_id)), times=None)
+    done = run_example("tallyfy_update_run_tags", tallyfy_run_id=run_id)
+
+    assert done.states == {"begin": ["success"], "end": ["success"]}
+    assert ["Finance", "In pipeline"] in seen
+    assert titles(tallyfy_sandbox, run_id) == ["Finance", "Processed"]
     run = tallyfy_sandbox.run(run_id)
     assert run is not None
-    assert sorted(run["tags"]) == sorted([new, newer])
-    assert run["users"] == [member]
-    assert run["name"] == "Close - May"
-    assert run["summary"] == f"Tags set by Airflow (tallyfy_update_run_tags, {done.dag_run.run_id})."
-    assert done.task("set_tags").rendered["tags"] == [new, newer]
-    assert done.task("note_origin").link == done.task("set_tags").link
+    assert (run["name"], run["users"]) == ("Close - May", [member])
+    assert run["summary"] == f"Processed by Airflow (tallyfy_update_run_tags, {done.dag_run.run_id})."
+    assert done.task("begin").link == done.task("end").link
 
 
-def test_update_run_tags_to_none(run_example: RunExample, tallyfy_sandbox: Sandbox) -> None:
-    run_id = tallyfy_sandbox.add_run("Close - May", tags=[tallyfy_sandbox.add_tag("Draft")])
+def test_update_run_tags_again(run_example: RunExample, tallyfy_sandbox: Sandbox) -> None:
+    tags = [tallyfy_sandbox.add_tag(title) for title in ("Finance", "Processed", "In pipeline")]
+    run_id = tallyfy_sandbox.add_run("Close - May", tags=tags[:2])
     done = run_example("tallyfy_update_run_tags", tallyfy_run_id=run_id)
 
     assert done.state == "success"
-    assert (tallyfy_sandbox.run(run_id) or {})["tags"] == []
+    assert titles(tallyfy_sandbox, run_id) == ["Finance", "Processed"]
+    assert len([tag for tag in tallyfy_sandbox.organization.tags.values() if tag.title == "In pipeline"]) == 1
 
 
 # -- edit an archived run ---------------------------------------------------------------------------------------------
