@@ -46,7 +46,9 @@ class Pool:
         # Reads lists while the others write, at the same pace.
         self._reader = _Worker(self, new_transport(), policy, log)
         self._workers = (*self._idle, self._reader)
-        self._concurrency = concurrency
+        # Where many workers get free at a time, some items wait in line, for handing them out one by one takes up to a
+        # tenth of the workers' time. Few have none: the fewer items are begun, the fewer follow the one that says stop.
+        self._most_begun = concurrency + max(concurrency - 8, 0) // 4
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="tallyfy")
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="tallyfy-read")
         self._under_way: dict[Future[Any], Any] = {}
@@ -79,7 +81,7 @@ class Pool:
     ) -> Iterator[tuple[Item, T | Exception]]:
         """Run a flow for each item; yield what came of each, in the order in which they end.
 
-        Items are taken only as workers get free, so a stop finds few of them begun.
+        Few items, if any, are taken before workers get free; those that a stop finds waiting end in :class:`Stopped`.
 
         :param items: the items. A ``Future`` among them says: nothing to do before this is done. What the workers have
             finished is yielded meanwhile, for it may be the reason to stop waiting.
@@ -104,7 +106,7 @@ class Pool:
 
     def _begin(self, source: Iterator[Any], flow: Callable[[Any], Flow[Any]]) -> Future[Any] | None:
         """Give free workers something to do; return what the next item waits for."""
-        while len(self._under_way) < self._concurrency:
+        while len(self._under_way) < self._most_begun:
             item = next(source, None)
             if item is None or isinstance(item, Future):
                 return item
