@@ -104,7 +104,7 @@ def _parsing(plan: Plan, home: str) -> list[Row]:
 
 def _registering(plan: Plan, home: str) -> Row:
     answers: dict[str, list[Any]] = {name: [] for name in REGISTRATIONS}
-    for number in range(min(plan.imports, 9) + 1):
+    for number in range(plan.repetitions + 1):
         for name, function in REGISTRATIONS.items():
             answer = _python(REGISTER, function, home)
             if number:

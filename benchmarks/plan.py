@@ -17,7 +17,7 @@ class Plan:
     :param reads: reads per block.
     :param blocks: blocks of reads.
     :param imports: imports of each module.
-    :param repetitions: of everything else.
+    :param repetitions: of everything else but the walks and the limit, which are long averages by themselves.
     """
 
     archive: int = 1000
@@ -36,7 +36,7 @@ QUICK = Plan(
     archive=400,
     archive_one_by_one=40,
     mapped=20,
-    limited=420,
+    limited=500,
     walk=(5_000, 20_000),
     blocks=9,
     imports=7,
