@@ -30,8 +30,8 @@ from dev.airflow_stack import UNWANTED, AirflowFailed
 ROOT = Path(__file__).resolve().parent.parent
 SCRATCH = ROOT / ".demo"
 EXAMPLES = ROOT / "example_dags"
-DAG = "tallyfy_archive_stale_runs"
-FIND, ARCHIVE = "find_stale_runs", "archive"
+DAG = "tallyfy_nightly_sweep"
+FIND, ARCHIVE, REPORT = "find", "archive", "report"
 RUNS = 20  # in the sandbox; each kind of run is among them, and two tables of them fit on a screen
 RUN_SECONDS = 300  # after which a DAG run that hangs is killed
 
@@ -133,7 +133,7 @@ def show_sandbox(organization: Sandbox, folder: Path, days: int) -> None:
     screen.table(before)
 
     screen.heading(2, f"Airflow runs example_dags/{DAG}.py")
-    outcome = run_dag(organization.connection(), folder, {"days": days})
+    outcome = run_dag(organization.connection(), folder, days)
 
     # In the order of before, so that the eye finds what has changed.
     now = {row.run_id: row for row in screen.rows_of(organization)}
@@ -159,11 +159,11 @@ def show_account(account: Account, folder: Path, days: int, archive: bool) -> No
     screen.title(f"Airflow + Tallyfy: {what} what is complete and untouched for {days} days")
     screen.heading(1, f"Airflow runs example_dags/{DAG}.py")
     screen.note(f"organization {account.organization_id} at {account.api_url or 'Tallyfy'}")
-    outcome = run_dag(account.connection, folder, {"days": days}, only_list=not archive)
-    found = next(task["return_value"] for task in outcome["tasks"] if task["task_id"] == FIND)
+    outcome = run_dag(account.connection, folder, days, only_list=not archive)
+    found = left_by(outcome, FIND)
     if found is None:
         require_success(outcome, folder)
-    done = {task["return_value"]["id"] for task in archived_by(outcome)}
+    done = archived_by(outcome)
     screen.heading(2, f"{len(found)} runs are stale; archived just now: {len(done)}{' (*)' if done else ''}")
     screen.table([screen.row_of_listing(row, row["id"] in done) for row in found], marked=done, most=40)
     require_success(outcome, folder)
@@ -207,17 +207,16 @@ def environment_for(folder: Path) -> dict[str, str]:
     }
 
 
-def run_dag(
-    connection: dict[str, Any], folder: Path, params: dict[str, Any], only_list: bool = False
-) -> dict[str, Any]:
+def run_dag(connection: dict[str, Any], folder: Path, days: int, only_list: bool = False) -> dict[str, Any]:
     """Run the DAG in a process of its own, show the lines of its log that matter, return what it left.
 
-    :param only_list: run the task that finds runs, and leave out the one that archives.
+    :param only_list: run the tasks that find runs and say what would happen, and leave out the rest.
     """
+    reports = folder / "reports"
     job = {
         "dag_file": str(EXAMPLES / f"{DAG}.py"),
-        "params": params,
-        "leave_out": ARCHIVE if only_list else None,
+        "params": {"days": days, "reports": str(reports)},
+        "leave_out": f"^({ARCHIVE}|{REPORT})$" if only_list else None,
         "result": str(folder / "result.json"),
     }
     environment = {**environment_for(folder), "AIRFLOW_CONN_TALLYFY_DEFAULT": json.dumps(connection)}
@@ -244,7 +243,13 @@ def run_dag(
     if child.returncode or not (folder / "result.json").exists():
         raise Failed(f"Airflow ended with exit code {child.returncode}. {keep_log(folder)}")
     outcome: dict[str, Any] = json.loads((folder / "result.json").read_text())
-    states = states_of(outcome) | ({ARCHIVE: "left out"} if only_list else {})
+    outcome["archived"] = [
+        row["run_id"]
+        for path in reports.glob("*.jsonl")
+        for row in map(json.loads, path.read_text().splitlines())
+        if row["result"] == "changed"
+    ]
+    states = states_of(outcome) | (dict.fromkeys((ARCHIVE, REPORT), "left out") if only_list else {})
     tasks = ", ".join(f"{name}: {state}" for name, state in states.items())
     screen.note(f"Airflow {outcome['airflow']}: DAG run {outcome['state']} in {outcome['seconds']:.1f} s ({tasks})")
     return outcome
@@ -276,17 +281,21 @@ def keep_log(folder: Path) -> str:
     return f"Airflow's whole log: {kept.relative_to(ROOT)}"
 
 
-def archived_by(outcome: dict[str, Any]) -> list[dict[str, Any]]:
-    """The task instances that have archived a run."""
-    return [task for task in outcome["tasks"] if task["task_id"] == ARCHIVE and task["return_value"]]
+def archived_by(outcome: dict[str, Any]) -> set[str]:
+    """The runs that were archived, as the sweep's own report says."""
+    return set(outcome["archived"])
+
+
+def left_by(outcome: dict[str, Any], task_id: str) -> Any:
+    """What a task has returned."""
+    return next(task["return_value"] for task in outcome["tasks"] if task["task_id"] == task_id)
 
 
 def show_handover(number: int, outcome: dict[str, Any]) -> None:
-    """What the next task of a pipeline and the person at the Airflow UI get."""
-    task = archived_by(outcome)[0]
-    screen.heading(number, f"What the task {ARCHIVE}[{task['map_index']}] leaves in Airflow")
-    screen.pair("XCom return_value", screen.run_in_brief(task["return_value"]))
-    screen.pair("Open in Tallyfy", task["url"])
+    """What the next task of a pipeline gets, and the people who are to know."""
+    screen.heading(number, "What the sweep leaves in Airflow")
+    screen.pair(f"XCom of {ARCHIVE}", screen.summary_in_brief(left_by(outcome, ARCHIVE)))
+    screen.pair(f"XCom of {REPORT}", screen.indented(left_by(outcome, REPORT)))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import airflow_provider_tallyfy
 from airflow_provider_tallyfy.sandbox import Sandbox
 
 WIDTH = 100
+INDENT = 23  # of a value
 TTY = sys.stdout.isatty()
 COLOUR = TTY and "NO_COLOR" not in os.environ
 LIMITS = (38, 9, 14, 18, 14)  # of the table's columns
@@ -32,8 +33,8 @@ MESSAGES = (
 FAILURE = re.compile(r"^(?:airflow_provider_tallyfy\.exceptions\.)?(?P<text>Tallyfy\w+Error: .*)$")
 #: Where what it died of has ended.
 NEXT_ENTRY = re.compile(r"\d{4}-\d\d-\d\d[T ]|\[|Traceback |The above |During ")
-#: Followed by a line that says how it went.
-ANNOUNCEMENT = re.compile(r"(Archiv|Activat|Updat)ing run ")
+#: Followed by a line that says how it went, or shown by the demo itself.
+ANNOUNCEMENT = re.compile(r"(Archiv|Activat|Updat)ing run |(changed|already|not_tried): |\*\*")
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def note(text: str) -> None:
 
 def pair(name: str, value: str) -> None:
     """Print a name and a value."""
-    print(f"   {name:<18} {value}", flush=True)
+    print(f"   {name:<{INDENT - 4}} {value}", flush=True)
 
 
 def table(rows: Sequence[Row], marked: Collection[str] = (), most: int = 60) -> None:
@@ -119,12 +120,17 @@ def table(rows: Sequence[Row], marked: Collection[str] = (), most: int = 60) -> 
         note(f"... and {len(rows) - most} more")
 
 
-def run_in_brief(run: dict[str, Any]) -> str:
-    """A run as Tallyfy returned it, cut to what fits."""
-    keys = [key for key in ("id", "name", "status", "archived_at") if key in run]
-    lines = [f'"{key}": {json.dumps(run[key])},' for key in keys]
-    lines[0] = f"{{{lines[0]}"
-    return ("\n" + " " * 23).join([*lines, f"... {len(run) - len(keys)} more}}"])
+def summary_in_brief(summary: dict[str, Any] | None) -> str:
+    """The summary of a bulk task, its counts; nothing of a task that has failed."""
+    if summary is None:
+        return "-"
+    counts = {key: summary[key] for key in ("total", "changed", "already", "touched", "failed", "not_tried", "requests")}
+    return indented(textwrap.fill(f"{json.dumps(counts)[:-1]}, ...}}", WIDTH - INDENT))
+
+
+def indented(text: str) -> str:
+    """A text below a name and a value."""
+    return textwrap.indent(text, " " * INDENT).lstrip()
 
 
 class Progress:

@@ -57,10 +57,11 @@ def tell(sandbox: Sandbox, address: str, examples: Path, seconds: float) -> None
       The organization: which runs are complete and long untouched?
    2. {address}/connections
       The connection tallyfy_default. Its button "Test Connection" asks the sandbox.
-   3. {address}/dags/tallyfy_archive_stale_runs
-      "Trigger", then "Trigger" in the form that comes up.
-   4. In the grid, the task "archive", one of its mapped instances: its log, its XCom, and under
-      "Details" the button "Open in Tallyfy".
+   3. {address}/dags/tallyfy_nightly_sweep
+      "Trigger", then "Trigger" in the form that comes up. In the grid, the task "archive": its log
+      names every run, its XCom counts them; the task "report" makes a text of it.
+   4. {address}/dags/tallyfy_archive_stale_runs
+      The same with one mapped task per run. Under "Details" of each: the button "Open in Tallyfy".
    5. {sandbox.url}
       The organization again: the stale runs are archived now.
 

@@ -47,6 +47,7 @@ with DAG(
         status="complete",
         template="{{ params.template or '' }}",
         stale_after="P{{ params.days }}D",
+        order="last_updated",
     )
 
     guard = TallyfyBulkArchiveRunsOperator(

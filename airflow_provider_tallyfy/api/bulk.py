@@ -159,7 +159,7 @@ class Report:
         """The report in a size that does not grow with the number of runs."""
         examples: dict[str, list[dict[str, Any]]] = {}
         for entry in self.entries.values():
-            if entry.result in {"failed", "touched"}:
+            if entry.result in {"changed", "failed", "touched"}:
                 some = examples.setdefault(entry.result, [])
                 if len(some) < EXAMPLES:
                     some.append(entry.as_row())

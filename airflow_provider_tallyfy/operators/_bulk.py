@@ -93,12 +93,16 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
             look_first=retry,
             on_progress=self._save_so_far,
         )
+        if change.doing == "update":
+            change.expect_touched({run_id for run_id, row in self._earlier.items() if row.get("result") == "failed"})
         if self._killed:
             self.on_kill()
         # A path that can't be written is found out before the first write to Tallyfy, and what an earlier run of the
         # DAG left there is gone.
         self._save(change.report)
-        self.log.info("%d runs to %s in organization %s.", len(change.targets), change.doing, self.hook.organization_id)
+        only = ", as a dry run" if change.options.dry_run else ""
+        where = self.hook.organization_id
+        self.log.info("%d runs to %s in organization %s%s.", len(change.targets), change.doing, where, only)
         try:
             change.run()
         finally:

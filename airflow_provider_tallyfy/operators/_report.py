@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 class TallyfyBulkReportOperator(TallyfyBaseOperator):
     """Turn the outcome of a bulk task into a short Markdown text: for an e-mail, a chat message, a run's notes.
 
-    XCom ``return_value``: the text, with a link to each run that it names. It runs whether the bulk task succeeded or
-    failed, and sends nothing to Tallyfy.
+    XCom ``return_value``: the text, with a link to each run that it names. It sends nothing to Tallyfy. It is a teardown
+    task: it runs whether the bulk task succeeded or failed, and its own success does not make a DAG run succeed in
+    which the bulk task has failed.
 
     :param bulk_task_id: ``task_id`` of the bulk task of the same DAG. (templated)
     :param organization_id: 32-character id; ``None`` = the connection's. (templated)
@@ -25,9 +26,10 @@ class TallyfyBulkReportOperator(TallyfyBaseOperator):
 
     template_fields: Sequence[str] = ("bulk_task_id", *TallyfyBaseOperator.template_fields)
 
-    def __init__(self, *, bulk_task_id: str, trigger_rule: str = "all_done", **kwargs: Any) -> None:
-        super().__init__(trigger_rule=trigger_rule, **kwargs)
+    def __init__(self, *, bulk_task_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.bulk_task_id = bulk_task_id
+        self.as_teardown()
 
     def execute(self, context: Context) -> str:
         """Read the outcome and return the text."""
@@ -46,11 +48,14 @@ class TallyfyBulkReportOperator(TallyfyBaseOperator):
 
     def _text(self, summary: Mapping[str, Any]) -> str:
         lines = [f"**{summary['sentence']}**"]
-        for result, heading in (("failed", "Failed"), ("touched", "Left alone")):
+        done = {"archive": "Archived", "activate": "Activated"}.get(summary["doing"], "Updated")
+        changed = f"To be {done.lower()}" if summary["dry_run"] else done
+        for result, heading in (("failed", "Failed"), ("touched", "Left alone"), ("changed", changed)):
             examples = summary["examples"].get(result, ())
             if examples:
-                lines += ["", f"{heading} ({len(examples)} of {summary[result]}):"]
+                some = "" if len(examples) == summary[result] else f", {len(examples)} of {summary[result]}"
+                lines += ["", f"{heading}{some}:"]
             for entry in examples:
-                url = self.hook.run_url(entry["run_id"])
-                lines.append(f"- [{entry['name'] or entry['run_id']}]({url}): {entry.get('reason', '')}")
+                reason = f": {entry['reason']}" if entry.get("reason") else ""
+                lines.append(f"- [{entry['name'] or entry['run_id']}]({self.hook.run_url(entry['run_id'])}){reason}")
         return "\n".join(lines)

@@ -151,13 +151,14 @@ def test_sandbox_before_and_after(demos: Demos) -> None:
 def test_sandbox_what_airflow_did(demos: Demos) -> None:
     output = demos.plain.output
     number = len([line for line in rows_in(output, "3. After:") if line.startswith(" * ")])
-    assert len(re.findall(r"^   Run '.*' \([0-9a-f]{32}\) is archived\.$", output, re.MULTILINE)) == number
-    assert re.search(r"Looked at \d+ runs, kept \d+\.", output)
-    assert re.search(rf"Airflow [\d.]+: DAG run success in .* archive: {number} x success", " ".join(output.split()))
-    # The link leads to the run that is shown as XCom.
-    found = re.search(r'XCom return_value  \{"id": "([0-9a-f]{32})"', output)
-    assert found is not None
-    assert re.search(rf"Open in Tallyfy    http://127\.0\.0\.1:\d+/[0-9a-f]{{32}}/processes/{found[1]}$", output, re.M)
+    assert re.search(rf"Looked at \d+ runs, kept {number}\.", output)
+    assert f"{number} runs: {number} would be archived." in output
+    assert f"{number} runs: {number} archived." in output
+    states = "find: success, guard: success, archive: success, report: success"
+    assert re.search(rf"Airflow [\d.]+: DAG run success in .* \({states}\)", " ".join(output.split()))
+    assert f'XCom of archive     {{"total": {number}, "changed": {number},' in output
+    links = re.findall(r"- \[.+\]\(http://127\.0\.0\.1:\d+/[0-9a-f]{32}/processes/[0-9a-f]{32}\)$", output, re.MULTILINE)
+    assert len(links) == number
 
 
 def test_account_is_only_listed_unless_told_otherwise(demos: Demos) -> None:
@@ -167,7 +168,8 @@ def test_account_is_only_listed_unless_told_otherwise(demos: Demos) -> None:
     assert {record.method for record in account.sandbox.requests} == {"GET"}
     rows = rows_in(account.demo.output, "2. 2 runs are stale; archived just now: 0")
     assert [row.split()[0] for row in rows] == account.stale
-    assert "archive: left out" in account.demo.output
+    assert "2 runs: 2 would be archived." in account.demo.output
+    assert "archive: left out, report: left out" in " ".join(account.demo.output.split())
     assert "make demo ARCHIVE=1" in account.demo.output
 
 
@@ -184,14 +186,15 @@ def test_account_is_archived_when_told_so(demos: Demos) -> None:
 def test_failure_is_told(demos: Demos) -> None:
     output = demos.archived.demo.output
     assert demos.archived.demo.returncode == 1
-    assert "archive: 2 x success, 1 x failed" in " ".join(output.split())
-    assert re.search(r"TallyfyForbiddenError: DELETE /runs/[0-9a-f]{32} failed with 403", output)
-    # The hint is in the second line of the error.
-    assert "light members can't archive" in " ".join(output.lower().split())
+    told = " ".join(output.split())
+    assert "archive: failed" in told
+    assert "TallyfyBulkRefusedError: 3 runs: 2 archived, 1 failed." in told
+    assert re.search(r"[0-9a-f]{32}: DELETE /runs/[0-9a-f]{32} failed with 403", told)
+    assert "light members can't archive" in told.lower()
     assert "The demo failed: the DAG run ended as failed." in output
     log = SCRATCH / "airflow.log"
     assert f"Airflow's whole log: {log.relative_to(ROOT)}" in output
-    assert "TallyfyForbiddenError" in log.read_text()
+    assert "TallyfyBulkRefusedError" in log.read_text()
     assert demos.archived.sandbox.token not in log.read_text()
 
 
