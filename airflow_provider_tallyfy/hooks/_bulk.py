@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from airflow_provider_tallyfy.api import calls, restore, update
@@ -93,6 +93,10 @@ class BulkChange:
         self._at_once = self._at_once or at_once
         if self._pool is not None and (at_once or not self._settling):
             self._pool.stop.set()
+
+    def expect_touched(self, run_ids: Collection[str]) -> None:
+        """Forget when these runs were seen: an earlier try wrote to them, and maybe did not get to the end."""
+        self.targets = [replace(t, seen=None) if t.run_id in run_ids else t for t in self.targets]
 
     def run(self) -> Report:
         """Do it.
@@ -285,7 +289,10 @@ class BulkChange:
         elif isinstance(result, Outcome):
             self._count_down(False)
             kind = "changed" if result.how == "checked" else result.how
-            self.report.set(run_id, kind, result.note if result.how in {"checked", "touched"} else "", result.run)
+            note = result.note if result.how in {"checked", "touched"} else ""
+            if kind == "touched" and self.doing == "update" and self.options.look_first:
+                note += ", by somebody or by an earlier try of this task that did not finish it"
+            self.report.set(run_id, kind, note, result.run)
         elif isinstance(result, TallyfyApiError) and result.problem is not None:
             self._failed(run_id, result.problem)
         elif isinstance(result, TallyfyError):
