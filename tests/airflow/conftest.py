@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import shutil
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 
 from airflow_provider_tallyfy.sandbox import Sandbox
 from tests.airflow import _airflow
+
+EXAMPLES = Path(__file__).parents[2] / "example_dags"
 
 DAG_FILE = """\
 from datetime import timedelta
@@ -82,3 +85,25 @@ def run_dag(write_dag: WriteDag, printed: Any, tallyfy_sandbox: Sandbox) -> RunD
         return done
 
     return write_and_run
+
+
+class RunExample(Protocol):
+    """Run an example DAG as a person does who fills in its form."""
+
+    def __call__(self, name: str, /, **params: Any) -> _airflow.DagRun: ...
+
+
+@pytest.fixture
+def run_example(dags_folder: Path, printed: Any, tallyfy_sandbox: Sandbox) -> Iterator[RunExample]:
+    copies = []
+
+    def run(name: str, /, **params: Any) -> _airflow.DagRun:
+        copies.append(Path(shutil.copy(EXAMPLES / f"{name}.py", dags_folder)))
+        [dag] = _airflow.dags_in(copies[-1]).values()
+        done = _airflow.run(dag, printed, conf=params)
+        assert tallyfy_sandbox.token not in done.log
+        return done
+
+    yield run
+    for copy in copies:
+        copy.unlink(missing_ok=True)  # an example may be run twice

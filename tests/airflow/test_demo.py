@@ -157,7 +157,9 @@ def test_sandbox_what_airflow_did(demos: Demos) -> None:
     states = "find: success, guard: success, archive: success, report: success"
     assert re.search(rf"Airflow [\d.]+: DAG run success in .* \({states}\)", " ".join(output.split()))
     assert f'XCom of archive     {{"total": {number}, "changed": {number},' in output
-    links = re.findall(r"- \[.+\]\(http://127\.0\.0\.1:\d+/[0-9a-f]{32}/processes/[0-9a-f]{32}\)$", output, re.MULTILINE)
+    links = re.findall(
+        r"- \[.+\]\(http://127\.0\.0\.1:\d+/[0-9a-f]{32}/processes/[0-9a-f]{32}\)$", output, re.MULTILINE
+    )
     assert len(links) == number
 
 

@@ -3,42 +3,19 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
 from tests.airflow import _airflow
+from tests.airflow.conftest import RunExample
 
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))
-
-
-class RunExample(Protocol):
-    """Run an example DAG as a person does who fills in its form."""
-
-    def __call__(self, name: str, /, **params: Any) -> _airflow.DagRun: ...
-
-
-@pytest.fixture
-def run_example(dags_folder: Path, printed: Any, tallyfy_sandbox: Sandbox) -> Iterator[RunExample]:
-    copies = []
-
-    def run(name: str, /, **params: Any) -> _airflow.DagRun:
-        copies.append(Path(shutil.copy(EXAMPLES / f"{name}.py", dags_folder)))
-        [dag] = _airflow.dags_in(copies[-1]).values()
-        done = _airflow.run(dag, printed, conf=params)
-        assert tallyfy_sandbox.token not in done.log
-        return done
-
-    yield run
-    for copy in copies:
-        copy.unlink()
 
 
 def names(runs: list[dict[str, Any]]) -> set[str]:
