@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from typing import Any
 
 from airflow_provider_tallyfy.api.arguments import ArgumentError, check_choice, check_user_id, show
@@ -144,6 +145,9 @@ def contradicts(run: Mapping[str, Any], call: Call) -> bool:
         return True
     if status in _STATUS and not is_archived(run) and str(run.get("status", "")).lower() not in _STATUS[str(status)]:
         return True
+    words = str(asked.get("q", "")).casefold().split()
+    if not all(word in str(run.get("name") or "").casefold() for word in words):
+        return True
     for name in ("checklist_id", "type"):
         if name in asked and run.get(name) not in (None, "") and str(run[name]) != str(asked[name]):
             return True
@@ -202,12 +206,26 @@ def row_of(run: Run, fields: Iterable[str]) -> Run:
     return {name: run.get(name) for name in fields}
 
 
+def _rank(row: Run, order: str) -> Any:
+    """Where a row stands in an order; ``None`` if it does not say."""
+    if order.lstrip("-") == "name":
+        return str(row.get("name") or "").casefold()
+    return moment(row.get(order.lstrip("-")))
+
+
+def in_order(rows: Iterable[Run], order: str) -> bool:
+    """Whether rows come in the order that was asked for, as far as they tell."""
+    ranks = [rank for row in rows if (rank := _rank(row, order)) is not None]
+    if order.startswith("-"):
+        ranks.reverse()
+    return all(first <= second for first, second in pairwise(ranks))
+
+
 def arranged(rows: list[Run], order: str) -> list[Run]:
-    """Sort rows by a timestamp (the other orders come from Tallyfy); rows without it come last."""
-    name = order.lstrip("-")
-    dated = [(when, row) for row in rows if (when := moment(row.get(name))) is not None]
-    dated.sort(key=lambda pair: pair[0], reverse=order.startswith("-"))
-    return [row for _, row in dated] + [row for row in rows if moment(row.get(name)) is None]
+    """Sort rows; those without the timestamp come last."""
+    ranked = [(rank, row) for row in rows if (rank := _rank(row, order)) is not None]
+    ranked.sort(key=lambda pair: pair[0], reverse=order.startswith("-"))
+    return [row for _, row in ranked] + [row for row in rows if _rank(row, order) is None]
 
 
 def include_for(asked: Mapping[str, Any]) -> tuple[str, ...]:

@@ -131,7 +131,7 @@ class ManyRunsHook(TallyfyBaseHook):
         """
         org = self.organization_id
         most = int(limit) if isinstance(limit, str) and limit.isascii() and limit.isdigit() else limit
-        if most is not None and (isinstance(most, (bool, str)) or most < 1):
+        if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
             self._refuse(f"limit={show(limit)} is not a whole number above 0.")
         if template is not None and filters.get("checklist_id") is not None:
             self._refuse("template and checklist_id are both given: they are the same filter.")
@@ -162,14 +162,18 @@ class ManyRunsHook(TallyfyBaseHook):
         make["include"] = list(dict.fromkeys([*(make.get("include") or ()), *find.include_for(make)]))
         walk = Walk(self._checked(calls.list_runs, org, **make))
         tally = Tally()
+        kept = list(dict.fromkeys([*keep, order.lstrip("-")]))
+        # Tallyfy's order is believed as long as the rows show it: else the first rows would not be the ones asked for.
         by_server = order in find.SERVER_ORDERS
-        timestamp = order.lstrip("-")
-        for run in self._sifted(walk, tally, criteria):
-            tally.rows.append(find.row_of(run, keep if by_server else dict.fromkeys([*keep, timestamp])))
-            if most is not None and by_server and len(tally.rows) >= most:
+        last: list[Run] = []
+        while (call := walk.next_call) is not None:
+            page = self._perform(read_page(walk))
+            by_server, last = by_server and find.in_order([*last, *page], order), page[-1:]
+            tally.rows += [find.row_of(run, kept) for run in tally.sift(page, call, criteria)]
+            if by_server and most is not None and len(tally.rows) >= most:
                 break
-        if not by_server:
-            tally.rows = [find.row_of(row, keep) for row in find.arranged(tally.rows, order)[:most]]
+        rows = tally.rows if by_server else find.arranged(tally.rows, order)
+        tally.rows = [find.row_of(row, keep) for row in rows[:most]]
         return tally
 
     def archive_runs(self, run_ids: Iterable[Any], **options: Any) -> Report:

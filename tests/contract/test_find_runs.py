@@ -1,0 +1,348 @@
+"""Finding runs: every filter finds what it should, and a server that ignores one never leads to wrong runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from airflow_provider_tallyfy.api.find import FIELDS
+from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyServerError
+from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
+from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
+
+Connect = Callable[..., TallyfyHook]
+
+
+def ids(rows: list[dict[str, Any]]) -> list[str]:
+    return [row["id"] for row in rows]
+
+
+@pytest.fixture
+def many(sandbox: Sandbox) -> dict[str, Any]:
+    """Runs that differ in all that can be filtered by; each is called after what is special about it."""
+    ann = sandbox.add_member("ann@example.com")
+    finance = sandbox.add_group("Finance", [ann])
+    stale, other = sandbox.add_tag("Stale"), sandbox.add_tag("Other")
+    folder = sandbox.add_folder("Audit")
+    invoice = sandbox.add_template("Invoice approval")
+    form = sandbox.add_template("Survey", type="form")
+    sandbox.add_run("plain")
+    sandbox.add_run("anns", owner_id=ann)
+    sandbox.add_run("invoice", template=invoice)
+    sandbox.add_run("form", template=form)
+    sandbox.add_run("tagged", tags=[stale])
+    sandbox.add_run("both", tags=[stale, other])
+    sandbox.add_run("othertag", tags=[other])
+    sandbox.add_run("filed", folders=[folder])
+    sandbox.add_run("starred", starred=True)
+    sandbox.add_run("grouped", groups=[finance])
+    sandbox.add_run("complete", status="complete")
+    sandbox.add_run("problem", status="problem")
+    sandbox.add_run("issue", status="issue")
+    sandbox.add_run("archived", archived=True, tags=[stale], template=invoice)
+    return {"ann": ann, "finance": finance, "stale": stale, "other": other, "folder": folder, "invoice": invoice}
+
+
+LIVE = "plain anns invoice form tagged both othertag filed starred grouped complete problem issue"
+
+#: Filters (texts in braces are ids of what there is) and the names of the runs that they find.
+FILTERS: list[tuple[dict[str, Any], str]] = [
+    ({}, LIVE),
+    ({"archived": "only"}, "archived"),
+    ({"archived": True}, f"{LIVE} archived"),
+    ({"status": "archived"}, "archived"),
+    ({"status": "complete"}, "complete"),
+    ({"status": "problem"}, "problem issue"),
+    ({"status": "issue"}, "issue"),
+    ({"status": "starred"}, "starred"),
+    ({"status": "active"}, "plain anns invoice form tagged both othertag filed starred grouped"),
+    ({"starred": True}, "starred"),
+    ({"starred": "true"}, "starred"),
+    ({"q": "pla"}, "plain"),
+    ({"q": "TAG"}, "tagged othertag"),
+    ({"checklist_id": "{invoice}"}, "invoice"),
+    ({"template": "{invoice}"}, "invoice"),
+    ({"template": "invoice APPROVAL"}, "invoice"),
+    ({"template": "Invoice approval", "archived": True}, "invoice archived"),
+    ({"tag": "{stale}"}, "tagged both"),
+    ({"tag": "STALE"}, "tagged both"),
+    ({"tag": "Stale", "archived": "only"}, "archived"),
+    ({"tag_ids": ["{stale}", "{other}"]}, "tagged both othertag"),
+    ({"untagged": True}, "plain anns invoice form filed starred grouped complete problem issue"),
+    ({"folder": "{folder}"}, "filed"),
+    ({"type": "form"}, "form"),
+    ({"groups": ["{finance}"]}, "grouped"),
+    ({"owners": ["{ann}"]}, "anns"),
+    ({"owner_id": "{ann}"}, "anns"),
+    ({"name_pattern": "*ed"}, "tagged filed starred grouped"),
+    ({"name_pattern": "I[sn]*"}, "invoice issue"),
+    ({"name_pattern": "?????"}, "plain filed issue"),
+    ({"tag": "Stale", "name_pattern": "b*"}, "both"),
+]
+
+
+def filled(value: Any, many: dict[str, Any]) -> Any:
+    if isinstance(value, list):
+        return [filled(entry, many) for entry in value]
+    return many[value[1:-1]] if isinstance(value, str) and value.startswith("{") else value
+
+
+class TestFilters:
+    @pytest.mark.parametrize(("asked", "names"), FILTERS, ids=lambda value: str(value)[:60])
+    def test_find_what_they_should(
+        self, asked: dict[str, Any], names: str, sandbox: Sandbox, hook: TallyfyHook, many: dict[str, Any]
+    ) -> None:
+        tally = hook.find_runs(**{name: filled(value, many) for name, value in asked.items()})
+        assert sorted(row["name"] for row in tally.rows) == sorted(names.split())
+        assert tally.kept == len(tally.rows)
+        assert tally.misfits == 0
+
+    @pytest.mark.parametrize(
+        ("asked", "names"),
+        [case for case in FILTERS if set(case[0]) - {"owners", "groups", "name_pattern", "owner_id"}],
+        ids=lambda value: str(value)[:60],
+    )
+    def test_that_the_server_ignores_lead_to_no_wrong_runs(
+        self, asked: dict[str, Any], names: str, sandbox: Sandbox, hook: TallyfyHook, many: dict[str, Any]
+    ) -> None:
+        heed_nothing(sandbox)
+        tally = hook.find_runs(**{name: filled(value, many) for name, value in asked.items()})
+        # Whether a run with a problem is an active one, too, Tallyfy's pages do not say: it may be found by either.
+        wanted = f"{names} problem issue" if asked == {"status": "active"} else names
+        assert sorted(row["name"] for row in tally.rows) == sorted(wanted.split())
+        assert tally.looked_at == 14
+        assert tally.misfits + tally.kept == (14 if "name_pattern" not in asked else tally.misfits + tally.kept)
+
+    @pytest.mark.parametrize("shape", Behaviour.positions()["with_folders_shape"])
+    @pytest.mark.parametrize("tags", Behaviour.positions()["get_with_tags_shape"])
+    @pytest.mark.parametrize("status", ["archived", "original"])
+    def test_in_every_shape_of_rows(
+        self, shape: Any, tags: Any, status: Any, sandbox: Sandbox, hook: TallyfyHook, many: dict[str, Any]
+    ) -> None:
+        sandbox.behaviour = Behaviour(with_folders_shape=shape, get_with_tags_shape=tags, archived_status=status)
+        for asked, names in FILTERS:
+            tally = hook.find_runs(**{name: filled(value, many) for name, value in asked.items()})
+            assert sorted(row["name"] for row in tally.rows) == sorted(names.split()), asked
+
+
+def heed_nothing(sandbox: Sandbox) -> None:
+    """Have the server ignore every filter of a list of runs, as it does with parameters that it does not know."""
+    index = sandbox._front._index
+    find = index.find
+    index.find = lambda query: find({"archived": "true", "sort": query.get("sort", "")})  # type: ignore[method-assign]
+
+
+class TestStale:
+    @pytest.mark.parametrize("stale_after", ["P30D", timedelta(days=30), 30 * 86400, "2592000", "PT720H"])
+    def test_by_the_last_change(self, stale_after: Any, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        old = sandbox.add_run(untouched_days=31)
+        sandbox.add_run(days_old=400, untouched_days=29)
+        sandbox.add_run()
+        assert ids(hook.find_runs(stale_after=stale_after).rows) == [old]
+
+    def test_by_each_timestamp(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        created = sandbox.add_run("created", days_old=40, untouched_days=1)
+        completed = sandbox.add_run("completed", completed_days_ago=35)
+        sandbox.add_run("completed lately", days_old=20, completed_days_ago=5)
+        found = {
+            by: ids(hook.find_runs(stale_after="P30D", stale_by=by).rows)
+            for by in ("last_updated", "created_at", "started_at", "completed_at")
+        }
+        assert found["last_updated"] == [completed]
+        assert found["created_at"] == found["started_at"] == [created, completed]
+        assert found["completed_at"] == [completed]
+
+    def test_runs_without_the_timestamp_are_left_out_and_counted(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        sandbox.add_runs(3, days_old=90)
+        done = sandbox.add_run(completed_days_ago=60)
+        tally = hook.find_runs(stale_after="P30D", stale_by="completed_at")
+        assert ids(tally.rows) == [done]
+        assert (tally.looked_at, tally.kept, tally.undated) == (4, 1, 3)
+
+    @pytest.mark.parametrize("timestamps", Behaviour.positions()["timestamps"])
+    def test_in_both_spellings(self, timestamps: Any, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        sandbox.behaviour = Behaviour(timestamps=timestamps)
+        old = sandbox.add_run(untouched_days=31)
+        sandbox.add_run(untouched_days=29)
+        assert ids(hook.find_runs(stale_after="P30D").rows) == [old]
+
+
+class TestOrderAndLimit:
+    @pytest.fixture
+    def rows(self, sandbox: Sandbox) -> dict[str, str]:
+        return {
+            "b": sandbox.add_run("b", days_old=30, untouched_days=3),
+            "c": sandbox.add_run("c", days_old=20, completed_days_ago=10, untouched_days=1),
+            "a": sandbox.add_run("a", days_old=10, completed_days_ago=4, untouched_days=2),
+        }
+
+    @pytest.mark.parametrize(
+        ("order", "names"),
+        [
+            ("created_at", "bca"),
+            ("-created_at", "acb"),
+            ("name", "abc"),
+            ("-name", "cba"),
+            ("last_updated", "bac"),
+            ("-last_updated", "cab"),
+            ("completed_at", "cab"),
+            ("-completed_at", "acb"),
+            ("started_at", "bca"),
+            ("-started_at", "acb"),
+        ],
+    )
+    def test_orders(self, order: str, names: str, rows: dict[str, str], hook: TallyfyHook) -> None:
+        assert "".join(row["name"] for row in hook.find_runs(order=order).rows) == names
+        assert "".join(row["name"] for row in hook.find_runs(order=order, limit=2).rows) == names[:2]
+
+    @pytest.mark.parametrize("order", ["created_at", "-created_at", "name", "-name"])
+    def test_that_the_server_ignores(
+        self, order: str, rows: dict[str, str], sandbox: Sandbox, hook: TallyfyHook
+    ) -> None:
+        # "The two oldest" must not become two others.
+        index = sandbox._front._index
+        find = index.find
+        index.find = lambda query: find({**query, "sort": "last_updated"})  # type: ignore[method-assign]
+        want = {"created_at": "bc", "-created_at": "ac", "name": "ab", "-name": "cb"}[order]
+        assert "".join(row["name"] for row in hook.find_runs(order=order, limit=2).rows) == want
+
+    def test_limit_ends_the_walk(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        runs = sandbox.add_runs(250)
+        assert ids(hook.find_runs(limit="100").rows) == runs[:100]
+        assert len(sandbox.requests) == 1
+
+    def test_order_of_our_own_walks_to_the_end(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        sandbox.add_runs(249, untouched_days=2)
+        last = sandbox.add_run(untouched_days=9)
+        assert ids(hook.find_runs(order="last_updated", limit=1).rows) == [last]
+        assert len(sandbox.requests) == 3
+
+    @pytest.mark.parametrize("limit", [0, -1, True, "0", "many", "-3", 2.5, ""])
+    def test_limits_that_are_none(self, limit: Any, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        with pytest.raises(TallyfyArgumentError, match="limit="):
+            hook.find_runs(limit=limit)
+        assert sandbox.requests == []
+
+
+class TestRows:
+    def test_are_small(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        sandbox.add_run("Old")
+        (row,) = hook.find_runs().rows
+        assert tuple(row) == FIELDS
+
+    def test_chosen_fields(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        sandbox.add_run("Old")
+        (row,) = hook.find_runs(fields=["name", "checklist_title", "nonsense"], order="last_updated").rows
+        assert tuple(row) == ("id", "name", "checklist_title", "nonsense")
+        assert row["nonsense"] is None
+
+    def test_all_pages(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        runs = sandbox.add_runs(350)
+        assert ids(hook.find_runs().rows) == runs
+        assert len(sandbox.requests) == 4
+
+
+class TestPagesShift:
+    def test_rows_removed_while_reading(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        runs = sandbox.add_runs(350)
+        gone = runs[:30]
+
+        def remove() -> None:
+            for run_id in gone:
+                sandbox.archive(run_id)
+
+        sandbox.when("GET", "/runs", remove, after=1)
+        found = ids(hook.find_runs().rows)
+        assert len(found) == len(set(found)), "no run comes twice"
+        assert set(runs[30:]) <= set(found), "and none is missed"
+
+    def test_rows_added_while_reading(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        runs = sandbox.add_runs(250, days_old=10)
+        back = sandbox.add_runs(7, days_old=99, archived=True)
+
+        def restore() -> None:
+            for run_id in back:
+                sandbox.activate(run_id)
+
+        sandbox.when("GET", "/runs", restore, after=1)
+        found = ids(hook.find_runs().rows)
+        assert len(found) == len(set(found))
+        assert set(runs) <= set(found)
+
+    @pytest.mark.parametrize(
+        "fault", [Fault.short_page(), Fault.total_too_high(3), Fault.unreadable_page()], ids=lambda fault: fault.name
+    )
+    def test_a_list_that_comes_up_short_is_an_error(self, fault: Fault, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        sandbox.add_runs(250)
+        sandbox.fail("GET", "/runs", fault, times=None, after=1)
+        with pytest.raises(TallyfyServerError):
+            hook.find_runs()
+
+
+class TestTitles:
+    @pytest.mark.parametrize(
+        ("asked", "words"),
+        [
+            (
+                {"template": "Invoise aproval"},
+                r"template: no template .*'Invoise aproval' \(did you mean 'Invoice",
+            ),
+            ({"tag": "Stael"}, r"tag: no tag .*'Stael' \(did you mean 'Stale'\?\).* There are 2 tags"),
+            ({"tag": "zzzzzz"}, r"tag: no tag has this title or id: 'zzzzzz'\. There are 2 tags"),
+        ],
+    )
+    def test_unknown_ones_name_the_nearest(
+        self, asked: dict[str, Any], words: str, hook: TallyfyHook, many: dict[str, Any], sandbox: Sandbox
+    ) -> None:
+        with pytest.raises(TallyfyArgumentError, match=words):
+            hook.find_runs(**asked)
+        assert not [call for call in sandbox.calls if call.startswith("GET /runs")]
+
+    def test_that_several_have(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        first, second = sandbox.add_template("Twin"), sandbox.add_template("Twin")
+        with pytest.raises(TallyfyArgumentError, match=f"2 templates are titled 'twin': {first}, {second}. Use the id"):
+            hook.find_runs(template="twin")
+
+    def test_beyond_the_first_page(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        tags = [sandbox.add_tag(f"Tag {number}") for number in range(150)]
+        run_id = sandbox.add_run(tags=[tags[149]])
+        assert ids(hook.find_runs(tag="Tag 149").rows) == [run_id]
+
+    def test_ids_are_not_looked_up(self, sandbox: Sandbox, hook: TallyfyHook, many: dict[str, Any]) -> None:
+        hook.find_runs(tag=many["stale"], template=many["invoice"])
+        assert all(call.startswith("GET /runs?") for call in sandbox.calls)
+
+
+class TestRefusedBeforeAnythingIsSent:
+    @pytest.mark.parametrize(
+        "asked",
+        [
+            {"stale_after": "30 days"},
+            {"stale_after": 0},
+            {"stale_after": "P9999Y"},
+            {"stale_after": "P30D", "stale_by": "due_date"},
+            {"name_pattern": " "},
+            {"name_pattern": 7},
+            {"owner_id": "ann"},
+            {"order": "summary"},
+            {"fields": "name"},
+            {"status": "stale"},
+            {"archived": "sometimes"},
+            {"template": "x", "checklist_id": "a" * 32},
+            {"tag": "x", "tag_ids": ["a" * 32]},
+            {"tag": "t" * 31},
+            {"tag": " "},
+            {"statuss": "active"},
+            {"sort": "name"},
+            {"type": "process"},
+            {"tag_ids": "a" * 32},
+        ],
+        ids=str,
+    )
+    def test_bad_values(self, asked: dict[str, Any], sandbox: Sandbox, hook: TallyfyHook) -> None:
+        with pytest.raises(TallyfyArgumentError):
+            hook.find_runs(**asked)
+        assert sandbox.requests == []
