@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from airflow_provider_tallyfy.api.arguments import ArgumentError
-from airflow_provider_tallyfy.api.problems import Rejected
+from airflow_provider_tallyfy.api.problems import Problem, Rejected
 from airflow_provider_tallyfy.api.retry import RetryPolicy, Wait, exchange
 from airflow_provider_tallyfy.api.wire import Answer, Call, Exchange, Flow, Reply
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, error_from
@@ -43,9 +44,15 @@ class Engine:
             value: T = end.value
             return value
         except Rejected as rejected:
-            raise error_from(rejected.problem) from None
+            raise error_from(self._told(rejected.problem)) from None
         except ArgumentError as error:
-            raise TallyfyArgumentError(str(error)) from None
+            raise TallyfyArgumentError(self.transport.scrub.text(str(error))) from None
+
+    def _told(self, problem: Problem) -> Problem:
+        """The problem without secrets: what comes in is scrubbed, but a caller's own values may hold some as well."""
+        scrub = self.transport.scrub.text
+        errors = {name: [scrub(text) for text in texts] for name, texts in problem.errors.items()}
+        return replace(problem, message=scrub(problem.message), path=scrub(problem.path), errors=errors)
 
     def exchange(self, call: Call) -> Exchange:
         """Send a call, repeated as the policy says."""

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 class TallyfyBulkReportOperator(TallyfyBaseOperator):
     """Turn the outcome of a bulk task into a short Markdown text: for an e-mail, a chat message, a run's notes.
 
-    XCom ``return_value``: the text, with a link to each run that it names. It sends nothing to Tallyfy. It is a teardown
-    task: it runs whether the bulk task succeeded or failed, and its own success does not make a DAG run succeed in
-    which the bulk task has failed.
+    XCom ``return_value``: the text, with a link to each run that it names. It sends nothing to Tallyfy. It is a
+    teardown task: it runs whether the bulk task succeeded or failed, and its own success does not make a DAG run
+    succeed in which the bulk task has failed.
 
     :param bulk_task_id: ``task_id`` of the bulk task of the same DAG. (templated)
     :param organization_id: 32-character id; ``None`` = the connection's. (templated)

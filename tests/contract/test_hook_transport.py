@@ -25,6 +25,7 @@ from airflow_provider_tallyfy.exceptions import (
     TallyfyClientError,
     TallyfyConfigurationError,
     TallyfyError,
+    TallyfyNotAppliedError,
     TallyfyNotFoundError,
     TallyfyServerError,
     TallyfyUnreachableError,
@@ -335,6 +336,13 @@ def test_token_is_not_in_the_error_when_a_connection_is_confused(sandbox: Sandbo
         with pytest.raises(TallyfyError) as caught:
             connect(sandbox, **overrides).get_current_user()
         assert jwt not in str(caught.value)
+
+
+def test_token_that_a_caller_writes_into_a_run_is_not_in_the_error(sandbox: Sandbox, hook: TallyfyHook) -> None:
+    run_id = sandbox.add_run()
+    with pytest.raises(TallyfyNotAppliedError, match="wanted was") as caught:
+        hook.update_run(run_id, extra_fields={"increment_id": sandbox.token})
+    assert sandbox.token not in f"{caught.value} {vars(caught.value)}"
 
 
 def test_token_that_ends_mid_way(sandbox: Sandbox, hook: TallyfyHook) -> None:

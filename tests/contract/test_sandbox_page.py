@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
@@ -429,22 +428,19 @@ def test_looking_leaves_no_trace(sandbox: Sandbox, office: Office) -> None:
 
 
 def test_pages_wait_for_no_latency_and_count_for_no_rate(office: Office) -> None:
-    with Sandbox(latency=3, rate_limit=(1, 60)) as slow:
-        begin = time.monotonic()
+    # A page that waited would run into the time-out of the one who looks.
+    with Sandbox(latency=60, rate_limit=(1, 60)) as slow:
         for _ in range(5):
             look(slow)
-        assert time.monotonic() - begin < 2
 
 
-def test_a_page_of_a_big_organization_takes_no_longer_than_a_blink(sandbox: Sandbox) -> None:
+def test_a_page_of_a_big_organization_is_no_bigger_than_that_of_a_small_one(sandbox: Sandbox) -> None:
+    sandbox.add_runs(500, name="Run", completed_days_ago=40)
+    small = len(requests.get(sandbox.url, headers=BROWSER, timeout=5).content)
     sandbox.add_runs(20_000, name="Run", completed_days_ago=40)
-    begin = time.monotonic()
-    mark = look(sandbox).mark
-    assert time.monotonic() - begin < 1
-    begin = time.monotonic()
-    for _ in range(20):
-        requests.get(f"{sandbox.url}/?live={mark}", headers=BROWSER, timeout=5)
-    assert (time.monotonic() - begin) / 20 < 0.05
+    assert len(requests.get(sandbox.url, headers=BROWSER, timeout=5).content) < 1.1 * small
+    unchanged = requests.get(f"{sandbox.url}/?live={look(sandbox).mark}", headers=BROWSER, timeout=5)
+    assert (unchanged.status_code, unchanged.content) == (204, b"")
 
 
 # -- where it is -----------------------------------------------------------------------------------------------------
