@@ -42,7 +42,9 @@ def main() -> None:
                 "return_value": xcom(ti, "return_value"),
                 "url": xcom(ti, "tallyfy_run_url"),
             }
-            for ti in sorted(dag_run.get_task_instances(), key=lambda ti: (dag.task_ids.index(ti.task_id), ti.map_index))
+            for ti in sorted(
+                dag_run.get_task_instances(), key=lambda ti: (dag.task_ids.index(ti.task_id), ti.map_index)
+            )
         ],
     }
     Path(job["result"]).write_text(json.dumps(result))

@@ -124,7 +124,8 @@ def summary_in_brief(summary: dict[str, Any] | None) -> str:
     """The summary of a bulk task, its counts; nothing of a task that has failed."""
     if summary is None:
         return "-"
-    counts = {key: summary[key] for key in ("total", "changed", "already", "touched", "failed", "not_tried", "requests")}
+    names = ("total", "changed", "already", "touched", "failed", "not_tried", "requests")
+    counts = {name: summary[name] for name in names}
     return indented(textwrap.fill(f"{json.dumps(counts)[:-1]}, ...}}", WIDTH - INDENT))
 
 

@@ -1,7 +1,7 @@
 """Keep the tags of a template's runs in order: those that have waited too long get a tag, in one task.
 
-Tags are given by their titles. A tag that does not exist yet is made; a run that has it already is left alone, and so are
-all other tags of a run.
+Tags are given by their titles. A tag that does not exist yet is made; a run that has it already is left alone, and so
+are all other tags of a run.
 
 Needs: the connection ``tallyfy_default``.
 """

@@ -1,7 +1,7 @@
 """Show people in Tallyfy, by the tags of a run, where a pipeline is with it.
 
-Before the work the run gets a tag, after it another one in its place. All other tags of the run stay. Put your own tasks
-between the two; where these fail, the run keeps the first tag, which is how people see that something is stuck.
+Before the work the run gets a tag, after it another one in its place. All other tags of the run stay. Put your own
+tasks between the two; where these fail, the run keeps the first tag, which is how people see that something is stuck.
 
 Needs: the connection ``tallyfy_default``.
 
