@@ -193,7 +193,9 @@ class Report:
     def lines(self) -> Iterable[str]:
         """The whole report, one JSON object per run."""
         more = {"dry_run": True} if self.dry_run else {}
-        return (json.dumps({**entry.as_row(), **more}, ensure_ascii=False) for entry in self.entries.values())
+        texts = (json.dumps({**entry.as_row(), **more}, ensure_ascii=False) for entry in self.entries.values())
+        # Half of a surrogate pair, which a name cut by somebody may end in, is no UTF-8; as an escape it is JSON.
+        return (text.encode(errors="backslashreplace").decode() for text in texts)
 
 
 def read_report(text: str) -> dict[str, dict[str, Any]]:
@@ -202,7 +204,7 @@ def read_report(text: str) -> dict[str, dict[str, Any]]:
     :raises ArgumentError: if it is no such report.
     """
     rows: dict[str, dict[str, Any]] = {}
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in text.split("\n") if line.strip()]  # names may hold other characters that end lines
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)

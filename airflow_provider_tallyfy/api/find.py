@@ -54,7 +54,7 @@ def duration(argument: str, value: object) -> timedelta:
         isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?", value.strip(), re.ASCII)
     ):
         length = _seconds(float(value))
-    elif isinstance(value, str) and value.strip()[:1] in {"P", "p"}:
+    elif isinstance(value, str) and re.fullmatch(r"\s*P[\dYMWDTHS.,]+\s*", value, re.ASCII | re.IGNORECASE):
         length = _iso_duration(value.strip().upper())
     if length is None or length <= timedelta(0):
         raise ArgumentError(

@@ -56,12 +56,12 @@ def save(path: str, report: Report) -> None:
     """Write the report, one JSON object per run. A local file is replaced in one step, so it is never half there."""
     text = "\n".join(report.lines()) + "\n"
     if "://" in path:
-        ObjectStoragePath(path).write_text(text)
+        ObjectStoragePath(path).write_text(text, encoding="utf-8")
         return
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    part.write_text(text)
+    part.write_text(text, encoding="utf-8")
     part.replace(target)
 
 
@@ -72,7 +72,7 @@ def load(path: str, *, must_exist: bool = False) -> Mapping[str, dict[str, Any]]
     """
     place = ObjectStoragePath(path) if "://" in path else Path(path)
     try:
-        return read_report(place.read_text())
+        return read_report(place.read_text(encoding="utf-8"))
     except FileNotFoundError:
         if must_exist:
             raise TallyfyArgumentError(f"There is no report at {path}.") from None

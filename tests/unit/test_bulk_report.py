@@ -1,0 +1,230 @@
+"""Which runs a bulk change is about, and its report: exact, readable again, and of one size in an XCom."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_tallyfy.api.arguments import ArgumentError
+from airflow_provider_tallyfy.api.bulk import EXAMPLES, RESULTS, Entry, Report, Target, read_report, targets
+from airflow_provider_tallyfy.api.problems import Kind, Problem
+
+A, B, C = "a" * 32, "b" * 32, "c" * 32
+WHEN = "2026-01-01T00:00:00.000Z"
+
+
+def problem(kind: Kind, message: str = "No.") -> Problem:
+    return Problem(kind, message, "DELETE", "/x")
+
+
+class TestTargets:
+    @pytest.mark.parametrize(
+        ("value", "expected"),
+        [
+            ([A, B], [Target(A), Target(B)]),
+            ((A, A, B, A), [Target(A), Target(B)]),
+            (iter([A]), [Target(A)]),
+            ([{"id": A, "last_updated": WHEN, "name": "x"}], [Target(A, WHEN, "x")]),
+            ([{"run_id": A, "result": "changed"}], [Target(A)]),
+            ([{"id": A, "run_id": B}], [Target(A)]),
+            ([{"id": A, "last_updated": ""}, {"id": B, "last_updated": 7}], [Target(A), Target(B)]),
+            ([A, {"id": A, "last_updated": WHEN}], [Target(A, WHEN)]),  # who knows when it was seen, counts
+            ([{"id": A, "last_updated": WHEN}, A], [Target(A, WHEN)]),
+            ([], []),
+        ],
+    )
+    def test_read(self, value: Any, expected: list[Target]) -> None:
+        assert targets("run_ids", value) == expected
+
+    @pytest.mark.parametrize("value", [None, A, f"['{A}']", 7, {"id": A}, b"x", True])
+    def test_no_list(self, value: Any) -> None:
+        with pytest.raises(ArgumentError, match="run_ids"):
+            targets("run_ids", value)
+
+    @pytest.mark.parametrize(
+        "entry", [None, "", " ", "None", "a/b", "..", "a?b", 7, [A], {}, {"id": None}, {"name": A}]
+    )
+    def test_bad_entry_is_named_by_its_place(self, entry: Any) -> None:
+        with pytest.raises(ArgumentError, match=r"run_ids\[1\]"):
+            targets("run_ids", [A, entry])
+
+    def test_most(self) -> None:
+        assert len(targets("run_ids", [A, B, A], 2)) == 2
+        with pytest.raises(ArgumentError, match=r"holds 3 runs, max_runs allows 2\. Nothing was changed"):
+            targets("run_ids", [A, B, C], 2)
+
+
+ids = st.text("0123456789abcdef", min_size=32, max_size=32)
+entries = st.builds(
+    Entry,
+    run_id=ids,
+    result=st.sampled_from(RESULTS),
+    reason=st.text(max_size=60),
+    name=st.none() | st.text(max_size=40),
+    last_updated=st.none() | st.just(WHEN),
+)
+reports = st.builds(
+    lambda rows, dry, doing: Report(doing, {row.run_id: row for row in rows}, dry),
+    st.lists(entries, max_size=30),
+    st.booleans(),
+    st.sampled_from(["archive", "activate", "update"]),
+)
+
+
+class TestReport:
+    @given(reports)
+    def test_lines_are_read_again(self, report: Report) -> None:
+        text = "\n".join(report.lines()) + "\n"
+        rows = read_report(text)
+        assert set(rows) == set(report.entries)
+        for run_id, entry in report.entries.items():
+            row = rows[run_id]
+            assert (row["result"], row["name"], row["last_updated"]) == (entry.result, entry.name, entry.last_updated)
+            assert row.get("reason", "") == entry.reason
+            assert bool(row.get("dry_run")) is report.dry_run
+        assert [target.run_id for target in targets("x", list(rows.values()))] == list(report.entries)
+
+    @pytest.mark.parametrize("name", ["a\u2028b", "a\x85b", "a\rb", "a\nb", "\ud83d", "\U0001f600", '"', "\\"])
+    def test_names_of_all_kinds(self, name: str) -> None:
+        text = "\n".join(Report("archive", {A: Entry(A, "changed", name=name), B: Entry(B, "failed", "x")}).lines())
+        assert read_report(text.encode().decode())[A]["name"] == name
+
+    @given(reports, st.integers(1, 40))
+    def test_a_last_line_that_was_cut_off_is_left_out(self, report: Report, cut: int) -> None:
+        lines = list(report.lines())
+        if len(lines) < 2:
+            return
+        assert set(read_report("\n".join([*lines[:-1], lines[-1][:-cut]]))) == set(list(report.entries)[:-1])
+
+    @given(reports)
+    def test_counts_and_summary(self, report: Report) -> None:
+        counts, summary = report.counts, report.summary()
+        assert sum(counts.values()) == len(report.entries) == summary["total"]
+        assert {name: summary[name] for name in RESULTS} == counts
+        assert report.complete is (counts["failed"] == counts["not_tried"] == 0)
+        assert json.loads(json.dumps(summary)) == summary
+        for result, examples in summary["examples"].items():
+            assert len(examples) == min(counts[result], EXAMPLES)
+            assert all(example["result"] == result for example in examples)
+
+    def test_summary_is_of_one_size(self) -> None:
+        sizes = []
+        for number in (100, 10_000):
+            report = Report("archive", {f"{n:032x}": Entry(f"{n:032x}", RESULTS[n % 5], "why") for n in range(number)})
+            sizes.append(len(json.dumps(report.summary())))
+        assert sizes[1] - sizes[0] < 50
+
+    def test_begins_with_nothing_tried(self) -> None:
+        report = Report.of("archive", [Target(A, WHEN, "x"), Target(B)])
+        assert report.entries[A] == Entry(A, "not_tried", "", "x", WHEN)
+        assert not report.complete
+
+    def test_reasons_are_one_bounded_line(self) -> None:
+        report = Report.of("archive", [Target(A)])
+        report.fail(A, problem(Kind.SERVER, "first\n  second" + "x" * 2000))
+        assert report.entries[A].reason.startswith("first second")
+        assert len(report.entries[A].reason) == 500
+
+    def test_a_run_brings_its_name_and_time(self) -> None:
+        report = Report.of("archive", [Target(A, WHEN, "x")])
+        report.set(A, "changed", run={"name": "y", "last_updated": "2026-02-01T00:00:00Z"})
+        assert report.entries[A] == Entry(A, "changed", "", "y", "2026-02-01T00:00:00Z")
+        report.set(A, "already", run={"name": None})
+        assert report.entries[A] == Entry(A, "already", "", "y", "2026-02-01T00:00:00Z")
+
+    @pytest.mark.parametrize(
+        ("doing", "dry_run", "stopped", "sentence"),
+        [
+            ("archive", False, "", "3 runs: 1 archived, 1 already so, 1 failed"),
+            ("activate", False, "", "3 runs: 1 activated, 1 already so, 1 failed"),
+            ("update", True, "", "3 runs: 1 would be updated, 1 already so, 1 failed"),
+            ("archive", False, "enough", "3 runs: 1 archived, 1 already so, 1 failed. Stopped early: enough"),
+        ],
+    )
+    def test_sentence(self, doing: str, dry_run: bool, stopped: str, sentence: str) -> None:
+        report = Report(
+            doing, {A: Entry(A, "changed"), B: Entry(B, "already"), C: Entry(C, "failed")}, dry_run, stopped
+        )
+        assert report.sentence() == sentence
+
+
+class TestMendable:
+    @pytest.mark.parametrize(
+        ("kinds", "not_tried", "mendable"),
+        [
+            ([], 0, False),
+            ([], 5, True),
+            ([Kind.NOT_FOUND], 0, False),
+            ([Kind.FORBIDDEN], 5, False),  # stopped by failures that would come again
+            ([Kind.SERVER], 0, True),
+            ([Kind.RATE_LIMITED], 5, True),
+            ([Kind.UNREACHABLE], 0, True),
+            ([Kind.INDETERMINATE], 0, True),
+            ([Kind.NOT_FOUND, Kind.SERVER], 0, True),
+            ([Kind.AUTH], 5, False),
+            ([Kind.AUTH, Kind.SERVER], 5, False),
+            ([Kind.ARCHIVED, Kind.VALIDATION, Kind.NOT_APPLIED], 0, False),
+            ([Kind.UNREPEATABLE], 0, False),
+        ],
+    )
+    def test_table(self, kinds: list[Kind], not_tried: int, mendable: bool) -> None:
+        report = Report.of("archive", [Target(f"{n:032x}") for n in range(len(kinds) + not_tried)])
+        for number, kind in enumerate(kinds):
+            report.fail(f"{number:032x}", problem(kind))
+        assert report.mendable() is mendable
+
+
+class TestEarlier:
+    @pytest.mark.parametrize(
+        ("now", "before", "result"),
+        [
+            ("already", "changed", "changed"),
+            ("not_tried", "changed", "changed"),
+            ("already", "failed", "already"),
+            ("already", "not_tried", "already"),
+            ("already", "already", "already"),
+            ("touched", "changed", "touched"),
+            ("failed", "changed", "failed"),
+            ("changed", "failed", "changed"),
+            ("not_tried", "failed", "not_tried"),
+        ],
+    )
+    def test_merged(self, now: Any, before: str, result: str) -> None:
+        report = Report("archive", {A: Entry(A, now)})
+        report.merge_earlier({A: {"run_id": A, "result": before}, B: {"run_id": B, "result": "changed"}})
+        assert report.entries[A].result == result
+        assert set(report.entries) == {A}, "what is not asked for this time is not taken over"
+
+    def test_time_of_what_was_not_read_again(self) -> None:
+        report = Report(
+            "archive", {A: Entry(A, "not_tried", last_updated="old"), B: Entry(B, "already", last_updated="new")}
+        )
+        report.merge_earlier({x: {"result": "changed", "last_updated": WHEN} for x in (A, B)})
+        assert [entry.last_updated for entry in report.entries.values()] == [WHEN, "new"]
+
+    def test_dry_runs_changed_nothing(self) -> None:
+        report = Report("archive", {A: Entry(A, "already")})
+        report.merge_earlier({A: {"result": "changed", "dry_run": True}})
+        assert report.entries[A].result == "already"
+
+
+class TestReading:
+    @pytest.mark.parametrize(
+        "text",
+        ["[]", "7", "{}", '{"run_id": null}', '{"run_id": "a/b"}', "Dear all,\nhello", '["run_id"]', "null"],
+    )
+    def test_no_report(self, text: str) -> None:
+        with pytest.raises(ArgumentError, match="line 1 is no line of a bulk report"):
+            read_report(text)
+
+    def test_in_the_middle(self) -> None:
+        line = json.dumps({"run_id": A, "result": "changed"})
+        with pytest.raises(ArgumentError, match="line 2"):
+            read_report(f"{line}\ngarbage\n{line}\n")
+
+    def test_empty(self) -> None:
+        assert read_report("") == read_report("\n\n") == {}

@@ -1,0 +1,163 @@
+"""Titles of tags and templates: found in any case, never guessed, and unknown ones answered with the nearest."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_tallyfy.api import titles
+from airflow_provider_tallyfy.api.arguments import ArgumentError
+from airflow_provider_tallyfy.api.problems import Rejected
+from airflow_provider_tallyfy.api.wire import Answer, Call, Exchange, Flow, Lost
+
+ORG = "0" * 32
+A, B, C = "a" * 32, "b" * 32, "c" * 32
+KNOWN = {A: "Stale", B: "Review", C: "review"}
+
+
+def page(**tags: str) -> Answer:
+    rows = [{"id": identity, "title": title} for identity, title in tags.items()]
+    meta = {"pagination": {"total": len(rows), "per_page": 100, "current_page": 1, "total_pages": 1}}
+    return Answer(200, {}, json.dumps({"data": rows, "meta": meta}).encode())
+
+
+def play(flow: Flow[Any], *replies: Answer | Lost) -> tuple[Any, list[Call]]:
+    """Answer the calls of a flow one after the other; return its result, and the calls."""
+    sent: list[Call] = []
+    left = list(replies)
+    try:
+        call = next(flow)
+        while True:
+            sent.append(call)
+            call = flow.send(Exchange(call, left.pop(0)))
+    except StopIteration as end:
+        assert not left
+        return end.value, sent
+
+
+class TestResolve:
+    @pytest.mark.parametrize(
+        ("wanted", "ids", "missing"),
+        [
+            (["Stale"], [A], []),
+            (["STALE", A, "stale"], [A], []),
+            (["Review"], [B], []),
+            (["review"], [C], []),
+            ([B], [B], []),
+            (["Stael", "Stale"], [A], ["Stael"]),
+            ([], [], []),
+        ],
+    )
+    def test_table(self, wanted: list[str], ids: list[str], missing: list[str]) -> None:
+        assert titles.resolve("tags", "tag", wanted, KNOWN) == (ids, missing)
+
+    def test_several_of_a_title(self) -> None:
+        with pytest.raises(ArgumentError, match=f"2 tags are titled 'REVIEW': {B}, {C}. Use the id"):
+            titles.resolve("tags", "tag", ["REVIEW"], KNOWN)
+
+    def test_an_id_goes_before_a_title_that_looks_like_it(self) -> None:
+        assert titles.resolve("tags", "tag", [A], {A: "x", B: A}) == ([A], [])
+
+    @given(st.dictionaries(st.text("abcdef0123456789", min_size=32, max_size=32), st.text(min_size=1), max_size=8))
+    def test_finds_what_there_is_or_names_the_several(self, known: dict[str, str]) -> None:
+        for identity, title in known.items():
+            alike = [other for other in known.values() if other.casefold() == title.casefold()]
+            if title in known:
+                assert titles.resolve("tags", "tag", [title], known) == ([title], [])
+            elif len(alike) == 1 or alike.count(title) == 1:
+                assert titles.resolve("tags", "tag", [title], known) == ([identity], [])
+            else:
+                with pytest.raises(ArgumentError, match=identity):
+                    titles.resolve("tags", "tag", [title], known)
+
+
+class TestUnknown:
+    def test_names_the_nearest(self) -> None:
+        error = titles.unknown("add_tags", "tag", ["Stael", "zzz"], ["Stale", "Review"])
+        assert str(error) == (
+            "add_tags: no tag has this title or id: 'Stael' (did you mean 'Stale'?); 'zzz'. There are 2 tags."
+        )
+
+    def test_none_at_all(self) -> None:
+        assert str(titles.unknown("template", "template", ["x"], [])).endswith("There are no templates.")
+
+
+class TestCheck:
+    def test_repeated_once(self) -> None:
+        assert titles.check_titles("tags", [" Stale ", "Stale", "stale"]) == ["Stale", "stale"]
+
+    @pytest.mark.parametrize(
+        "value", ["Stale", "['Stale']", None, 7, [""], [" "], ["None"], ["null"], [None], [7], ["x" * 31], {"a": 1}]
+    )
+    def test_refused(self, value: Any) -> None:
+        with pytest.raises(ArgumentError):
+            titles.check_titles("tags", value)
+
+    def test_lengths(self) -> None:
+        assert titles.check_titles("tags", ["x" * 30, A]) == ["x" * 30, A]
+
+    @pytest.mark.parametrize(
+        ("text", "is_id"), [(A, True), ("A" * 32, False), ("a" * 31, False), ("g" * 32, False), ("", False)]
+    )
+    def test_looks_like_id(self, text: str, is_id: bool) -> None:
+        assert titles.looks_like_id(text) is is_id
+
+
+class TestTags:
+    def test_ids_alone_cost_nothing(self) -> None:
+        assert play(titles.tag_ids(ORG, "tags", [A, B])) == ([A, B], [])
+
+    def test_a_title_costs_the_list(self) -> None:
+        found, sent = play(titles.tag_ids(ORG, "tags", ["stale", B]), page(**{A: "Stale"}))
+        assert sorted(found) == [A, B], "an id need not be listed to be right"
+        assert [call.method for call in sent] == ["GET"]
+
+    def test_unknown(self) -> None:
+        with pytest.raises(ArgumentError, match="did you mean 'Stale'"):
+            play(titles.tag_ids(ORG, "tags", ["Stael"]), page(**{A: "Stale"}))
+
+    def test_unreadable_list(self) -> None:
+        with pytest.raises(Rejected):
+            play(titles.tag_ids(ORG, "tags", ["Stale"]), Answer(200, {}, b"<html>"))
+
+    def create(self, *replies: Answer | Lost) -> tuple[Any, list[Call]]:
+        return play(titles.tag_ids(ORG, "tags", ["New", "Stale"], create_missing=True), page(**{A: "Stale"}), *replies)
+
+    def test_created(self) -> None:
+        found, sent = self.create(Answer(201, {}, json.dumps({"data": {"id": B, "title": "New"}}).encode()))
+        assert found == [A, B]
+        assert sent[-1].json == {"title": "New", "color": titles.TAG_COLOUR}
+
+    @pytest.mark.parametrize(
+        "reply",
+        [Answer(422, {}, b"{}"), Lost("cut", "", True), Answer(502, {}, b""), Answer(201, {}, b"")],
+        ids=["taken meanwhile", "answer lost", "5xx", "empty answer"],
+    )
+    def test_in_doubt_the_list_tells(self, reply: Answer | Lost) -> None:
+        found, sent = self.create(reply, page(**{A: "Stale", B: "new"}))
+        assert found == [A, B]
+        assert [call.method for call in sent] == ["GET", "POST", "GET"]
+
+    @pytest.mark.parametrize("reply", [Answer(422, {}, b"{}"), Lost("cut", "", True), Answer(502, {}, b"")])
+    def test_not_created(self, reply: Answer | Lost) -> None:
+        with pytest.raises(Rejected):
+            self.create(reply, page(**{A: "Stale"}))
+
+    @pytest.mark.parametrize("reply", [Answer(403, {}, b"{}"), Lost("refused", "", False)])
+    def test_refused(self, reply: Answer | Lost) -> None:
+        with pytest.raises(Rejected):
+            self.create(reply)
+
+
+class TestTemplate:
+    def test_by_id_and_title(self) -> None:
+        assert play(titles.template_id(ORG, "template", A)) == (A, [])
+        assert play(titles.template_id(ORG, "template", "invoice"), page(**{B: "Invoice"}))[0] == B
+
+    def test_unknown(self) -> None:
+        with pytest.raises(ArgumentError, match="no template has this title"):
+            play(titles.template_id(ORG, "template", "Invoice"), page(**{B: "Other"}))
