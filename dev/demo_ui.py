@@ -32,7 +32,8 @@ def show_ui(sandbox: Sandbox, folder: Path, examples: Path) -> None:
     # The database, with the connection in it, so that the web interface shows it.
     job = json.dumps({"connection": sandbox.connection()})
     prepare = [[str(Path(__file__).with_name("demo_airflow.py")), job]]
-    airflow = Airflow(folder, examples, port=PORT, settings=SETTINGS, prepare=prepare)
+    settings = {**SETTINGS, "AIRFLOW_VAR_TALLYFY_REPORTS": str(folder / "reports")}
+    airflow = Airflow(folder, examples, port=PORT, settings=settings, prepare=prepare)
     try:
         airflow.start()
         tell(sandbox, airflow.url, examples, time.monotonic() - started)

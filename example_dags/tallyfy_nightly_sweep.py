@@ -8,8 +8,8 @@ writes down what it did; a retry does only what is still to do. ``report`` makes
 A run is as stale as it is when the task looks, so catching up on past nights would do nothing new: ``catchup`` is off,
 and a backfill is harmless.
 
-Needs: the connection ``tallyfy_default``. Set the param ``reports`` to a folder or an object-storage path
-(``s3://aws_default@bucket/sweeps``) that all workers share.
+Needs: the connection ``tallyfy_default``. Set the Airflow Variable ``tallyfy_reports``, or the param ``reports``, to a
+folder or an object-storage path (``s3://aws_default@bucket/sweeps``) that all workers share.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from airflow_provider_tallyfy.operators.tallyfy import (
     TallyfyListRunsOperator,
 )
 
+REPORTS = "{{ params.reports or var.value.get('tallyfy_reports', '/tmp/tallyfy-sweeps') }}"
+
 with DAG(
     "tallyfy_nightly_sweep",
     description="Archive the stale runs of an organization",
@@ -38,7 +40,7 @@ with DAG(
         "days": Param(30, type="integer", minimum=1, title="Days", description="Completed and untouched for so long"),
         "template": Param(None, type=["null", "string"], title="Template", description="Title or id; blank = all"),
         "max_runs": Param(5000, type="integer", minimum=1, title="At most", description="Refuse to archive more"),
-        "reports": Param("/tmp/tallyfy-sweeps", type="string", title="Reports", description="Folder, or storage path"),
+        "reports": Param(None, type=["null", "string"], title="Reports", description="Folder, or storage path"),
     },
     doc_md=__doc__,
 ) as dag:
@@ -58,7 +60,7 @@ with DAG(
         task_id="archive",
         run_ids=find.output,
         max_runs="{{ params.max_runs }}",
-        report_path="{{ params.reports }}/{{ run_id }}.jsonl",
+        report_path=f"{REPORTS}/{{{{ run_id }}}}.jsonl",
     )
 
     report = TallyfyBulkReportOperator(task_id="report", bulk_task_id="archive")

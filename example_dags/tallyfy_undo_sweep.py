@@ -19,6 +19,8 @@ from airflow.models import Param
 
 from airflow_provider_tallyfy.operators.tallyfy import TallyfyBulkActivateRunsOperator, TallyfyBulkReportOperator
 
+REPORTS = "{{ params.reports or var.value.get('tallyfy_reports', '/tmp/tallyfy-sweeps') }}"
+
 with DAG(
     "tallyfy_undo_sweep",
     description="Bring back what a nightly sweep archived",
@@ -26,16 +28,16 @@ with DAG(
     tags=["tallyfy", "example"],
     params={
         "sweep": Param(type="string", minLength=1, title="Sweep", description="Run id of the nightly sweep"),
-        "reports": Param("/tmp/tallyfy-sweeps", type="string", title="Reports", description="As in the sweep"),
+        "reports": Param(None, type=["null", "string"], title="Reports", description="As in the sweep"),
         "dry_run": Param(False, type="boolean", title="Dry run", description="Only say what would happen"),
     },
     doc_md=__doc__,
 ) as dag:
     activate = TallyfyBulkActivateRunsOperator(
         task_id="activate",
-        from_report="{{ params.reports }}/{{ params.sweep }}.jsonl",
+        from_report=f"{REPORTS}/{{{{ params.sweep }}}}.jsonl",
         dry_run="{{ params.dry_run }}",
-        report_path="{{ params.reports }}/undo-{{ run_id }}.jsonl",
+        report_path=f"{REPORTS}/undo-{{{{ run_id }}}}.jsonl",
     )
 
     report = TallyfyBulkReportOperator(task_id="report", bulk_task_id="activate")

@@ -10,7 +10,7 @@ from airflow_provider_tallyfy.operators._base import TallyfyBaseOperator
 from airflow_provider_tallyfy.operators._changes import CHANGES
 
 if TYPE_CHECKING:
-    from airflow_provider_tallyfy._compat import Context
+    from airflow_provider_tallyfy._compat import Context, XComArg
     from airflow_provider_tallyfy.api.bulk import Report
     from airflow_provider_tallyfy.hooks._bulk import BulkChange
 
@@ -50,7 +50,7 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
     def __init__(
         self,
         *,
-        run_ids: Iterable[Any] | str | None = None,
+        run_ids: Any = None,
         from_report: str | None = None,
         max_runs: int | str | None = None,
         dry_run: bool | str = False,
@@ -127,7 +127,8 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
         if (self.run_ids is None) == (not self.from_report):
             raise TallyfyArgumentError("Give either run_ids or from_report.")
         if not self.from_report:
-            return self.run_ids  # type: ignore[return-value]  # what it is is checked where the other ids are
+            wanted: Iterable[Any] = self.run_ids  # what it is is checked where the other ids are
+            return wanted
         rows = reports.load(self.from_report, must_exist=True)
         return [row for row in rows.values() if row.get("result") == "changed" and not row.get("dry_run")]
 

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_tallyfy._compat import Context
 
-#: XCom with the ids alone, for ``.expand(run_id=...)``.
+#: XCom with the ids alone, for templates. Airflow maps over no other XCom than ``return_value``, so
+#: ``.expand(run_id=find.output.map(...))`` takes the ids from the rows.
 RUN_IDS_KEY = "run_ids"
 
 
