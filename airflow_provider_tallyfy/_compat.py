@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from airflow.sdk import BaseOperator, BaseOperatorLink, Context, ObjectStoragePath
+    from airflow.sdk import BaseOperator, BaseOperatorLink, Context, ObjectStoragePath, XComArg
     from airflow.sdk.exceptions import (
         AirflowException,
         AirflowFailException,
@@ -25,6 +25,10 @@ else:
     except ImportError:
         from airflow.models.baseoperator import BaseOperator
         from airflow.models.baseoperatorlink import BaseOperatorLink
+    try:
+        from airflow.sdk import XComArg
+    except ImportError:
+        from airflow.models.xcom_arg import XComArg
     try:
         from airflow.sdk import ObjectStoragePath
     except ImportError:
@@ -71,5 +75,6 @@ __all__ = [
     "Context",
     "ObjectStoragePath",
     "XCom",
+    "XComArg",
     "mask_secret",
 ]

@@ -10,7 +10,7 @@ from airflow_provider_tallyfy.operators._base import TallyfyBaseOperator
 from airflow_provider_tallyfy.operators._changes import CHANGES
 
 if TYPE_CHECKING:
-    from airflow_provider_tallyfy._compat import Context, XComArg
+    from airflow_provider_tallyfy._compat import Context
     from airflow_provider_tallyfy.api.bulk import Report
     from airflow_provider_tallyfy.hooks._bulk import BulkChange
 
