@@ -118,6 +118,13 @@ class KeptAdapter(HTTPAdapter):
             self._pools[key] = super().get_connection_with_tls_context(request, verify, proxies, cert)
         return self._pools[key]
 
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        """Return path and query; without proxies, that is what follows the host."""
+        parts = (request.url or "").split("/", 3)
+        if proxies or len(parts) < 4 or "#" in parts[3]:
+            return super().request_url(request, proxies)
+        return f"/{parts[3]}"
+
     def close(self) -> None:
         """Close all pools."""
         self._pools.clear()
@@ -173,14 +180,18 @@ class Transport:
         request = requests.PreparedRequest()
         request.method = call.method
         request.url = f"{common.url}{call.target[1:]}"
-        request.headers = common.headers
-        request.body = _body(call)
-        if request.body is not None or call.method not in {"GET", "HEAD"}:
+        request.body = body = _body(call)
+        request.headers = common.headers if call.method in {"GET", "HEAD"} else self._headers_of_writes
+        if body is not None:
             request.headers = common.headers.copy()
-            request.headers["Content-Length"] = str(len(request.body or b""))
-        if request.body is not None:
-            request.headers["Content-Type"] = "application/json"
+            request.headers.update({"Content-Type": "application/json", "Content-Length": str(len(body))})
         return request
+
+    @cached_property
+    def _headers_of_writes(self) -> Any:
+        headers = self._common.headers.copy()
+        headers["Content-Length"] = "0"
+        return headers
 
     def answer(self, response: requests.Response) -> Answer:
         """The response as the rules see it, without secrets."""
