@@ -1,0 +1,248 @@
+"""Two Airflows, a browser, and Tallyfy organizations for both: started once, shared by all tests, gone afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.error import HTTPError
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
+
+from airflow_provider_tallyfy.sandbox import Sandbox, sample_organization
+from dev.airflow_stack import Airflow
+from tests.e2e import _ui
+from tests.e2e._traces import ProcessList
+
+ROOT = Path(__file__).parents[2]
+SCRATCH = ROOT / ".e2e"
+PICTURES = ROOT / "docs" / "images" if os.environ.get("E2E_PICTURES") else SCRATCH / "pictures"
+AIRFLOW_2 = ROOT / ".venv-airflow2" / "bin" / "python"
+SEED = 20  # the same ids, names and tokens each time
+
+_stacks: list[Airflow] = []
+_pages: list[Page] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "picture: makes a picture of the documentation")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # What is left behind is looked at when all others have left theirs.
+    items.sort(key=lambda item: item.path.stem == "test_traces")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    """Show, beside a failure, what Airflow says, and what the browser showed."""
+    report = yield
+    if report.failed:
+        for airflow in _stacks:
+            report.sections.append((f"Logs of Airflow {airflow.version}", airflow.tails()))
+        for number, page in enumerate(_pages):
+            with contextlib.suppress(Exception):
+                picture = SCRATCH / f"failed-{item.name}-{number}.png"
+                page.screenshot(path=picture)
+                report.sections.append(("Browser", f"{page.url}\n{picture.relative_to(ROOT)}"))
+    return report
+
+
+@pytest.fixture(scope="session")
+def scratch() -> Iterator[Path]:
+    """A folder for everything that the suite leaves, removed at the end."""
+    SCRATCH.mkdir(exist_ok=True)
+    for failed in SCRATCH.glob("failed-*.png"):
+        failed.unlink()
+    folder = Path(tempfile.mkdtemp(prefix="home-", dir=SCRATCH))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def canaries() -> set[str]:
+    """Every token that was in use."""
+    return set()
+
+
+# -- Airflow ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def dags(scratch: Path) -> Path:
+    """The examples, as they are but for two lines, and the DAGs of the tests."""
+    folder = scratch / "dags"
+    shutil.copytree(ROOT / "example_dags", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "tests" / "e2e" / "dags" / "e2e_dags.py", folder)
+    # Nothing outside of the scratch folder; and one that runs when somebody triggers it, at no other time.
+    _replace(folder / "tallyfy_nightly_sweep.py", "/tmp/tallyfy-sweeps", str(scratch / "sweeps"))
+    _replace(folder / "tallyfy_archive_stale_runs.py", 'schedule="@daily"', "schedule=None")
+    return folder
+
+
+def _replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+
+
+@pytest.fixture(scope="session")
+def airflow3(scratch: Path, dags: Path) -> Iterator[Airflow]:
+    """The newest Airflow that is pinned."""
+    with _started(Airflow(scratch / "airflow3", dags)) as airflow:
+        assert airflow.major >= 3
+        yield airflow
+
+
+@pytest.fixture(scope="session")
+def airflow2(scratch: Path, dags: Path) -> Iterator[Airflow]:
+    """The newest Airflow 2."""
+    with _started(Airflow(scratch / "airflow2", dags, python=AIRFLOW_2)) as airflow:
+        assert airflow.major == 2
+        yield airflow
+
+
+@contextlib.contextmanager
+def _started(airflow: Airflow) -> Iterator[Airflow]:
+    _stacks.append(airflow)
+    with airflow:
+        yield airflow
+    _stacks.remove(airflow)
+    assert airflow.pids() == [], "Airflow has left processes behind"
+
+
+@pytest.fixture(scope="session")
+def process_list(airflow3: Airflow) -> Iterator[ProcessList]:
+    """Watches the command lines of Airflow's processes."""
+    watch = ProcessList(airflow3)
+    yield watch
+    watch.stop()
+
+
+class Connect(Protocol):
+    """Make a connection to a sandbox, by the REST API."""
+
+    def __call__(self, conn_id: str, sandbox: Sandbox, **overrides: Any) -> None: ...
+
+
+@pytest.fixture
+def connect(airflow3: Airflow) -> Connect:
+    return connector(airflow3)
+
+
+def connector(airflow: Airflow) -> Connect:
+    def connect(conn_id: str, sandbox: Sandbox, **overrides: Any) -> None:
+        with contextlib.suppress(HTTPError):
+            airflow.rest("DELETE", f"/connections/{conn_id}")
+        fields = {**sandbox.connection(), **overrides}
+        airflow.rest("POST", "/connections", {"connection_id": conn_id, **fields, "extra": json.dumps(fields["extra"])})
+
+    return connect
+
+
+# -- Tallyfy ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sandbox(canaries: set[str]) -> Iterator[Sandbox]:
+    """An organization on a working day, the same for each test."""
+    sandbox = Sandbox(seed=SEED)
+    sample_organization(sandbox, runs=20)
+    canaries.add(sandbox.token)
+    with sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="session")
+def every_minute(airflow3: Airflow, canaries: set[str]) -> Iterator[Sandbox]:
+    """The organization that a DAG sweeps every minute, from the first test on.
+
+    One run is stale. When it is being archived, another one becomes so, which only the next minute's DAG run can find.
+    """
+    sandbox = Sandbox(seed=SEED + 1)
+    canaries.add(sandbox.token)
+    with sandbox:
+        first = sandbox.add_run("found at once", completed_days_ago=60)
+        sandbox.add_run("still in use")
+        sandbox.when("DELETE", f"/runs/{first}", lambda: sandbox.add_run("found a minute later", completed_days_ago=60))
+        connector(airflow3)("e2e_minute", sandbox)
+        _ui.until(lambda: _unpause(airflow3, "e2e_every_minute"), "Airflow knows e2e_every_minute", airflow3)
+        yield sandbox
+
+
+def _unpause(airflow: Airflow, dag_id: str) -> bool:
+    with contextlib.suppress(HTTPError):
+        airflow.rest("PATCH", f"/dags/{dag_id}", {"is_paused": False})
+        return True
+    return False
+
+
+# -- the browser ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = _ui.chromium(playwright)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def pages(scratch: Path) -> Path:
+    """Every page that was looked at is kept here, and every answer that the browser got."""
+    folder = scratch / "pages"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def context(browser: Browser, pages: Path) -> Iterator[BrowserContext]:
+    """The browser of one person."""
+    context = _ui.context_of(browser, pages / "answers.har")
+    yield context
+    context.close()
+
+
+@pytest.fixture(scope="session")
+def ui(
+    context: BrowserContext, airflow3: Airflow, pages: Path, every_minute: Sandbox, process_list: ProcessList
+) -> Iterator[_ui.Ui]:
+    """Airflow 3 in the browser."""
+    page = context.new_page()
+    ui = _ui.Ui(page, airflow3, pages)
+    with watched(page):
+        ui.log_in()
+        yield ui
+
+
+@contextlib.contextmanager
+def watched(page: Page) -> Iterator[None]:
+    """Take a screenshot of the page when a test fails meanwhile."""
+    _pages.append(page)
+    yield
+    _pages.remove(page)
+
+
+class Shoot(Protocol):
+    """Take a picture of a page, or of a part of it, for the documentation."""
+
+    def __call__(self, what: Page | Locator, name: str) -> None: ...
+
+
+@pytest.fixture
+def shoot() -> Shoot:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+
+    def shoot(what: Page | Locator, name: str) -> None:
+        picture = PICTURES / f"{name}.png"
+        what.screenshot(path=picture, animations="disabled", caret="hide")
+        assert picture.stat().st_size < 250_000
+
+    return shoot

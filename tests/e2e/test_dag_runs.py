@@ -1,0 +1,105 @@
+"""DAGs triggered in the web interface by their forms, and what a person sees of them there."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import expect
+
+from airflow_provider_tallyfy.sandbox import Sandbox
+from tests.airflow._airflow import LINK
+from tests.e2e._ui import Ui
+from tests.e2e.conftest import ROOT, Connect, Shoot
+
+EXAMPLES = sorted(path.stem for path in (ROOT / "example_dags").glob("*.py"))
+#: Params that have no default because a person has to say them.
+TO_FILL_IN = {"tallyfy_run_id": "f" * 32, "sweep": "scheduled__2026-11-22T03:00:00+00:00", "name": "New name"}
+STALE = "tallyfy_archive_stale_runs"
+
+
+def test_every_example_can_be_triggered_with_its_form(ui: Ui) -> None:
+    for name in EXAMPLES:
+        form = ui.trigger_form(name)
+        form.get_by_text("Run Parameters").wait_for()
+        for param, value in TO_FILL_IN.items():
+            box = form.locator(f"input[name=element_{param}]")
+            if box.count():
+                box.fill(value)
+                box.press("Tab")
+        expect(form.get_by_test_id("trigger-dag-submit")).to_be_enabled()
+
+
+@pytest.mark.picture
+def test_archive_stale_runs(ui: Ui, sandbox: Sandbox, connect: Connect, shoot: Shoot) -> None:
+    connect("tallyfy_default", sandbox)
+    before = {run["id"]: run for run in sandbox.runs()}
+    run_id = ui.trigger(STALE, limit="3")
+    assert ui.end_of(STALE, run_id) == "success"
+
+    changed = [run["id"] for run in sandbox.runs() if run != before[run["id"]]]
+    assert len(changed) == 3
+    assert all((sandbox.run(id) or {})["archived_at"] for id in changed)
+
+    # What was looked for, and how much of it there was.
+    ui.task(STALE, run_id, "find_stale_runs")
+    log = ui.sees("Looked at")
+    assert "(status=complete, stale_after=P30D, limit=3, order=last_updated) in organization" in log
+    assert "kept 3." in log
+    ui.task(STALE, run_id, "find_stale_runs", "xcom")
+    ui.sees("return_value", "run_ids", before[changed[0]]["name"])
+
+    # One mapped index: its log, fields, XCom, and the way to Tallyfy.
+    index = 1
+    path = f"/dags/{STALE}/dagRuns/{quote(run_id)}/taskInstances/archive/xcomEntries/return_value"
+    archived = ui.airflow.rest("GET", f"{path}?deserialize=true&map_index={index}")["value"]
+    ui.task(STALE, run_id, "archive", map_index=index)
+    log = ui.sees(f"Archiving run {archived['id']} of organization")
+    assert f"Run '{archived['name']}' ({archived['id']}) is archived." in log
+    assert "WARNING" not in log
+    assert "ERROR" not in log
+    ui.task(STALE, run_id, "archive", "rendered_templates", map_index=index)
+    fields = ui.sees("run_id", archived["id"])
+    assert "tallyfy_default" in fields
+    ui.task(STALE, run_id, "archive", "xcom", map_index=index)
+    xcom = ui.sees("return_value", "tallyfy_run_url")
+    assert f"{sandbox.url}/{sandbox.organization_id}/processes/{archived['id']}" in xcom
+
+    ui.task(STALE, run_id, "archive", "details", map_index=index)
+    ui.sees(LINK)
+    shoot(ui.page, "task-with-link")
+    with ui.page.context.expect_page() as opened:
+        ui.page.get_by_text(LINK).click()
+    tallyfy = opened.value
+    tallyfy.wait_for_load_state()
+    assert tallyfy.url == f"{sandbox.url}/{sandbox.organization_id}/processes/{archived['id']}"
+    expect(tallyfy.get_by_role("heading", name=archived["name"])).to_be_visible()
+    expect(tallyfy.get_by_text("archived", exact=False).first).to_be_visible()
+    tallyfy.close()
+
+
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        ("unknown run", ("failed with 404: Resource not found", "Check the id and the Organization ID")),
+        ("revoked token", ("failed with 401: invalid token", "Put a new one", "into the connection's password")),
+    ],
+    ids=["run", "token"],
+)
+def test_red_log_says_what_to_do(ui: Ui, sandbox: Sandbox, connect: Connect, what: str, says: tuple[str, ...]) -> None:
+    connect("e2e_one", sandbox)
+    wanted = "f" * 32 if what == "unknown run" else sandbox.add_run("Onboarding - ACME")
+    if what == "revoked token":
+        sandbox.revoke(sandbox.token)
+    run_id = ui.trigger("e2e_one_run", tallyfy_run_id=wanted)
+    assert ui.end_of("e2e_one_run", run_id) == "failed"
+
+    ui.task("e2e_one_run", run_id, "archive")
+    log = ui.sees("ERROR", *says)
+    # The reason comes before the stack that nobody but us can read.
+    assert log.index(says[-1]) < log.index("task_runner.py")
+    assert "During handling of the above exception" not in log
+    ui.task("e2e_one_run", run_id, "archive", "details")
+    ui.sees(LINK)
+    href = ui.page.get_by_text(LINK).evaluate("button => button.closest('a').href")
+    assert href == f"{sandbox.url}/{sandbox.organization_id}/processes/{wanted}"
