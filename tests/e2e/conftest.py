@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from urllib.error import HTTPError
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from airflow_provider_tallyfy.sandbox import Sandbox, sample_organization
 from dev.airflow_stack import Airflow
@@ -76,31 +76,28 @@ def canaries() -> set[str]:
 
 @pytest.fixture(scope="session")
 def dags(scratch: Path) -> Path:
-    """The examples, as they are but for two lines, and the DAGs of the tests."""
+    """The examples, as they are but for one schedule, and the DAGs of the tests."""
     folder = scratch / "dags"
     shutil.copytree(ROOT / "example_dags", folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "tests" / "e2e" / "dags" / "e2e_dags.py", folder)
-    # Nothing outside of the scratch folder; and one that runs when somebody triggers it, at no other time.
-    _replace(folder / "tallyfy_nightly_sweep.py", "/tmp/tallyfy-sweeps", str(scratch / "sweeps"))
-    _replace(folder / "tallyfy_archive_stale_runs.py", 'schedule="@daily"', "schedule=None")
+    # One that runs when somebody triggers it, and at no other time.
+    example = folder / "tallyfy_archive_stale_runs.py"
+    text = example.read_text()
+    assert text.count('schedule="@daily"') == 1
+    example.write_text(text.replace('schedule="@daily"', "schedule=None"))
     return folder
-
-
-def _replace(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    assert text.count(old) == 1
-    path.write_text(text.replace(old, new))
 
 
 @pytest.fixture(scope="session")
 def airflow3(scratch: Path, dags: Path) -> Iterator[Airflow]:
     """The newest Airflow that is pinned."""
-    with _started(Airflow(scratch / "airflow3", dags)) as airflow:
+    settings = {"AIRFLOW_VAR_TALLYFY_REPORTS": str(scratch / "sweeps")}
+    with _started(Airflow(scratch / "airflow3", dags, settings=settings)) as airflow:
         assert airflow.major >= 3
         yield airflow
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def airflow2(scratch: Path, dags: Path) -> Iterator[Airflow]:
     """The newest Airflow 2."""
     with _started(Airflow(scratch / "airflow2", dags, python=AIRFLOW_2)) as airflow:
@@ -231,18 +228,20 @@ def watched(page: Page) -> Iterator[None]:
 
 
 class Shoot(Protocol):
-    """Take a picture of a page, or of a part of it, for the documentation."""
+    """Take a picture of a page, or of its upper part, for the documentation."""
 
-    def __call__(self, what: Page | Locator, name: str) -> None: ...
+    def __call__(self, page: Page, name: str, height: int = 800) -> None: ...
 
 
 @pytest.fixture
 def shoot() -> Shoot:
     PICTURES.mkdir(parents=True, exist_ok=True)
 
-    def shoot(what: Page | Locator, name: str) -> None:
+    def shoot(page: Page, name: str, height: int = 800) -> None:
         picture = PICTURES / f"{name}.png"
-        what.screenshot(path=picture, animations="disabled", caret="hide")
+        page.mouse.move(0, 0)  # over nothing that would light up
+        clip = {"x": 0, "y": 0, "width": _ui.SIZE["width"], "height": height}
+        page.screenshot(path=picture, clip=clip, animations="disabled", caret="hide")
         assert picture.stat().st_size < 250_000
 
     return shoot

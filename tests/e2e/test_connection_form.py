@@ -69,7 +69,7 @@ def test_typed_in_saved_and_tested(ui: Ui, sandbox: Sandbox) -> None:
     ("wrong", "says"),
     [
         (
-            {"password": "wrong"},
+            {"password": "no-such-token"},
             "The access token is wrong or expired, or its owner logged out of the Tallyfy web app since (which deletes "
             "a personal token). Put a new one (Tallyfy > Settings > Integrations > REST API) into the connection's "
             "password.",

@@ -67,7 +67,7 @@ def test_archive_stale_runs(ui: Ui, sandbox: Sandbox, connect: Connect, shoot: S
 
     ui.task(STALE, run_id, "archive", "details", map_index=index)
     ui.sees(LINK)
-    shoot(ui.page, "task-with-link")
+    shoot(ui.page, "task-with-link", height=540)
     with ui.page.context.expect_page() as opened:
         ui.page.get_by_text(LINK).click()
     tallyfy = opened.value
