@@ -125,7 +125,7 @@ class TestConnect:
 
 def test_commands_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    for target in re.findall(r"^make ([a-z-]+)", "\n".join(SHELL), re.MULTILINE):
+    for target in re.findall(r"^make ([a-z0-9-]+)", "\n".join(SHELL), re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"make {target}"
 
 

@@ -169,15 +169,20 @@ def every_minute(airflow3: Airflow, canaries: set[str]) -> Iterator[Sandbox]:
         sandbox.add_run("still in use")
         sandbox.when("DELETE", f"/runs/{first}", lambda: sandbox.add_run("found a minute later", completed_days_ago=60))
         connector(airflow3)("e2e_minute", sandbox)
-        _ui.until(lambda: _unpause(airflow3, "e2e_every_minute"), "Airflow knows e2e_every_minute", airflow3)
+        switch_on(airflow3, "e2e_every_minute")
         yield sandbox
 
 
-def _unpause(airflow: Airflow, dag_id: str) -> bool:
-    with contextlib.suppress(HTTPError):
-        airflow.rest("PATCH", f"/dags/{dag_id}", {"is_paused": False})
-        return True
-    return False
+def switch_on(airflow: Airflow, dag_id: str) -> None:
+    """Let the scheduler run a DAG, once it knows of it."""
+
+    def switched() -> bool:
+        with contextlib.suppress(HTTPError):
+            airflow.rest("PATCH", f"/dags/{dag_id}", {"is_paused": False})
+            return True
+        return False
+
+    _ui.until(switched, f"Airflow knows {dag_id}", airflow)
 
 
 # -- the browser ------------------------------------------------------------------------------------------------------
