@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_tallyfy import exceptions
+from airflow_provider_tallyfy._compat import AirflowFailException
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.operators import tallyfy as operators
 from airflow_provider_tallyfy.sandbox import Sandbox
@@ -25,7 +26,7 @@ SHELL = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
 
 def block(word: str) -> str:
     """The one Python block of the README that holds a word."""
-    found = [code for code in CODE if word in code]
+    found: list[str] = [code for code in CODE if word in code]
     assert len(found) == 1, f"{len(found)} blocks with {word}"
     return found[0]
 
@@ -150,5 +151,5 @@ def test_retried_or_not_as_the_readme_says() -> None:
     for names, retried in rows:
         answers = retried.split(" / ") * 2
         for name, answer in zip(re.findall(r"`(\w+)`", names), answers, strict=False):
-            final = issubclass(getattr(exceptions, name), exceptions.AirflowFailException)
+            final = issubclass(getattr(exceptions, name), AirflowFailException)
             assert final is (answer == "no"), name
