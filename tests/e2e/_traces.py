@@ -17,7 +17,7 @@ LOOPBACK = {"0100007F", "0" * 24 + "01000000"}
 
 
 class ProcessList:
-    """Every command line that Airflow's processes have had, looked at four times a second."""
+    """Every command line that Airflow's processes have had, looked at twice a second."""
 
     def __init__(self, airflow: Airflow) -> None:
         self.seen: set[str] = set()
@@ -31,7 +31,7 @@ class ProcessList:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._ended.wait(0.25):
+        while not self._ended.wait(0.5):
             for pid in self._airflow.pids():
                 with contextlib.suppress(OSError):
                     words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")

@@ -44,7 +44,7 @@ def until(question: Callable[[], T | None], what: str, airflow: Airflow, seconds
         if answer := question():
             return answer
         airflow.require_alive()
-        time.sleep(0.25)
+        time.sleep(0.5)
     raise AssertionError(f"after {seconds} s still not: {what}")
 
 
