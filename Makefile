@@ -15,7 +15,7 @@ demo: .env-main ## Archive stale runs in real Airflow against a sandbox; UI=1 ke
 
 .PHONY: test
 test: .env-main .env-sdk ## Run the tests; ARGS="-k form" is handed on to pytest
-	@.venv/bin/pytest $(ARGS)
+	@.venv/bin/pytest --numprocesses=auto --dist=loadfile $(ARGS)
 
 .PHONY: matrix
 matrix: .env-main .env-sdk ## Run the tests on all supported Airflow and Python versions; ARGS="3.0 py3.13" picks some

@@ -1,4 +1,7 @@
-"""Archiving many runs: in bulk, in a loop over the SDK or the HTTP provider's hook, and by mapped tasks."""
+"""Archiving many runs: in bulk, in a loop over the SDK or the HTTP provider's hook, and by mapped tasks.
+
+Milliseconds per run are seconds per 1,000 runs; those who take turns do a tenth of them.
+"""
 
 from __future__ import annotations
 
@@ -51,15 +54,11 @@ def measure(plan: Plan) -> list[Row]:
             answer = mapped.ask(do="archive", run_ids=server.take(plan.mapped))
             assert answer["result"] == plan.mapped, answer
         assert server.archived() == plan.repetitions * needed + mapped_runs
-    per_run = {concurrency: median(times) for concurrency, times in bulks.items()}
-    mapped_cost = answer["seconds"] / plan.mapped
-    rows = [
-        _against(per_run, concurrency, "sdk", median(loops["sdk"]), SHARE * concurrency)
-        for concurrency in CONCURRENCIES
-    ]
+    mapped_cost = [answer["seconds"] / plan.mapped]
+    rows = [_against(bulks, concurrency, "sdk", loops["sdk"], SHARE * concurrency) for concurrency in CONCURRENCIES]
     rows += [
-        _against(per_run, CONCURRENCIES[0], "http_hook", median(loops["http_hook"])),
-        _against(per_run, CONCURRENCIES[0], "mapped", mapped_cost),
+        _against(bulks, CONCURRENCIES[0], "http_hook", loops["http_hook"]),
+        _against(bulks, CONCURRENCIES[0], "mapped", mapped_cost),
     ]
     worst = max(requests)
     figures = {"requests_per_run": worst}
@@ -76,17 +75,21 @@ def measure(plan: Plan) -> list[Row]:
     return rows
 
 
-def _against(per_run: dict[int, float], concurrency: int, name: str, theirs: float, reach: float | None = None) -> Row:
-    ours = per_run[concurrency]
+def _against(
+    bulks: dict[int, list[float]], concurrency: int, name: str, others: list[float], reach: float | None = None
+) -> Row:
+    # What else runs on the machine only adds: everybody's fastest try counts.
+    ours, theirs = min(bulks[concurrency]) * 1000, min(others) * 1000
     ratio = theirs / ours
-    whom = WHOM[name].format(theirs * 1000)
+    figures = {"concurrency": concurrency, "against": name, "ours_ms": ours, "theirs_ms": theirs}
+    figures |= {"ours_median_ms": median(bulks[concurrency]) * 1000, "theirs_median_ms": median(others) * 1000}
     return Row(
         f"archive-{concurrency}-{name}",
         f"archive 1,000 runs, 50 ms latency, {concurrency} at a time",
-        f"{ours * 1000:.2f} s",
-        f"{theirs * 1000:.1f} s ({whom})",
+        f"{ours:.2f} s",
+        f"{theirs:.1f} s ({WHOM[name].format(theirs)})",
         f"{ratio:.1f} x as fast",
         "" if reach is None else f">= {reach:.1f} x",
         None if reach is None else ratio >= reach,
-        {"concurrency": concurrency, "against": name, "ours_ms": ours * 1000, "theirs_ms": theirs * 1000},
+        figures,
     )
