@@ -1,6 +1,6 @@
 """Archiving many runs: in bulk, in a loop over the SDK or the HTTP provider's hook, and by mapped tasks.
 
-Milliseconds per run are seconds per 1,000 runs; those who take turns do a tenth of them.
+Milliseconds per run are seconds per 1,000 runs; those who archive one after the other do fewer.
 """
 
 from __future__ import annotations
