@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,9 @@ _pages: list[Page] = []
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "picture: makes a picture of the documentation")
+    # However the suite is stopped, it takes Airflow along.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
