@@ -186,7 +186,7 @@ class Report:
             "not_tried": "not tried",
         }
         parts = [f"{counts[result]:,} {words[result]}" for result in RESULTS if counts[result] or result == "changed"]
-        return f"{len(self.entries):,} runs: {', '.join(parts)}" + (
+        return f"{runs(len(self.entries))}: {', '.join(parts)}" + (
             f". Stopped early: {self.stopped}" if self.stopped else ""
         )
 
@@ -196,6 +196,11 @@ class Report:
         texts = (json.dumps({**entry.as_row(), **more}, ensure_ascii=False) for entry in self.entries.values())
         # Half of a surrogate pair, which a name cut by somebody may end in, is no UTF-8; as an escape it is JSON.
         return (text.encode(errors="backslashreplace").decode() for text in texts)
+
+
+def runs(number: int) -> str:
+    """So many runs, in words."""
+    return f"{number:,} run{'' if number == 1 else 's'}"
 
 
 def read_report(text: str) -> dict[str, dict[str, Any]]:

@@ -79,6 +79,7 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Change the runs; return the summary, or raise with it if any run failed or was not tried."""
+        from airflow_provider_tallyfy.api.bulk import runs
         from airflow_provider_tallyfy.operators import _reports as reports
 
         retry = context["ti"].try_number > 1
@@ -102,7 +103,7 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
         self._save(change.report)
         only = ", as a dry run" if change.options.dry_run else ""
         where = self.hook.organization_id
-        self.log.info("%d runs to %s in organization %s%s.", len(change.targets), change.doing, where, only)
+        self.log.info("%s to %s in organization %s%s.", runs(len(change.targets)), change.doing, where, only)
         try:
             change.run()
         finally:

@@ -151,6 +151,10 @@ class TestReport:
         )
         assert report.sentence() == sentence
 
+    def test_one_run_is_no_runs(self) -> None:
+        assert Report("archive", {A: Entry(A, "changed")}).sentence() == "1 run: 1 archived"
+        assert Report("archive", {}).sentence() == "0 runs: 0 archived"
+
 
 class TestMendable:
     @pytest.mark.parametrize(
