@@ -36,7 +36,7 @@ WHEEL_NEEDS = (
 )
 SDIST_NEEDS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "RELEASING.md", "LICENSE", "Makefile", "pyproject.toml")
 #: Folders that the sdist holds whole, so that whoever packages it further can run the tests.
-SDIST_FOLDERS = (PACKAGE, "tests", "example_dags", "dev")
+SDIST_FOLDERS = (PACKAGE, ".ci", "benchmarks", "dev", "docs", "example_dags", "tests")
 INFO_FILES = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"}
 
 

@@ -17,6 +17,8 @@ from dev import dist
 
 Files = dict[str, bytes]
 INFO = "airflow_provider_tallyfy-1.2.3.dist-info"
+#: A file in each folder that the sdist holds; the package's are in WHEEL_NEEDS.
+FOLDERS = [f"{folder}/one.py" for folder in dist.SDIST_FOLDERS if folder != dist.PACKAGE]
 METADATA = "\n".join(
     [
         "Metadata-Version: 2.4",
@@ -40,8 +42,7 @@ METADATA = "\n".join(
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small checkout that has everything."""
     root = tmp_path / "checkout"
-    names = [*dist.WHEEL_NEEDS, *dist.SDIST_NEEDS, "tests/test_it.py", "example_dags/one.py", "dev/dist.py"]
-    for name in names:
+    for name in [*dist.WHEEL_NEEDS, *dist.SDIST_NEEDS, *FOLDERS]:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(f"This is {name}.\n")
     (root / dist.WHEEL_NEEDS[0]).write_text('__version__ = "1.2.3"\n')
@@ -76,14 +77,7 @@ def write_wheel(root: Path, files: Files, record: Files | None = None) -> Path:
 
 
 def sdist_files(root: Path) -> Files:
-    names = [
-        *dist.WHEEL_NEEDS,
-        *dist.SDIST_NEEDS,
-        "tests/test_it.py",
-        "example_dags/one.py",
-        "dev/dist.py",
-        ".gitignore",
-    ]
+    names = [*dist.WHEEL_NEEDS, *dist.SDIST_NEEDS, *FOLDERS, ".gitignore"]
     return {**{name: (root / name).read_bytes() for name in names}, "PKG-INFO": METADATA.encode()}
 
 
@@ -127,7 +121,7 @@ WRONG_WHEELS = [
     (without("airflow_provider_tallyfy/sandbox/pages/page.css"), "lacks .*page.css"),
     (without(f"{INFO}/licenses/LICENSE"), "lacks .*LICENSE"),
     (without(f"{INFO}/entry_points.txt"), "lacks .*entry_points"),
-    (added("tests/test_it.py"), "nobody asked for: tests/test_it.py"),
+    (added("tests/one.py"), "nobody asked for: tests/one.py"),
     (added("airflow_provider_tallyfy/notes.txt"), "nobody asked for: .*notes.txt"),
     (added("airflow_provider_tallyfy/py.typed"), "py.typed is another"),
     (added(f"{INFO}/licenses/LICENSE"), "licence is another"),
@@ -167,7 +161,7 @@ def test_a_file_that_names_the_folder_it_was_built_in(checkout: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (without("tests/test_it.py"), "lacks tests/test_it.py"),
+        (without("tests/one.py"), "lacks tests/one.py"),
         (without("CHANGELOG.md"), "lacks CHANGELOG.md"),
         (without("example_dags/one.py"), "lacks example_dags/one.py"),
         (added("tests/left.pyc"), "nobody asked for: tests/left.pyc"),
