@@ -18,7 +18,7 @@ exception                              when                                     
 :class:`TallyfyBulkRefusedError`       bulk: runs failed in ways that no retry mends      no
 :class:`TallyfyBulkError`              bulk: runs failed or were not tried                yes
 :class:`TallyfyRateLimitedError`       429, and the wait is over or too long              yes
-:class:`TallyfyServerError`            5xx, or an answer that can't be read               yes
+:class:`TallyfyServerError`            5xx, 408, or an answer that can't be read          yes
 :class:`TallyfyUnreachableError`       no answer: DNS, TLS, refused, time-out, cut off    yes
 :class:`TallyfyIndeterminateError`     a write that may or may not have happened          yes
 =====================================  =================================================  =====================
@@ -152,7 +152,7 @@ class TallyfyRateLimitedError(TallyfyApiError):
 
 
 class TallyfyServerError(TallyfyApiError):
-    """5xx, or an answer that makes no sense."""
+    """5xx, 408, or an answer that makes no sense."""
 
 
 class TallyfyUnreachableError(TallyfyApiError):

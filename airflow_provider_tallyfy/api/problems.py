@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from airflow_provider_tallyfy.api.retry import retry_after
-from airflow_provider_tallyfy.api.wire import Answer, Call, Exchange, Lost
+from airflow_provider_tallyfy.api.wire import Answer, Call, Exchange, Lost, gave_up
 
 MESSAGE_LIMIT = 500  # characters of the server's message that are passed on
 TEXT_LIMIT = 200  # characters of a body that is not JSON, and of anything in a 5xx
@@ -203,7 +203,7 @@ def field_errors(answer: Answer) -> dict[str, list[str]]:
 
 
 def _kind(call: Call, answer: Answer) -> Kind:
-    if answer.status >= 500:
+    if gave_up(answer.status):
         return Kind.SERVER if call.repeatable else Kind.UNREPEATABLE
     return _KINDS.get(answer.status, Kind.REFUSED)
 

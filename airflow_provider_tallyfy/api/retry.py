@@ -13,7 +13,7 @@ from airflow_provider_tallyfy.api import envelope
 from airflow_provider_tallyfy.api.wire import Answer, Call, Exchange, Lost, Reply, may_have_happened
 
 #: Answers of servers and proxies that say "not now". 501 and 505 say "never".
-_PASSING = frozenset({500, 502, 503, 504, *range(520, 531)})
+_PASSING = frozenset({408, 500, 502, 503, 504, *range(520, 531)})
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class RetryPolicy:
 
     * 429: every method, for the request was declined. ``Retry-After`` (seconds or date) is obeyed up to
       ``longest_wait``; a longer one ends the attempts, and the caller learns what the server asked for.
-    * 5xx and transport faults: GET, PUT and DELETE. A POST only if none of its bytes left, for Tallyfy
+    * 5xx, 408 and transport faults: GET, PUT and DELETE. A POST only if none of its bytes left, for Tallyfy
       has no idempotency key.
     * a 200 to a GET whose body can't be read counts as a transport fault.
 

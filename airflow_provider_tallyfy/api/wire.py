@@ -136,8 +136,16 @@ class Exchange:
 
 
 def may_have_happened(reply: Reply) -> bool:
-    """Whether a request with this reply may have changed something: lost on the way back, or a 5xx."""
-    return reply.sent if isinstance(reply, Lost) else reply.status >= 500
+    """Whether a request with this reply may have changed something: lost on the way back, 5xx or 408."""
+    return reply.sent if isinstance(reply, Lost) else gave_up(reply.status)
+
+
+def gave_up(status: int) -> bool:
+    """Whether a status tells of a server's or proxy's trouble, and nothing about the request.
+
+    408 is among them: a proxy says so when it has waited too long, as it does with 504.
+    """
+    return status >= 500 or status == 408
 
 
 T = TypeVar("T")

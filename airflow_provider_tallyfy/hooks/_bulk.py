@@ -16,7 +16,7 @@ from airflow_provider_tallyfy.api.pages import Walk, read_page, read_page_number
 from airflow_provider_tallyfy.api.problems import Kind, Problem, Rejected
 from airflow_provider_tallyfy.api.restore import Found, Outcome
 from airflow_provider_tallyfy.api.runs import Run
-from airflow_provider_tallyfy.api.wire import Call, Exchange, Flow
+from airflow_provider_tallyfy.api.wire import Call, Exchange, Flow, gave_up
 from airflow_provider_tallyfy.exceptions import TallyfyApiError, TallyfyError
 from airflow_provider_tallyfy.hooks._pool import Pool, Stopped
 
@@ -285,7 +285,7 @@ class BulkChange:
         run_id = target.run_id
         if isinstance(result, Exchange):
             self._doubts[run_id] = result
-            self._count_down(result.status is None or result.status >= 500)
+            self._count_down(result.status is None or gave_up(result.status))
         elif isinstance(result, Outcome):
             self._count_down(False)
             kind = "changed" if result.how == "checked" else result.how
@@ -313,13 +313,13 @@ class BulkChange:
             self.stop(f"{self._failures} runs failed (max_failures={limit})")
         if not self._settling:
             lost = problem.kind in {Kind.UNREACHABLE, Kind.INDETERMINATE} and problem.http_status is None
-            self._count_down(lost or (problem.http_status or 0) >= 500)
+            self._count_down(lost or gave_up(problem.http_status or 0))
 
     def _count_down(self, down: bool) -> None:
         """Note whether Tallyfy seems to be down, and stop when it has seemed so for long."""
         self._down = self._down + 1 if down else 0
         if self._down >= DOWN_AFTER:
-            self.stop(f"Tallyfy gave no answer, or answered 5xx, for {self._down} runs in a row")
+            self.stop(f"Tallyfy gave no answer, or answered 5xx or 408, for {self._down} runs in a row")
 
     def _tick(self) -> None:
         now = time.monotonic()

@@ -105,8 +105,8 @@ def test_what_to_do_about_it(status: int, says: str) -> None:
 
 _KINDS: list[tuple[int, str, Kind, bool]] = [
     # status, method, kind, whether Airflow may try again
-    *((status, method, Kind.SERVER, True) for status in (500, 503, 599) for method in ("GET", "PUT", "DELETE")),
-    *((status, method, Kind.UNREPEATABLE, False) for status in (500, 503) for method in ("POST", "PATCH")),
+    *((status, method, Kind.SERVER, True) for status in (408, 500, 503, 599) for method in ("GET", "PUT", "DELETE")),
+    *((status, method, Kind.UNREPEATABLE, False) for status in (408, 500, 503) for method in ("POST", "PATCH")),
     *((429, method, Kind.RATE_LIMITED, True) for method in CALLS),
     (400, "POST", Kind.VALIDATION, False),
     (401, "POST", Kind.AUTH, False),

@@ -37,7 +37,7 @@ def answer(status: int, body: bytes = b"{}", **headers: str) -> Answer:
 _POLICY: list[tuple[Reply, frozenset[str]]] = [
     *((answer(status), NONE) for status in (200, 201, 204, 301, 302, 307, 400, 401, 403, 404, 409, 410, 422, 451)),
     (answer(429), ANY),
-    *((answer(status), STATE) for status in (500, 502, 503, 504, 520, 522, 524, 530)),
+    *((answer(status), STATE) for status in (408, 500, 502, 503, 504, 520, 522, 524, 530)),
     *((answer(status), NONE) for status in (501, 505, 511)),
     *((Lost(kind, "x", sent=False), ANY) for kind in ("dns", "refused", "proxy", "connect-timeout", "cut")),
     *((Lost(kind, "x", sent=True), STATE) for kind in ("timeout", "cut")),
