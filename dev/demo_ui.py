@@ -59,10 +59,11 @@ def tell(sandbox: Sandbox, address: str, examples: Path, seconds: float) -> None
    2. {address}/connections
       The connection tallyfy_default. Its button "Test Connection" asks the sandbox.
    3. {address}/dags/tallyfy_nightly_sweep
-      "Trigger", then "Trigger" in the form that comes up. In the grid, the task "archive": its log
-      names every run, its XCom counts them; the task "report" makes a text of it.
+      "Trigger", then "Trigger" in the form that comes up. Among the task instances, "archive": its
+      log lists the runs, "Storage" > "XCom" counts them; "report" makes a text of it, with links.
    4. {address}/dags/tallyfy_archive_stale_runs
-      The same with one mapped task per run. Under "Details" of each: the button "Open in Tallyfy".
+      The same with one mapped task per run. "Trigger", with "Days" set to 1, for nothing is stale
+      for 30 any more. Each "archive" has, under "Details", the button "Open in Tallyfy".
    5. {sandbox.url}
       The organization again: the stale runs are archived now.
 
