@@ -15,6 +15,9 @@ Result = Literal["changed", "already", "touched", "failed", "not_tried"]
 RESULTS: tuple[Result, ...] = ("changed", "already", "touched", "failed", "not_tried")
 EXAMPLES = 20  # runs of each kind that a summary names
 
+#: Why a run was already as wanted, where nobody knows on whose account.
+UNCLEAR = "since an earlier try began: done by that try, which could not note it any more, or by somebody"
+
 #: Kinds of failure that another try may mend.
 PASSING = frozenset({Kind.RATE_LIMITED, Kind.SERVER, Kind.UNREACHABLE, Kind.INDETERMINATE})
 
@@ -144,11 +147,16 @@ class Report:
         """Take over what an earlier try changed: to this one, those runs look as if they had been so before.
 
         Those that this one has not come to yet keep what is known of them, for the report that replaces the earlier one
-        must not know less.
+        must not know less. What the earlier try may have done without noting it is marked as ``UNCLEAR``.
         """
         for run_id, row in earlier.items():
             entry = self.entries.get(run_id)
-            if entry is None or row.get("result") != "changed" or row.get("dry_run"):
+            if entry is None or row.get("dry_run"):
+                continue
+            if row.get("result") != "changed":
+                # "already" from the beginning has no reason.
+                if entry.result == "already" and (row.get("result") != "already" or row.get("reason")):
+                    entry.reason = UNCLEAR
                 continue
             if entry.result == "not_tried":
                 entry.last_updated = row.get("last_updated") or entry.last_updated

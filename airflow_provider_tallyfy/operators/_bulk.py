@@ -122,6 +122,7 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
             self._change.stop("the task was killed", at_once=True)
 
     def _wanted(self) -> Iterable[Any]:
+        from airflow_provider_tallyfy.api.bulk import runs
         from airflow_provider_tallyfy.exceptions import TallyfyArgumentError
         from airflow_provider_tallyfy.operators import _reports as reports
 
@@ -131,6 +132,12 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
             wanted: Iterable[Any] = self.run_ids  # what it is is checked where the other ids are
             return wanted
         rows = reports.load(self.from_report, must_exist=True)
+        unclear = [run_id for run_id, row in rows.items() if row.get("result") == "already" and row.get("reason")]
+        if unclear:
+            self.log.warning(
+                "%s of the report may have been changed by a try that was killed, or by somebody; left alone: %s",
+                *(runs(len(unclear)), " ".join(unclear)),
+            )
         return [row for row in rows.values() if row.get("result") == "changed" and not row.get("dry_run")]
 
     def _save(self, report: Report) -> None:

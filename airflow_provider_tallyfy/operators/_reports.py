@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_provider_tallyfy._compat import ObjectStoragePath
 from airflow_provider_tallyfy.api.arguments import ArgumentError, check_flag, show
-from airflow_provider_tallyfy.api.bulk import RESULTS, Report, read_report
+from airflow_provider_tallyfy.api.bulk import RESULTS, UNCLEAR, Report, read_report
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError
 
 _PER_LINE = 20
@@ -42,12 +42,13 @@ def log(logger: Any, report: Report) -> None:
         entries = [entry for entry in report.entries.values() if entry.result == result]
         if not entries:
             continue
-        if result in {"failed", "touched"}:
-            for entry in entries:
-                logger.warning("%s: %s %s: %s", result, entry.run_id, entry.name or "", entry.reason)
-        else:
-            for start in range(0, len(entries), _PER_LINE):
-                logger.info("%s: %s", result, " ".join(entry.run_id for entry in entries[start : start + _PER_LINE]))
+        worth_a_line = result in {"failed", "touched"}
+        plain = [entry.run_id for entry in entries if not worth_a_line and entry.reason != UNCLEAR]
+        for start in range(0, len(plain), _PER_LINE):
+            logger.info("%s: %s", result, " ".join(plain[start : start + _PER_LINE]))
+        for entry in entries:
+            if worth_a_line or entry.reason == UNCLEAR:
+                logger.warning("%s: %s: %s", result, " ".join(filter(None, (entry.run_id, entry.name))), entry.reason)
     (logger.info if report.complete else logger.error)("%s.", report.sentence())
     logger.debug("Requests to Tallyfy: %d.", report.requests)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_tallyfy._compat import AirflowFailException
-from airflow_provider_tallyfy.api.bulk import read_report
+from airflow_provider_tallyfy.api.bulk import UNCLEAR, Report, Target, read_report
 from airflow_provider_tallyfy.exceptions import (
     TallyfyArgumentError,
     TallyfyAuthError,
@@ -246,6 +247,36 @@ class TestReportFile:
         result = task.execute(TallyfyBulkArchiveRunsOperator, try_number=2, **arguments)
         assert (result["changed"], result["already"]) == (30, 0), "all of it is this task's doing"
         assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == 30
+
+    def test_what_a_killed_try_could_not_note(
+        self,
+        report_path: str,
+        sandbox: Sandbox,
+        task: Task,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """SIGKILL between an archived run and the next look at the clock: the retry can't tell who archived it."""
+        for operator in (TallyfyBulkArchiveRunsOperator, TallyfyBulkActivateRunsOperator):
+            # Airflow 3's own way of logging passes caplog by.
+            monkeypatch.setattr(operator, "log", logging.getLogger("task"), raising=False)
+        ids = sandbox.add_runs(5)
+        _reports.save(report_path, Report.of("archive", [Target(run_id) for run_id in ids]))
+        sandbox.archive(ids[0])
+        arguments: dict[str, Any] = {"run_ids": ids, "report_path": report_path}
+        result = task.execute(TallyfyBulkArchiveRunsOperator, try_number=2, **arguments)
+        assert (result["changed"], result["already"]) == (4, 1)
+        rows = _reports.load(report_path)
+        assert [run_id for run_id, row in rows.items() if row.get("reason") == UNCLEAR] == [ids[0]]
+        name = sandbox.organization.runs[ids[0]].name
+        assert f"already: {ids[0]} {name}: {UNCLEAR}" in caplog.text
+        # Nobody knows whose doing it was, so the undo leaves it, and says so.
+        caplog.clear()
+        assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == 4
+        assert truth(sandbox, ids[0])["is_archived"]
+        assert [record.getMessage() for record in caplog.records if ids[0] in record.getMessage()] == [
+            f"1 run of the report may have been changed by a try that was killed, or by somebody; left alone: {ids[0]}"
+        ]
 
     def test_a_retry_that_is_killed_keeps_what_is_known(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
         ids = sandbox.add_runs(30)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_tallyfy.api.arguments import ArgumentError
-from airflow_provider_tallyfy.api.bulk import EXAMPLES, RESULTS, Entry, Report, Target, read_report, targets
+from airflow_provider_tallyfy.api.bulk import EXAMPLES, RESULTS, UNCLEAR, Entry, Report, Target, read_report, targets
 from airflow_provider_tallyfy.api.problems import Kind, Problem
 
 A, B, C = "a" * 32, "b" * 32, "c" * 32
@@ -202,6 +202,22 @@ class TestEarlier:
         report.merge_earlier({A: {"run_id": A, "result": before}, B: {"run_id": B, "result": "changed"}})
         assert report.entries[A].result == result
         assert set(report.entries) == {A}, "what is not asked for this time is not taken over"
+
+    @pytest.mark.parametrize(
+        ("now", "before", "reason", "unclear"),
+        [
+            ("already", "not_tried", "", True),  # killed before it could note it, or somebody did it
+            ("already", "failed", "may or may not have been done", True),
+            ("already", "already", UNCLEAR, True),  # and stays so
+            ("already", "already", "", False),
+            ("changed", "not_tried", "", False),
+            ("not_tried", "not_tried", "", False),
+        ],
+    )
+    def test_what_an_earlier_try_may_have_done(self, now: Any, before: str, reason: str, unclear: bool) -> None:
+        report = Report("archive", {A: Entry(A, now)})
+        report.merge_earlier({A: {"run_id": A, "result": before, "reason": reason}})
+        assert (report.entries[A].result, report.entries[A].reason) == (now, UNCLEAR if unclear else "")
 
     def test_time_of_what_was_not_read_again(self) -> None:
         report = Report(
