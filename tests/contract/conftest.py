@@ -13,6 +13,7 @@ import pytest
 from airflow_provider_tallyfy.hooks import _engine
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Sandbox
+from tests.contract._asking import Ask, asking
 from tests.contract._office import Office, furnish
 
 _NUMBERS = itertools.count(1)
@@ -57,3 +58,10 @@ def hook(sandbox: Sandbox, connect: Callable[..., TallyfyHook]) -> TallyfyHook:
 def office(sandbox: Sandbox) -> Office:
     """The test's organization, furnished."""
     return furnish(sandbox)
+
+
+@pytest.fixture
+def ask(sandbox: Sandbox) -> Iterator[Ask]:
+    """Ask the test's organization, without the client."""
+    with asking(sandbox) as ask:
+        yield ask

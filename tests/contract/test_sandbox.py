@@ -5,22 +5,16 @@ from __future__ import annotations
 import http.client
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from airflow_provider_tallyfy.sandbox import Sandbox
+from tests.contract._asking import Ask
 
 HEX = re.compile(r"[0-9a-f]{32}")
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z")
-Ask = Callable[..., tuple[int, Any]]
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield sandbox
 
 
 def send(
@@ -42,18 +36,6 @@ def send(
     connection.close()
     is_json = "json" in response.headers.get("Content-Type", "")
     return response.status, json.loads(content) if is_json else content.decode(), response.headers
-
-
-@pytest.fixture
-def ask(sandbox: Sandbox) -> Ask:
-    """Status and JSON of a request below the organization, as a member of some role."""
-
-    def ask(method: str, path: str, body: Any = None, role: str = "admin") -> tuple[int, Any]:
-        token = {"Authorization": f"Bearer {sandbox.token_for(role)}"}
-        status, answer, _ = send(sandbox, method, f"/organizations/{sandbox.organization_id}{path}", body, token)
-        return status, answer
-
-    return ask
 
 
 # -- transport and authentication ------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ import email.utils
 import json
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,12 +16,6 @@ from airflow_provider_tallyfy.sandbox import Fault, Sandbox
 from airflow_provider_tallyfy.sandbox.faults import FAULTS
 
 ORGANIZATION = "/organizations/{}"
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield sandbox
 
 
 def ask(sandbox: Sandbox, method: str, path: str, timeout: float = 5, **options: Any) -> requests.Response:

@@ -3,48 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import requests
 
 from airflow_provider_tallyfy.sandbox import Sandbox
+from tests.contract._asking import Ask, errors
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z")
-Ask = Callable[..., tuple[int, Any]]
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def ask(sandbox: Sandbox) -> Iterator[Ask]:
-    """Status and JSON of a request below the organization, as a member of some role."""
-    with requests.Session() as session:
-        session.trust_env = False
-
-        def ask(method: str, path: str, body: Any = None, role: str = "admin", **options: Any) -> tuple[int, Any]:
-            headers = {
-                "Authorization": f"Bearer {sandbox.token_for(role)}",
-                "Accept": "application/json",
-                "X-Tallyfy-Client": "APIClient",
-                **options.pop("headers", {}),
-            }
-            url = f"{sandbox.url}/organizations/{sandbox.organization_id}{path}"
-            answer = session.request(method, url, json=body, headers=headers, timeout=5, **options)
-            return answer.status_code, answer.json() if answer.content else ""
-
-        yield ask
-
-
-def errors(answer: Any) -> dict[str, list[str]]:
-    assert answer["error"] is True
-    found: dict[str, list[str]] = answer["errors"]
-    return found
 
 
 def test_launch(sandbox: Sandbox, ask: Ask) -> None:
