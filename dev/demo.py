@@ -83,8 +83,8 @@ def main() -> int:
     parser.add_argument("--archive", action="store_true", help="real account: archive instead of only listing")
     parser.add_argument("--days", type=int, default=30, help="stale = complete and untouched for so long (default: 30)")
     options = parser.parse_args()
-    # However it is stopped, it cleans up.
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # However it is stopped, it cleans up. A shell has what it starts in the background ignore even SIGINT.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
         account = Account.of(os.environ)

@@ -42,9 +42,15 @@ def show_ui(sandbox: Sandbox, folder: Path, examples: Path) -> None:
                 airflow.require_alive()
                 time.sleep(0.5)
     finally:
-        print("\nStopping Airflow ...", flush=True)
+        say("\nStopping Airflow ...")
         airflow.stop()
-    print("Everything is stopped, and nothing is kept.", flush=True)
+    say("Everything is stopped, and nothing is kept.")
+
+
+def say(words: str) -> None:
+    """Print, if there is still somebody to read it: a closed terminal must not keep Airflow from being stopped."""
+    with contextlib.suppress(OSError):
+        print(words, flush=True)
 
 
 def tell(sandbox: Sandbox, address: str, examples: Path, seconds: float) -> None:

@@ -16,6 +16,7 @@ import psutil  # type: ignore[import-untyped]  # comes with Airflow
 import pytest
 
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
+from dev import demo_ui
 
 ROOT = Path(__file__).parents[2]
 SCRATCH = ROOT / ".demo"
@@ -226,6 +227,29 @@ def test_nothing_is_written_elsewhere(each: Demo) -> None:
     assert sorted(path.name for path in each.outside.rglob("*")) == ["home", "tmp"]
     # In the checkout, the log of a failure is all that stays.
     assert [path.name for path in SCRATCH.iterdir()] == ["airflow.log"]
+
+
+def test_airflow_is_stopped_when_the_terminal_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    class Stack:
+        url = "http://127.0.0.1:1"
+        start = staticmethod(lambda: done.append("start"))
+        stop = staticmethod(lambda: done.append("stop"))
+
+        @staticmethod
+        def require_alive() -> None:
+            # As a closed terminal does: SIGHUP, and nobody reads any more.
+            monkeypatch.setattr("builtins.print", nobody_reads)
+            raise KeyboardInterrupt
+
+    def nobody_reads(*_: object, **__: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(demo_ui, "Airflow", lambda *_, **__: Stack)
+    with Sandbox() as sandbox:
+        demo_ui.show_ui(sandbox, tmp_path, ROOT / "example_dags")
+    assert done == ["start", "stop"]
 
 
 @pytest.mark.parametrize("given", ["TALLYFY_ORGANIZATION_ID", "TALLYFY_ACCESS_TOKEN"])

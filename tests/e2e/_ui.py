@@ -172,7 +172,7 @@ class Ui:
     def sees(self, *texts: str) -> str:
         """Wait until the page shows all these texts; keep it, and return its text."""
         for text in texts:
-            expect(self.page.get_by_text(text).first).to_be_visible(timeout=PATIENCE)
+            expect(self.page.get_by_text(text).first).to_be_visible()
         return self.keep()
 
     def _knows(self, dag_id: str) -> bool:

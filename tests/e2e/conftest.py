@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from urllib.error import HTTPError
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from airflow_provider_tallyfy.sandbox import Sandbox, sample_organization
 from dev.airflow_stack import Airflow
@@ -33,8 +33,9 @@ _pages: list[Page] = []
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "picture: makes a picture of the documentation")
+    expect.set_options(timeout=_ui.PATIENCE)
     # However the suite is stopped, it takes Airflow along.
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
 
 

@@ -31,7 +31,8 @@ class Terminal:
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "dev.demo", "--ui"],
+            # As a shell does for what it starts in the background. Ctrl-C is to end it all the same.
+            ["bash", "-c", 'trap "" INT; exec "$@"', "bash", sys.executable, "-m", "dev.demo", "--ui"],
             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"}, start_new_session=True,
         )  # fmt: skip
@@ -61,7 +62,7 @@ def terminal() -> Iterator[Terminal]:
     terminal = Terminal()
     yield terminal
     if terminal.process.poll() is None:
-        terminal.ctrl_c()
+        terminal.process.terminate()
         terminal.process.wait(60)
 
 
