@@ -43,9 +43,9 @@ def test_the_walk_through_works_as_it_stands(tmp_path: Path) -> None:
     ]
     shutil.copytree(PACKAGE, tmp_path / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "tests" / "contract").mkdir(parents=True)
-    for name in ("tests/conftest.py", "tests/contract/conftest.py", "tests/contract/_office.py"):
-        shutil.copy2(ROOT / name, tmp_path / name)
-    shutil.copy2(ROOT / "pyproject.toml", tmp_path)
+    conftests = (ROOT / "tests" / "conftest.py", ROOT / "tests" / "contract" / "conftest.py")
+    for file in (ROOT / "pyproject.toml", *conftests, *(ROOT / "tests" / "contract").glob("_*.py")):
+        shutil.copy2(file, tmp_path / file.relative_to(ROOT))
     for path, code in STEPS:
         if path != ROUTES:
             put(code, tmp_path / path)
