@@ -30,7 +30,7 @@ pictures: .env-e2e ## Make the pictures in docs/images anew, with that browser
 	@E2E_PICTURES=1 .venv-e2e/bin/pytest tests/e2e -m picture $(ARGS)
 
 .PHONY: bench
-bench: .env-bench .env-sdk ## Measure speed side by side with others (10 min); QUICK=1 takes two, ONLY=call asks one
+bench: .env-bench .env-sdk ## Measure speed side by side with others (6 min); QUICK=1 takes two, ONLY=call asks one
 	@.venv-bench/bin/python -W ignore -m benchmarks $(if $(QUICK),--quick) $(addprefix --only ,$(ONLY))
 
 .PHONY: dist
