@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Generator, Iterable, Iterator,
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from airflow_provider_tallyfy.api import calls, restore, update
@@ -79,6 +81,7 @@ class BulkChange:
         self._unseen: dict[str, Target] = {}
         self._failures = self._down = 0
         self._at_once = self._settling = False
+        self._begun = self._over = False
         self._pool: Pool | None = None
         self._started = self._told = time.monotonic()
         asked = self.options.skip_touched
@@ -101,27 +104,58 @@ class BulkChange:
     def run(self) -> Report:
         """Do it.
 
+        All of it is done in a thread of its own. A signal's handler runs in the main thread, and in Airflow 2 raises
+        there whatever it interrupts; a lock that is just being taken would stay taken, and everybody wait for ever.
+
         :return: what became of every run; failures of single runs are in it, not raised.
         """
-        hook, options = self.hook, self.options
-        with Pool(hook.new_worker_transport, options.concurrency, hook.max_retries, hook.log) as pool:
-            self._pool = pool
-            if self.report.stopped:
-                return self.report
-            try:
-                self._write(pool)
-                self._settle(pool)
-            except BaseException as interruption:
-                self.stop(f"interrupted by {type(interruption).__name__}")
-                for target, result in pool.drain():
-                    self._note(target, result)
-                self._leave_in_doubt("the task was stopped before it was checked")
-                raise
-            finally:
-                self.report.requests = pool.request_count
-                if not self.report.counts["not_tried"]:
-                    self.report.stopped = ""
+        hook = self.hook
+        # Here, for it looks up the connection, which Airflow does for the task's own thread.
+        pool = Pool(hook.new_worker_transport, self.options.concurrency, hook.max_retries, hook.log)
+        ended: SimpleQueue[BaseException | None] = SimpleQueue()
+        try:
+            Thread(target=self._run, args=(pool, ended), name="tallyfy-bulk", daemon=True).start()
+            failure = ended.get()
+        except BaseException as interruption:
+            self.stop(f"interrupted by {type(interruption).__name__}", at_once=True)
+            while not self._over:
+                with suppress(Empty):
+                    ended.get(timeout=1.0)
+                if not self._begun:  # the thread's start itself was interrupted
+                    break
+            raise
+        if failure is not None:
+            raise failure
         return self.report
+
+    def _run(self, pool: Pool, ended: SimpleQueue[BaseException | None]) -> None:
+        self._begun = True
+        failure = None
+        try:
+            with pool:
+                self._go_through(pool)
+        except BaseException as error:
+            failure = error
+        self._over = True
+        ended.put(failure)
+
+    def _go_through(self, pool: Pool) -> None:
+        self._pool = pool
+        if self.report.stopped:
+            return
+        try:
+            self._write(pool)
+            self._settle(pool)
+        except BaseException as failure:
+            self.stop(f"interrupted by {type(failure).__name__}")
+            for target, result in pool.drain():
+                self._note(target, result)
+            self._leave_in_doubt("the task was stopped before it was checked")
+            raise
+        finally:
+            self.report.requests = pool.request_count
+            if not self.report.counts["not_tried"]:
+                self.report.stopped = ""
 
     # -- writing -----------------------------------------------------------------------------------------------------
 

@@ -384,6 +384,22 @@ class TestKilled:
         assert {run_id for run_id, entry in retried.entries.items() if entry.result == "already"} == done
         assert all(self.is_done(sandbox, run_id) for run_id in report)
 
+    def test_at_any_moment(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        """An exception in the main thread comes wherever that is; nothing hangs, and the report is right."""
+        sandbox.add_runs(24)
+        sandbox.latency = 0.001
+        driver = Path(__file__).with_name("interrupt_driver.py")
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", str(driver), "150", hook.tallyfy_conn_id],
+            env={**os.environ, "PYTHONPATH": str(driver.parents[2])},
+            capture_output=True, text=True, timeout=110, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+        lines = [line.split() for line in done.stdout.splitlines() if line.startswith(("ended ", "interrupted "))]
+        assert len(lines) == 150
+        assert {line[0] for line in lines} == {"ended", "interrupted"}
+        assert [line for line in lines if line[-1] != "right"] == []
+
     @staticmethod
     def is_done(sandbox: Sandbox, run_id: str) -> bool:
         run = sandbox.run(run_id)
