@@ -44,7 +44,7 @@ def main() -> int:
     seconds = time.monotonic() - started
     print(as_table(rows))
     print(
-        f"\nEverybody's fastest try counts. The loops archived {plan.archive_one_by_one} runs and the mapped tasks "
+        f"\nMedians of several tries in turn. The loops archived {plan.archive_one_by_one} runs and the mapped tasks "
         f"{plan.mapped}, scaled to 1,000; the latter in dag.test(), without a scheduler."
     )
     if not options.quick and not options.only:

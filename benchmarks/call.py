@@ -29,15 +29,14 @@ def measure(plan: Plan) -> list[Row]:
                 answer = contestant.ask(do="read", run_ids=run_ids)
                 if number:  # the first block warms up
                     blocks[name].append(answer["seconds"] / plan.reads * 1000)
-    # What else runs on the machine only adds: the fastest block is nearest to what a call costs.
-    cost = {name: min(times) for name, times in blocks.items()}
+    cost = {name: median(times) for name, times in blocks.items()}
     better = min(("sdk", "http_hook"), key=cost.__getitem__)
     other = max(("sdk", "http_hook"), key=cost.__getitem__)
     ratio = cost["ours"] / cost[better]
     theirs = f"{cost[better]:.2f} ms ({NAMES[better]}), {cost[other]:.2f} ms ({NAMES[other]})"
     question = "one call on a warm hook (GET of a run)"
     figures = {f"{name}_ms": value for name, value in cost.items()}
-    figures |= {f"{name}_median_ms": median(times) for name, times in blocks.items()}
+    figures |= {f"{name}_fastest_ms": min(times) for name, times in blocks.items()}
     return [
         Row("call", question, f"{cost['ours']:.2f} ms", theirs, f"{ratio:.2f}", f"<= {REACH}", ratio <= REACH, figures)
     ]
