@@ -321,7 +321,10 @@ class TestUpdate:
         check_sums(report, ids)
         self.check(sandbox, report, changes)
         assert "access token" in report.stopped
-        assert report.counts["changed"] == 60
+        # Those before the sixty-first, but for one whose body is still on its way at that moment.
+        accepted = sum(record.method == "PUT" and record.status == 200 for record in sandbox.requests)
+        assert report.counts["changed"] == accepted
+        assert 52 <= accepted <= 60
 
     def test_server_gone_half_way(self, sandbox: Sandbox, hook: TallyfyHook, changes: dict[str, Any]) -> None:
         ids = sandbox.add_runs(RUNS, users=[sandbox.add_member("ann@example.com")])
