@@ -97,11 +97,11 @@ class Pool:
             tick()
 
     def drain(self) -> Iterator[tuple[Any, Any]]:
-        """After a stop: wait for the requests under way, and yield what came of them, again if need be."""
+        """Stop; wait for the requests under way, and yield what came of them."""
         self.stop.set()
         self._threads.shutdown(wait=True)
         for future, item in self._under_way.items():
-            yield item, _result(future) if future.done() else Stopped()
+            yield item, _result(future)
         self._under_way = {}
 
     def _begin(self, source: Iterator[Any], flow: Callable[[Any], Flow[Any]]) -> Future[Any] | None:
@@ -110,35 +110,24 @@ class Pool:
             item = next(source, None)
             if item is None or isinstance(item, Future):
                 return item
-            # Noted before it is begun and until its result is: an interruption may come between any two steps.
-            future: Future[Any] = Future()
-            self._under_way[future] = item
-            self._threads.submit(self._work, future, flow, item)
+            self._under_way[self._threads.submit(self._work, flow, item)] = item
         return None
 
     def _finished(self, timeout: float, awaited: Future[Any] | None) -> Iterator[tuple[Any, Any]]:
         done, _ = wait([*self._under_way, *filter(None, (awaited,))], timeout=timeout, return_when=FIRST_COMPLETED)
         for future in done:
             if future is not awaited:
-                yield self._under_way[future], _result(future)
-                del self._under_way[future]
+                yield self._under_way.pop(future), _result(future)
 
-    def _work(self, future: Future[Any], flow: Callable[[Any], Flow[Any]], item: Any) -> None:
+    def _work(self, flow: Callable[[Any], Flow[Any]], item: Any) -> Any:
         with self._lock:
             worker = self._idle.pop()
         try:
             worker.wrote = False
-            result = worker.perform(flow(item))
-        except BaseException as failure:
-            self._free(worker)
-            future.set_exception(failure)
-        else:
-            self._free(worker)
-            future.set_result(result)
-
-    def _free(self, worker: _Worker) -> None:
-        with self._lock:
-            self._idle.append(worker)
+            return worker.perform(flow(item))
+        finally:
+            with self._lock:
+                self._idle.append(worker)
 
     def before_sending(self) -> float:
         """Wait for the next place; return the time of sending."""
