@@ -67,3 +67,8 @@ def check_truth(sandbox: Sandbox, report: Report, archived: bool) -> None:
             assert run["is_archived"] is archived, entry
         elif "may or may not" not in entry.reason:
             assert run["is_archived"] is not archived, entry
+
+
+def count(sandbox: Sandbox, start: str) -> int:
+    """How many requests began so."""
+    return sum(call.startswith(start) for call in sandbox.calls)

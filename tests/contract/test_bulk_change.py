@@ -1,12 +1,10 @@
-"""Changing many runs: how many requests it takes, what is left alone, what the report says, and how it is stopped."""
+"""Changing many runs: how many requests it takes, what is left alone, and what the report says."""
 
 from __future__ import annotations
 
-import contextlib
 import re
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,11 +13,10 @@ from urllib3.connectionpool import HTTPConnectionPool
 
 from airflow_provider_tallyfy.api.bulk import EXAMPLES, Report
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyServerError
-from airflow_provider_tallyfy.hooks import _bulk, _pool
-from airflow_provider_tallyfy.hooks._bulk import DOWN_AFTER, ONE_BY_ONE
+from airflow_provider_tallyfy.hooks._bulk import ONE_BY_ONE
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
-from tests.contract._bulk import check_sums, check_truth, let_time_fly, rows_of, times
+from tests.contract._bulk import check_sums, check_truth, count, let_time_fly, rows_of, times
 from tests.contract._office import UNKNOWN, truth
 
 Connect = Callable[..., TallyfyHook]
@@ -28,11 +25,6 @@ Connect = Callable[..., TallyfyHook]
 @pytest.fixture(autouse=True)
 def _time_flies(monkeypatch: pytest.MonkeyPatch) -> None:
     let_time_fly(monkeypatch)
-
-
-def count(sandbox: Sandbox, start: str) -> int:
-    """How many requests began so."""
-    return sum(call.startswith(start) for call in sandbox.calls)
 
 
 LIVE, ARCHIVED = "GET /runs?sort=", "GET /runs?archived=only"
@@ -404,193 +396,6 @@ def ignore(sandbox: Sandbox, *names: str) -> None:
 
 def _wider(names: tuple[str, ...]) -> dict[str, str]:
     return {"archived": "true"} if "archived" in names else {}
-
-
-class TestStopped:
-    def test_after_max_failures(self, sandbox: Sandbox, connect: Connect) -> None:
-        ids = sandbox.add_runs(200)
-        report = connect(sandbox, password=sandbox.token_for("light")).archive_runs(ids, max_failures=5)
-        check_sums(report, ids)
-        assert 5 <= report.counts["failed"] < 5 + 8
-        assert report.stopped == "5 runs failed (max_failures=5)"
-        assert "Stopped early: 5 runs failed" in report.sentence()
-
-    def test_max_failures_reached_with_the_last_run_stops_nothing(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        report = hook.archive_runs([*sandbox.add_runs(10), UNKNOWN], max_failures=1)
-        assert report.counts["failed"] == 1
-        assert report.stopped == ""
-
-    def test_less_than_max_failures(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        ids = sandbox.add_runs(50)
-        sandbox.fail("DELETE", "/runs/*", Fault.status(403), times=4)
-        report = hook.archive_runs(ids, max_failures=5)
-        assert report.counts["failed"] == 4
-        assert report.counts["changed"] == 46
-
-    @pytest.mark.parametrize(
-        "fault",
-        [Fault.server_error(503), Fault.drop_before(), Fault.drop_after(), Fault.error_after(500), Fault.truncated()],
-        ids=lambda fault: fault.name,
-    )
-    @pytest.mark.parametrize("doing", ["archive", "update"])
-    def test_when_tallyfy_is_down(self, doing: str, fault: Fault, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        ids = sandbox.add_runs(100)
-        sandbox.fail("*", "/runs/*", fault, times=None)
-        report = hook.archive_runs(ids) if doing == "archive" else hook.update_runs(ids, {"summary": "x"})
-        check_sums(report, ids)
-        assert "in a row" in report.stopped
-        assert report.counts["not_tried"] >= 100 - DOWN_AFTER - 3 * 8
-        assert report.mendable()
-
-    def test_by_a_signal_while_requests_are_under_way(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        ids = sandbox.add_runs(200)
-        change = hook.bulk_change("archive", ids)
-        sandbox.when("DELETE", "/runs/*", lambda: change.stop("enough"), after=50)
-        report = change.run()
-        check_sums(report, ids)
-        check_truth(sandbox, report, archived=True)
-        assert 50 <= report.counts["changed"] < 70
-        assert report.stopped == "enough"
-        assert count(sandbox, "DELETE") == report.counts["changed"], "what was begun was finished, nothing more"
-
-    def test_before_it_begins(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        change = hook.bulk_change("archive", sandbox.add_runs(5))
-        change.stop("enough")
-        assert change.run().counts["not_tried"] == 5
-        assert sandbox.requests == []
-
-    @pytest.mark.parametrize("at_once", [False, True])
-    def test_while_doubts_are_settled(self, at_once: bool, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        ids = sandbox.add_runs(150)
-        sandbox.behaviour = Behaviour(archive_body="empty")
-        change = hook.bulk_change("archive", ids)
-        sandbox.when("GET", "/runs", lambda: change.stop("enough", at_once=at_once))
-        report = change.run()
-        check_sums(report, ids)
-        if at_once:
-            assert all("may or may not" in entry.reason for entry in report.entries.values())
-            assert report.mendable()
-        else:
-            assert report.counts["changed"] == 150
-        assert report.stopped == "", "all were tried"
-
-    def test_at_once_leaves_doubts_as_doubts(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        ids = sandbox.add_runs(50)
-        sandbox.behaviour = Behaviour(archive_body="empty")
-        change = hook.bulk_change("archive", ids)
-        sandbox.when("DELETE", "/runs/*", lambda: change.stop("killed", at_once=True), after=20)
-        report = change.run()
-        check_sums(report, ids)
-        assert report.counts["changed"] == 0, "nothing is claimed unread"
-        assert count(sandbox, "GET") == 0
-
-    def test_in_a_pause_that_tallyfy_asked_for(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        # Declined requests changed nothing, so they are not tried again after a stop, without a pause at that.
-        ids = sandbox.add_runs(100)
-        change = hook.bulk_change("archive", ids)
-        sandbox.when("DELETE", "/runs/*", lambda: change.stop("enough"), after=30)
-        sandbox.fail("DELETE", "/runs/*", Fault.rate_limited("30"), times=None, after=20)
-        report = change.run()
-        check_sums(report, ids)
-        check_truth(sandbox, report, archived=True)
-        assert report.counts == {"changed": 20, "already": 0, "touched": 0, "failed": 0, "not_tried": 80}
-        assert count(sandbox, "DELETE") <= 30 + 8
-
-    def test_in_a_pause_after_a_lost_answer(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        run_id = sandbox.add_run()
-        change = hook.bulk_change("archive", [run_id])
-        sandbox.fail("DELETE", "/runs/*", Fault.drop_after())
-        sandbox.when("DELETE", "/runs/*", lambda: change.stop("enough"))
-        sandbox.fail("DELETE", "/runs/*", Fault.rate_limited("30"), times=None)
-        report = change.run()
-        assert report.counts["changed"] == 1, "read afterwards, it is archived"
-        assert count(sandbox, "DELETE") == 2
-
-    def test_reading_does_not_keep_a_failure_from_being_noticed(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        # One run on each page: while the task waits for a page, the reader waits for what the writer was told.
-        ids = sandbox.add_runs(600, untouched_days=60)
-        rows = rows_of(sandbox, ids[::100])
-        sandbox.fail("GET", "/runs", Fault.slow(0.05), times=None)
-        sandbox.fail("DELETE", "/runs/*", Fault.rate_limited("86400"), times=None)
-        report = hook.archive_runs(rows)
-        assert "wait longer" in report.stopped
-        assert 1 <= report.counts["failed"] <= 6
-
-    def test_by_a_mistake_in_a_worker(
-        self, sandbox: Sandbox, hook: TallyfyHook, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        ids = sandbox.add_runs(60)
-        change = hook.bulk_change("archive", ids)
-        note = _pool.Pool.after_answer
-        answered = []
-
-        def broken(self: Any, reply: Any, sent_at: float) -> None:
-            answered.append(reply)
-            if len(answered) in {20, 21, 22}:
-                raise ZeroDivisionError("a mistake")
-            note(self, reply, sent_at)
-
-        monkeypatch.setattr(_pool.Pool, "after_answer", broken)
-        with pytest.raises(ZeroDivisionError):
-            change.run()
-        report = change.report
-        check_sums(report, ids)
-        check_truth(sandbox, report, archived=True)
-        assert 1 <= report.counts["failed"] <= 3
-        assert report.counts["changed"] + report.counts["failed"] == sum(run["is_archived"] for run in sandbox.runs())
-
-    @pytest.mark.parametrize("given", ["ids", "rows"])
-    def test_by_an_interruption_at_any_point(self, given: str, sandbox: Sandbox, connect: Connect) -> None:
-        """2.11 raises in the task's own thread, wherever that is; what was written is in the report all the same.
-
-        Line by line until that thread does nothing but wait; for the rest, see TestKilled in test_bulk_faults.
-        """
-        steps, was_interrupted = 0, True
-        while was_interrupted:
-            steps += 1
-            was_interrupted = False
-            ids = sandbox.add_runs(3)
-            change = connect(sandbox).bulk_change("archive", ids if given == "ids" else rows_of(sandbox, ids))
-            try:
-                with interrupted(after=steps):
-                    change.run()
-            except Interruption:
-                was_interrupted = True
-            check_sums_after_interruption(change.report, ids)
-            check_truth(sandbox, change.report, archived=True)
-        assert 10 < steps < 1000
-        assert change.report.complete
-
-
-class Interruption(BaseException):
-    """What a signal handler raises."""
-
-
-@contextlib.contextmanager
-def interrupted(after: int) -> Iterator[None]:
-    """Raise in this thread after so many lines of the code that changes runs."""
-    left = after
-
-    def trace(frame: Any, event: str, arg: Any) -> Any:
-        nonlocal left
-        if frame.f_code.co_filename not in {_bulk.__file__, _pool.__file__}:
-            return None
-        left -= event == "line"
-        if not left and event == "line":
-            raise Interruption
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        yield
-    finally:
-        sys.settrace(before)
-
-
-def check_sums_after_interruption(report: Report, ids: list[str]) -> None:
-    assert sorted(report.entries) == sorted(ids)
-    assert sum(report.counts.values()) == len(ids)
 
 
 class TestRetry:
