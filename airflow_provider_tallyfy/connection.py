@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from airflow_provider_tallyfy.api.arguments import ArgumentError, check_id, show
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_id, show
 from airflow_provider_tallyfy.exceptions import TallyfyConfigurationError
 
 DEFAULT_BASE_URL = "https://go.tallyfy.com/api"

@@ -32,10 +32,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_tallyfy._compat import AirflowException, AirflowFailException
-from airflow_provider_tallyfy.api.problems import Kind
+from airflow_provider_tallyfy.api.protocol.problems import Kind
 
 if TYPE_CHECKING:
-    from airflow_provider_tallyfy.api.problems import Problem
+    from airflow_provider_tallyfy.api.protocol.problems import Problem
 
 
 class TallyfyError(AirflowException):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from airflow_provider_tallyfy.api.arguments import (
+from airflow_provider_tallyfy.api.protocol.arguments import (
     ArgumentError,
     check_choice,
     check_flag,
@@ -19,7 +19,7 @@ from airflow_provider_tallyfy.api.arguments import (
     check_user_ids,
     show,
 )
-from airflow_provider_tallyfy.api.wire import Call, Param
+from airflow_provider_tallyfy.api.protocol.messages import Call, Param
 
 PAGE_SIZE = 100  # rows; the most that Tallyfy gives
 

@@ -8,11 +8,11 @@ from difflib import get_close_matches
 from typing import Any
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.arguments import ArgumentError, check_texts, show
-from airflow_provider_tallyfy.api.envelope import item
-from airflow_provider_tallyfy.api.pages import Walk
-from airflow_provider_tallyfy.api.problems import reject
-from airflow_provider_tallyfy.api.wire import Answer, Call, Flow
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_texts, show
+from airflow_provider_tallyfy.api.protocol.envelope import item
+from airflow_provider_tallyfy.api.protocol.messages import Answer, Call, Flow
+from airflow_provider_tallyfy.api.protocol.pagination import Walk
+from airflow_provider_tallyfy.api.protocol.problems import reject
 
 TITLE_LIMIT = 30  # characters of a tag's title, by Tallyfy's page on tags
 TAG_COLOUR = "#4c7dab"  # a new tag needs a colour: "#" and six hexadecimal digits

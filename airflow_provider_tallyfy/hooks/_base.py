@@ -14,15 +14,22 @@ from requests.adapters import HTTPAdapter
 from airflow_provider_tallyfy import __version__
 from airflow_provider_tallyfy._compat import AirflowNotFoundException, mask_secret
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.arguments import ArgumentError, check_id
-from airflow_provider_tallyfy.api.problems import problem_of
-from airflow_provider_tallyfy.api.reading import read_json
-from airflow_provider_tallyfy.api.retry import RetryPolicy
-from airflow_provider_tallyfy.api.wire import Call, Exchange, Flow, Param
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_id
+from airflow_provider_tallyfy.api.protocol.messages import Call, Exchange, Flow, Param
+from airflow_provider_tallyfy.api.protocol.problems import problem_of
+from airflow_provider_tallyfy.api.protocol.reading import read_json
+from airflow_provider_tallyfy.api.protocol.retry import RetryPolicy
+from airflow_provider_tallyfy.client.engine import Engine
+from airflow_provider_tallyfy.client.requests_transport import (
+    BearerAuth,
+    KeptAdapter,
+    Scrubber,
+    Session,
+    Transport,
+    lost,
+)
 from airflow_provider_tallyfy.connection import DEFAULT_BASE_URL, Settings
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyConfigurationError, error_from
-from airflow_provider_tallyfy.hooks._engine import Engine
-from airflow_provider_tallyfy.hooks._transport import BearerAuth, KeptAdapter, Scrubber, Session, Transport, lost
 
 T = TypeVar("T")
 

@@ -7,15 +7,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Literal, NoReturn
 
-from airflow_provider_tallyfy.api import calls, find, titles, update
-from airflow_provider_tallyfy.api.arguments import check_texts, show
-from airflow_provider_tallyfy.api.bulk import Report, targets
-from airflow_provider_tallyfy.api.find import Criteria, Tally
-from airflow_provider_tallyfy.api.pages import Walk, read_page
-from airflow_provider_tallyfy.api.runs import Run
+from airflow_provider_tallyfy.api import calls, titles
+from airflow_provider_tallyfy.api.protocol.arguments import check_texts, show
+from airflow_provider_tallyfy.api.protocol.pagination import Walk, read_page
+from airflow_provider_tallyfy.api.runs import search as find
+from airflow_provider_tallyfy.api.runs import update
+from airflow_provider_tallyfy.api.runs.model import Run
+from airflow_provider_tallyfy.api.runs.report import Report, targets
+from airflow_provider_tallyfy.api.runs.search import Criteria, Tally
+from airflow_provider_tallyfy.client.bulk import BulkChange, BulkOptions
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError
 from airflow_provider_tallyfy.hooks._base import TallyfyBaseHook
-from airflow_provider_tallyfy.hooks._bulk import BulkChange, BulkOptions
 
 MOST_WORKERS = 64
 
@@ -210,7 +212,7 @@ class ManyRunsHook(TallyfyBaseHook):
             count once.
         :param changes: for ``update``: what to change.
         :param max_runs: refuse a longer list, before anything is sent.
-        :param options: see :class:`~airflow_provider_tallyfy.hooks._bulk.BulkOptions`; its fields may also be given
+        :param options: see :class:`~airflow_provider_tallyfy.client.bulk.BulkOptions`; its fields may also be given
             one by one.
         :raises TallyfyArgumentError: for bad arguments; nothing was sent.
         """

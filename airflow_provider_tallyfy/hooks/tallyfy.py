@@ -6,12 +6,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airflow_provider_tallyfy import connection_form
-from airflow_provider_tallyfy.api import associations, calls, delete, restore, update
-from airflow_provider_tallyfy.api.arguments import check_id, check_texts
-from airflow_provider_tallyfy.api.reading import read_item
-from airflow_provider_tallyfy.api.restore import Outcome
-from airflow_provider_tallyfy.api.runs import Run
-from airflow_provider_tallyfy.api.wire import Flow
+from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.protocol.arguments import check_id, check_texts
+from airflow_provider_tallyfy.api.protocol.messages import Flow
+from airflow_provider_tallyfy.api.protocol.reading import read_item
+from airflow_provider_tallyfy.api.runs import archive as restore
+from airflow_provider_tallyfy.api.runs import delete, update
+from airflow_provider_tallyfy.api.runs import labels as associations
+from airflow_provider_tallyfy.api.runs.archive import Outcome
+from airflow_provider_tallyfy.api.runs.model import Run
 from airflow_provider_tallyfy.exceptions import (
     TallyfyArgumentError,
     TallyfyError,
@@ -29,7 +32,7 @@ class TallyfyHook(ManyRunsHook):
 
     Every method raises a :class:`~airflow_provider_tallyfy.exceptions.TallyfyError`: an argument or configuration
     error before anything is sent, an API error with the server's own words after it. Requests are repeated inside
-    the hook as :class:`~airflow_provider_tallyfy.api.retry.RetryPolicy` says. A hook belongs to one thread.
+    the hook as :class:`~airflow_provider_tallyfy.api.protocol.retry.RetryPolicy` says. A hook belongs to one thread.
 
     ``run()`` and ``run_with_advanced_retry()`` of ``HttpHook`` work as ever, authenticated and against the
     connection's base URL, with the errors of this provider and without its retries.

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow_provider_tallyfy._compat import AirflowSkipException
 from airflow_provider_tallyfy.links.tallyfy import RUN_URL_KEY, TallyfyRunLink
 from airflow_provider_tallyfy.operators._base import TallyfyBaseOperator
-from airflow_provider_tallyfy.operators._bulk import (
+from airflow_provider_tallyfy.operators._update_fields import CHANGES
+from airflow_provider_tallyfy.operators.bulk_report import TallyfyBulkReportOperator
+from airflow_provider_tallyfy.operators.bulk_runs import (
     TallyfyBulkActivateRunsOperator,
     TallyfyBulkArchiveRunsOperator,
     TallyfyBulkUpdateRunsOperator,
 )
-from airflow_provider_tallyfy.operators._changes import CHANGES
-from airflow_provider_tallyfy.operators._find import TallyfyListRunsOperator
-from airflow_provider_tallyfy.operators._report import TallyfyBulkReportOperator
+from airflow_provider_tallyfy.operators.list_runs import TallyfyListRunsOperator
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy._compat import Context
-    from airflow_provider_tallyfy.api.restore import Outcome
+    from airflow_provider_tallyfy.api.runs.archive import Outcome
 
 __all__ = [
     "TallyfyActivateRunOperator",

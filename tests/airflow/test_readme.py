@@ -87,7 +87,7 @@ class TestCode:
         assert (after["name"], after["tags"], after["folders"]) == ("Onboarding - ACME", [], [folder])
 
     def test_a_users_own_test(self, tallyfy_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("airflow_provider_tallyfy.api.retry.RetryPolicy.first_wait", 0.0, raising=False)
+        monkeypatch.setattr("airflow_provider_tallyfy.api.protocol.retry.RetryPolicy.first_wait", 0.0, raising=False)
         names_of(block("test_a_lost_answer"))["test_a_lost_answer_does_no_harm"](tallyfy_sandbox)
 
     def test_no_block_is_left_out(self) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_tallyfy.api.bulk import RESULTS, Report
-from airflow_provider_tallyfy.hooks import _pool
+from airflow_provider_tallyfy.api.runs.report import RESULTS, Report
+from airflow_provider_tallyfy.client import pool as _pool
 from airflow_provider_tallyfy.sandbox import Sandbox
 
 SPEED = 500.0

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_tallyfy.hooks import _engine
+from airflow_provider_tallyfy.client import engine as _engine
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Sandbox
 from tests.contract._asking import Ask, asking

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from urllib3.connectionpool import HTTPConnectionPool
 
-from airflow_provider_tallyfy.api.bulk import EXAMPLES, Report
+from airflow_provider_tallyfy.api.runs.report import EXAMPLES, Report
+from airflow_provider_tallyfy.client.bulk import ONE_BY_ONE
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyServerError
-from airflow_provider_tallyfy.hooks._bulk import ONE_BY_ONE
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
 from tests.contract._bulk import check_sums, check_truth, count, let_time_fly, rows_of, times

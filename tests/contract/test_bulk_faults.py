@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_tallyfy.api.bulk import Report, read_report
+from airflow_provider_tallyfy.api.runs.report import Report, read_report
 from airflow_provider_tallyfy.exceptions import TallyfyAuthError, TallyfyUnreachableError
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_tallyfy._compat import AirflowFailException
-from airflow_provider_tallyfy.api.bulk import UNCLEAR, Report, Target, read_report
+from airflow_provider_tallyfy.api.runs.report import UNCLEAR, Report, Target, read_report
 from airflow_provider_tallyfy.exceptions import (
     TallyfyArgumentError,
     TallyfyAuthError,

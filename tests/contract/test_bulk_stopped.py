@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_tallyfy.api.bulk import Report
-from airflow_provider_tallyfy.hooks import _bulk, _pool
-from airflow_provider_tallyfy.hooks._bulk import DOWN_AFTER
+from airflow_provider_tallyfy.api.runs.report import Report
+from airflow_provider_tallyfy.client import _pool
+from airflow_provider_tallyfy.client import bulk as _bulk
+from airflow_provider_tallyfy.client.bulk import DOWN_AFTER
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
 from tests.contract._bulk import check_sums, check_truth, count, let_time_fly, rows_of

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_tallyfy.api.find import FIELDS
+from airflow_provider_tallyfy.api.runs.search import FIELDS
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyServerError
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_tallyfy._compat import AirflowFailException
-from airflow_provider_tallyfy.api import restore
+from airflow_provider_tallyfy.api.runs import archive as restore
 from airflow_provider_tallyfy.exceptions import (
     TallyfyApiError,
     TallyfyArgumentError,

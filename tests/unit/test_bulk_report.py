@@ -9,9 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_tallyfy.api.arguments import ArgumentError
-from airflow_provider_tallyfy.api.bulk import EXAMPLES, RESULTS, UNCLEAR, Entry, Report, Target, read_report, targets
-from airflow_provider_tallyfy.api.problems import Kind, Problem
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError
+from airflow_provider_tallyfy.api.protocol.problems import Kind, Problem
+from airflow_provider_tallyfy.api.runs.report import (
+    EXAMPLES,
+    RESULTS,
+    UNCLEAR,
+    Entry,
+    Report,
+    Target,
+    read_report,
+    targets,
+)
 
 A, B, C = "a" * 32, "b" * 32, "c" * 32
 WHEN = "2026-01-01T00:00:00.000Z"

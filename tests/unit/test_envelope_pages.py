@@ -10,10 +10,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airflow_provider_tallyfy.api import envelope
-from airflow_provider_tallyfy.api.pages import Walk, read_page
-from airflow_provider_tallyfy.api.problems import Kind, Rejected
-from airflow_provider_tallyfy.api.wire import Answer, Call, Exchange
+from airflow_provider_tallyfy.api.protocol import envelope
+from airflow_provider_tallyfy.api.protocol.messages import Answer, Call, Exchange
+from airflow_provider_tallyfy.api.protocol.pagination import Walk, read_page
+from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected
 
 LIST = Call("GET", ("organizations", "o", "runs"), (("per_page", 2),))
 HTML = b"<!DOCTYPE html><html><body>Sign in</body></html>"

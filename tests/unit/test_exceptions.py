@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_tallyfy import exceptions
 from airflow_provider_tallyfy._compat import AirflowException, AirflowFailException
-from airflow_provider_tallyfy.api.problems import Kind, Problem
+from airflow_provider_tallyfy.api.protocol.problems import Kind, Problem
 
 CLASSES = {
     name: value

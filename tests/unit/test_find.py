@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.arguments import ArgumentError
-from airflow_provider_tallyfy.api.find import (
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError
+from airflow_provider_tallyfy.api.runs.search import (
     FIELDS,
     ORDERS,
     Criteria,

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_tallyfy.api.pace import Pace
+from airflow_provider_tallyfy.api.protocol.throttle import Pace
 
 LATENCY = 0.05
 WORKERS = 8

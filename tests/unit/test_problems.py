@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_tallyfy._compat import AirflowFailException
-from airflow_provider_tallyfy.api.problems import Kind, Problem, about, field_errors, problem_of, server_words
-from airflow_provider_tallyfy.api.wire import Answer, Call, Exchange, Lost
+from airflow_provider_tallyfy.api.protocol.messages import Answer, Call, Exchange, Lost
+from airflow_provider_tallyfy.api.protocol.problems import Kind, Problem, about, field_errors, problem_of, server_words
 from airflow_provider_tallyfy.exceptions import error_from
 
 ORG, RUN = "0" * 32, "1" * 32

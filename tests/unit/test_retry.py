@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_tallyfy.api.retry import RetryPolicy, Send, Step, Wait, exchange, retry_after
-from airflow_provider_tallyfy.api.wire import Answer, Call, Exchange, Lost, Reply
+from airflow_provider_tallyfy.api.protocol.messages import Answer, Call, Exchange, Lost, Reply
+from airflow_provider_tallyfy.api.protocol.retry import RetryPolicy, Send, Step, Wait, exchange, retry_after
 
 NOW = datetime(2026, 11, 22, 6, 0, 0, tzinfo=timezone.utc)
 METHODS = ("GET", "HEAD", "PUT", "DELETE", "POST", "PATCH")

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_tallyfy.api import titles
-from airflow_provider_tallyfy.api.arguments import ArgumentError
-from airflow_provider_tallyfy.api.problems import Rejected
-from airflow_provider_tallyfy.api.wire import Answer, Call, Exchange, Flow, Lost
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError
+from airflow_provider_tallyfy.api.protocol.messages import Answer, Call, Exchange, Flow, Lost
+from airflow_provider_tallyfy.api.protocol.problems import Rejected
 
 ORG = "0" * 32
 A, B, C = "a" * 32, "b" * 32, "c" * 32

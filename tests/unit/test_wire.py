@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.arguments import ArgumentError
-from airflow_provider_tallyfy.api.wire import Answer, Call, Exchange, Lost, may_have_happened
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError
+from airflow_provider_tallyfy.api.protocol.messages import Answer, Call, Exchange, Lost, may_have_happened
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyNotFoundError
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Sandbox

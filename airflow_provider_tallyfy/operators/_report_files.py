@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_tallyfy._compat import ObjectStoragePath
-from airflow_provider_tallyfy.api.arguments import ArgumentError, check_flag, show
-from airflow_provider_tallyfy.api.bulk import RESULTS, UNCLEAR, Report, read_report
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_flag, show
+from airflow_provider_tallyfy.api.runs.report import RESULTS, UNCLEAR, Report, read_report
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError
 
 _PER_LINE = 20

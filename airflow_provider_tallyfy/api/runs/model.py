@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_tallyfy.api.envelope import related
+from airflow_provider_tallyfy.api.protocol.envelope import related
 
 Run = dict[str, Any]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.envelope import item, related
-from airflow_provider_tallyfy.api.problems import Kind, about, reject
-from airflow_provider_tallyfy.api.runs import Run, describe, folder_ids, id_of, tag_ids
-from airflow_provider_tallyfy.api.wire import Answer, Call, Exchange, Flow
+from airflow_provider_tallyfy.api.protocol.envelope import item, related
+from airflow_provider_tallyfy.api.protocol.messages import Answer, Call, Exchange, Flow
+from airflow_provider_tallyfy.api.protocol.problems import Kind, about, reject
+from airflow_provider_tallyfy.api.runs.model import Run, describe, folder_ids, id_of, tag_ids
 
 
 @dataclass(frozen=True)

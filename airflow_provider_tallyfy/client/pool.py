@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
-from airflow_provider_tallyfy.api.pace import Pace
-from airflow_provider_tallyfy.api.retry import RetryPolicy, Wait, retry_after
-from airflow_provider_tallyfy.api.wire import Answer, Call, Flow, Lost, Reply
-from airflow_provider_tallyfy.hooks._engine import Engine
-from airflow_provider_tallyfy.hooks._transport import Transport
+from airflow_provider_tallyfy.api.protocol.messages import Answer, Call, Flow, Lost, Reply
+from airflow_provider_tallyfy.api.protocol.retry import RetryPolicy, Wait, retry_after
+from airflow_provider_tallyfy.api.protocol.throttle import Pace
+from airflow_provider_tallyfy.client.engine import Engine
+from airflow_provider_tallyfy.client.requests_transport import Transport
 
 T = TypeVar("T")
 Item = TypeVar("Item")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.problems import Kind, about, reject
-from airflow_provider_tallyfy.api.restore import find, unknown_run
-from airflow_provider_tallyfy.api.runs import Run, describe
-from airflow_provider_tallyfy.api.wire import Flow
+from airflow_provider_tallyfy.api.protocol.messages import Flow
+from airflow_provider_tallyfy.api.protocol.problems import Kind, about, reject
+from airflow_provider_tallyfy.api.runs.archive import find, unknown_run
+from airflow_provider_tallyfy.api.runs.model import Run, describe
 
 
 def delete(org: str, run_id: str) -> Flow[Run]:

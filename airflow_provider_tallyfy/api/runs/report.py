@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from airflow_provider_tallyfy.api.arguments import ArgumentError, check_id, show
-from airflow_provider_tallyfy.api.problems import Kind, Problem
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_id, show
+from airflow_provider_tallyfy.api.protocol.problems import Kind, Problem
 
 Result = Literal["changed", "already", "touched", "failed", "not_tried"]
 RESULTS: tuple[Result, ...] = ("changed", "already", "touched", "failed", "not_tried")

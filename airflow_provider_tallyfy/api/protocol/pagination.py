@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_tallyfy.api import envelope
-from airflow_provider_tallyfy.api.problems import Kind, Rejected, about, reject, unreadable
-from airflow_provider_tallyfy.api.wire import Answer, Call, Exchange, Flow
+from airflow_provider_tallyfy.api.protocol import envelope
+from airflow_provider_tallyfy.api.protocol.messages import Answer, Call, Exchange, Flow
+from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected, about, reject, unreadable
 
 
 class Walk:

@@ -14,9 +14,9 @@ from fnmatch import fnmatchcase
 from itertools import pairwise
 from typing import Any
 
-from airflow_provider_tallyfy.api.arguments import ArgumentError, check_choice, check_user_id, show
-from airflow_provider_tallyfy.api.runs import Run, folder_ids, is_archived, tag_ids
-from airflow_provider_tallyfy.api.wire import Call
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_choice, check_user_id, show
+from airflow_provider_tallyfy.api.protocol.messages import Call
+from airflow_provider_tallyfy.api.runs.model import Run, folder_ids, is_archived, tag_ids
 
 #: Timestamps of a run that can say how long it has been left alone.
 TIMESTAMPS = ("last_updated", "completed_at", "created_at", "started_at")

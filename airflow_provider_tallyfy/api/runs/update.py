@@ -11,16 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow_provider_tallyfy.api import arguments as check
 from airflow_provider_tallyfy.api import calls, titles
-from airflow_provider_tallyfy.api.arguments import ArgumentError, show
-from airflow_provider_tallyfy.api.associations import RELATIONS, change, shown_ids
-from airflow_provider_tallyfy.api.compare import MEMBERS, differing, same
-from airflow_provider_tallyfy.api.envelope import Unreadable, item
-from airflow_provider_tallyfy.api.problems import Kind, about, reject
-from airflow_provider_tallyfy.api.restore import Outcome, find, unknown_run
-from airflow_provider_tallyfy.api.runs import Run, describe, member_ids
-from airflow_provider_tallyfy.api.wire import Answer, Exchange, Flow
+from airflow_provider_tallyfy.api.protocol import arguments as check
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, show
+from airflow_provider_tallyfy.api.protocol.envelope import Unreadable, item
+from airflow_provider_tallyfy.api.protocol.messages import Answer, Exchange, Flow
+from airflow_provider_tallyfy.api.protocol.problems import Kind, about, reject
+from airflow_provider_tallyfy.api.runs.archive import Outcome, find, unknown_run
+from airflow_provider_tallyfy.api.runs.compare import MEMBERS, differing, same
+from airflow_provider_tallyfy.api.runs.labels import RELATIONS, change, shown_ids
+from airflow_provider_tallyfy.api.runs.model import Run, describe, member_ids
 
 #: What can be updated, and the rule for each value.
 FIELDS: dict[str, Callable[[str, object], Any]] = {

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow_provider_tallyfy.operators._base import TallyfyBaseOperator
-from airflow_provider_tallyfy.operators._changes import CHANGES
+from airflow_provider_tallyfy.operators._update_fields import CHANGES
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy._compat import Context
-    from airflow_provider_tallyfy.api.bulk import Report
-    from airflow_provider_tallyfy.hooks._bulk import BulkChange
+    from airflow_provider_tallyfy.api.runs.report import Report
+    from airflow_provider_tallyfy.client.bulk import BulkChange
 
 SUMMARY_KEY = "summary"
 
@@ -79,8 +79,8 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Change the runs; return the summary, or raise with it if any run failed or was not tried."""
-        from airflow_provider_tallyfy.api.bulk import runs
-        from airflow_provider_tallyfy.operators import _reports as reports
+        from airflow_provider_tallyfy.api.runs.report import runs
+        from airflow_provider_tallyfy.operators import _report_files as reports
 
         retry = context["ti"].try_number > 1
         self._earlier = reports.load(self.report_path) if retry and self.report_path else {}
@@ -122,9 +122,9 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
             self._change.stop("the task was killed", at_once=True)
 
     def _wanted(self) -> Iterable[Any]:
-        from airflow_provider_tallyfy.api.bulk import runs
+        from airflow_provider_tallyfy.api.runs.report import runs
         from airflow_provider_tallyfy.exceptions import TallyfyArgumentError
-        from airflow_provider_tallyfy.operators import _reports as reports
+        from airflow_provider_tallyfy.operators import _report_files as reports
 
         if (self.run_ids is None) == (not self.from_report):
             raise TallyfyArgumentError("Give either run_ids or from_report.")
@@ -142,7 +142,7 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
 
     def _save(self, report: Report) -> None:
         if self.report_path:
-            from airflow_provider_tallyfy.operators import _reports as reports
+            from airflow_provider_tallyfy.operators import _report_files as reports
 
             report.merge_earlier(self._earlier)
             reports.save(self.report_path, report)

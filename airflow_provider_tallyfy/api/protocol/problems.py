@@ -13,8 +13,8 @@ from itertools import islice
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from airflow_provider_tallyfy.api.retry import retry_after
-from airflow_provider_tallyfy.api.wire import Answer, Call, Exchange, Lost, gave_up
+from airflow_provider_tallyfy.api.protocol.messages import Answer, Call, Exchange, Lost, gave_up
+from airflow_provider_tallyfy.api.protocol.retry import retry_after
 
 MESSAGE_LIMIT = 500  # characters of the server's message that are passed on
 TEXT_LIMIT = 200  # characters of a body that is not JSON, and of anything in a 5xx

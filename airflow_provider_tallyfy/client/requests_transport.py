@@ -18,7 +18,7 @@ from requests.auth import AuthBase
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
-from airflow_provider_tallyfy.api.wire import Answer, Call, Lost, LostKind
+from airflow_provider_tallyfy.api.protocol.messages import Answer, Call, Lost, LostKind
 from airflow_provider_tallyfy.connection import Settings, origin_of
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyConfigurationError
 

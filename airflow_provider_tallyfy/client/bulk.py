@@ -11,16 +11,18 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from airflow_provider_tallyfy.api import calls, restore, update
-from airflow_provider_tallyfy.api.bulk import Report, Target
-from airflow_provider_tallyfy.api.compare import same
-from airflow_provider_tallyfy.api.pages import Walk, read_page, read_page_number
-from airflow_provider_tallyfy.api.problems import Kind, Problem, Rejected
-from airflow_provider_tallyfy.api.restore import Found, Outcome
-from airflow_provider_tallyfy.api.runs import Run
-from airflow_provider_tallyfy.api.wire import Call, Exchange, Flow, gave_up
+from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.protocol.messages import Call, Exchange, Flow, gave_up
+from airflow_provider_tallyfy.api.protocol.pagination import Walk, read_page, read_page_number
+from airflow_provider_tallyfy.api.protocol.problems import Kind, Problem, Rejected
+from airflow_provider_tallyfy.api.runs import archive as restore
+from airflow_provider_tallyfy.api.runs import update
+from airflow_provider_tallyfy.api.runs.archive import Found, Outcome
+from airflow_provider_tallyfy.api.runs.compare import same
+from airflow_provider_tallyfy.api.runs.model import Run
+from airflow_provider_tallyfy.api.runs.report import Report, Target
+from airflow_provider_tallyfy.client.pool import Pool, Stopped
 from airflow_provider_tallyfy.exceptions import TallyfyApiError, TallyfyError
-from airflow_provider_tallyfy.hooks._pool import Pool, Stopped
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy.hooks._base import TallyfyBaseHook
@@ -64,7 +66,7 @@ class BulkChange:
     :param hook: the hook whose connection and organization it uses.
     :param doing: what is to be done.
     :param targets: the runs.
-    :param prepared: the changes of an update, as :func:`~airflow_provider_tallyfy.api.update.prepare` gave them.
+    :param prepared: the changes of an update, as :func:`~airflow_provider_tallyfy.api.runs.update.prepare` gave them.
     """
 
     hook: TallyfyBaseHook

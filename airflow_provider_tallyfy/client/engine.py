@@ -7,12 +7,12 @@ import time
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from airflow_provider_tallyfy.api.arguments import ArgumentError
-from airflow_provider_tallyfy.api.problems import Problem, Rejected
-from airflow_provider_tallyfy.api.retry import RetryPolicy, Wait, exchange
-from airflow_provider_tallyfy.api.wire import Answer, Call, Exchange, Flow, Reply
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError
+from airflow_provider_tallyfy.api.protocol.messages import Answer, Call, Exchange, Flow, Reply
+from airflow_provider_tallyfy.api.protocol.problems import Problem, Rejected
+from airflow_provider_tallyfy.api.protocol.retry import RetryPolicy, Wait, exchange
+from airflow_provider_tallyfy.client.requests_transport import Transport
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, error_from
-from airflow_provider_tallyfy.hooks._transport import Transport
 
 T = TypeVar("T")
 

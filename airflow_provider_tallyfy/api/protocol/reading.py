@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_tallyfy.api import envelope
-from airflow_provider_tallyfy.api.problems import reject, unreadable
-from airflow_provider_tallyfy.api.wire import Answer, Call, Flow
+from airflow_provider_tallyfy.api.protocol import envelope
+from airflow_provider_tallyfy.api.protocol.messages import Answer, Call, Flow
+from airflow_provider_tallyfy.api.protocol.problems import reject, unreadable
 
 
 def read_json(call: Call) -> Flow[Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from airflow_provider_tallyfy.api.runs import folder_ids, member_ids, tag_ids
+from airflow_provider_tallyfy.api.runs.model import folder_ids, member_ids, tag_ids
 
 #: The members of a run, which an update that leaves them out removes.
 MEMBERS = ("users", "groups")

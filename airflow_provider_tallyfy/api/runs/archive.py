@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from airflow_provider_tallyfy.api import calls, envelope
-from airflow_provider_tallyfy.api.pages import Walk
-from airflow_provider_tallyfy.api.problems import Kind, Rejected, about, reject
-from airflow_provider_tallyfy.api.runs import Run, describe, is_archived, says_whether_archived
-from airflow_provider_tallyfy.api.wire import Answer, Call, Exchange, Flow
+from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.protocol import envelope
+from airflow_provider_tallyfy.api.protocol.messages import Answer, Call, Exchange, Flow
+from airflow_provider_tallyfy.api.protocol.pagination import Walk
+from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected, about, reject
+from airflow_provider_tallyfy.api.runs.model import Run, describe, is_archived, says_whether_archived
 
 #: Pages of archived runs that are searched for one run whose id can't be read directly.
 SEARCH_PAGES = 100

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_tallyfy.api.wire import Answer
+from airflow_provider_tallyfy.api.protocol.messages import Answer
 
 
 class Unreadable(Exception):

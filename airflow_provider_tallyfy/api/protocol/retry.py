@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 
-from airflow_provider_tallyfy.api import envelope
-from airflow_provider_tallyfy.api.wire import Answer, Call, Exchange, Lost, Reply, may_have_happened
+from airflow_provider_tallyfy.api.protocol import envelope
+from airflow_provider_tallyfy.api.protocol.messages import Answer, Call, Exchange, Lost, Reply, may_have_happened
 
 #: Answers of servers and proxies that say "not now". 501 and 505 say "never".
 _PASSING = frozenset({408, 500, 502, 503, 504, *range(520, 531)})

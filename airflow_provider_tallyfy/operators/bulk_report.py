@@ -34,7 +34,7 @@ class TallyfyBulkReportOperator(TallyfyBaseOperator):
     def execute(self, context: Context) -> str:
         """Read the outcome and return the text."""
         from airflow_provider_tallyfy.exceptions import TallyfyArgumentError
-        from airflow_provider_tallyfy.operators._bulk import SUMMARY_KEY
+        from airflow_provider_tallyfy.operators.bulk_runs import SUMMARY_KEY
 
         summary = context["ti"].xcom_pull(task_ids=self.bulk_task_id, key=SUMMARY_KEY)
         if not isinstance(summary, Mapping):

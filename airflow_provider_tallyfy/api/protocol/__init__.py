@@ -1,0 +1,1 @@
+"""How one talks to the Tallyfy API: messages, pages, problems, when to repeat, how fast."""

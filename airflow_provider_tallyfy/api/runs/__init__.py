@@ -1,0 +1,1 @@
+"""Flows and rules on runs ("processes" in Tallyfy's web app)."""

@@ -1,0 +1,1 @@
+"""Carries flows out: sends requests, waits, repeats, raises."""
