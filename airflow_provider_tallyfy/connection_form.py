@@ -85,7 +85,7 @@ EXTRA_FIELDS: Final = (
         minimum=0,
         maximum=20,
     ),
-    # Text, not a switch: an untouched switch is stored as false, which would turn the certificate check off for
+    # Text, not a switch: an unchanged switch is stored as false, which would turn the certificate check off for
     # everybody who saves the form.
     ExtraField(
         "verify",

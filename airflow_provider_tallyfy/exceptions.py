@@ -89,7 +89,7 @@ class TallyfyApiError(TallyfyError):
         self.problem = problem
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Survive pickling, which would call the class with the message alone."""
+        """Survive pickling, which would request the class with the message alone."""
         return (_rebuild, (type(self), str(self), dict(vars(self))))
 
 

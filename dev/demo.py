@@ -81,7 +81,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__.partition("\n\n")[0])
     parser.add_argument("--ui", action="store_true", help="keep the Airflow UI up until Ctrl-C (sandbox only)")
     parser.add_argument("--archive", action="store_true", help="real account: archive instead of only listing")
-    parser.add_argument("--days", type=int, default=30, help="stale = complete and untouched for so long (default: 30)")
+    parser.add_argument("--days", type=int, default=30, help="stale = complete and unchanged for so long (default: 30)")
     options = parser.parse_args()
     # However it is stopped, it cleans up. A shell has what it starts in the background ignore even SIGINT.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -126,7 +126,7 @@ def show_sandbox(organization: Sandbox, folder: Path, days: int) -> None:
     """The organization before, what the DAG did, the organization after."""
     started = time.monotonic()
     before = screen.rows_of(organization)
-    screen.title(f"Airflow + Tallyfy: archive what is complete and untouched for {days} days")
+    screen.title(f"Airflow + Tallyfy: archive what is complete and unchanged for {days} days")
     archived = sum(row.archived for row in before)
     screen.heading(1, f"Before: {organization.organization.name}, {len(before)} runs, {archived} of them archived")
     screen.note(f"a Tallyfy organization in this process, at {organization.url}")
@@ -156,7 +156,7 @@ def show_sandbox(organization: Sandbox, folder: Path, days: int) -> None:
 def show_account(account: Account, folder: Path, days: int, archive: bool) -> None:
     """What is stale in a real organization, archived only if that was asked for."""
     what = "archive" if archive else "list, and only list,"
-    screen.title(f"Airflow + Tallyfy: {what} what is complete and untouched for {days} days")
+    screen.title(f"Airflow + Tallyfy: {what} what is complete and unchanged for {days} days")
     screen.heading(1, f"Airflow runs example_dags/{DAG}.py")
     screen.note(f"organization {account.organization_id} at {account.api_url or 'Tallyfy'}")
     outcome = run_dag(account.connection, folder, days, only_list=not archive)

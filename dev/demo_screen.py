@@ -46,7 +46,7 @@ class Row:
     state: str
     owner: str
     tags: str
-    touched: datetime | None
+    modified: datetime | None
 
     @property
     def archived(self) -> bool:
@@ -55,7 +55,7 @@ class Row:
 
 
 def rows_of(sandbox: Sandbox) -> list[Row]:
-    """All runs of the sandbox, longest untouched first."""
+    """All runs of the sandbox, longest unchanged first."""
     organization = sandbox.organization
     rows = [
         Row(
@@ -68,7 +68,7 @@ def rows_of(sandbox: Sandbox) -> list[Row]:
         )
         for run in sandbox.runs()
     ]
-    return sorted(rows, key=lambda row: row.touched or datetime.max.replace(tzinfo=timezone.utc))
+    return sorted(rows, key=lambda row: row.modified or datetime.max.replace(tzinfo=timezone.utc))
 
 
 def row_of_listing(run: dict[str, Any], archived: bool) -> Row:
@@ -108,8 +108,8 @@ def table(rows: Sequence[Row], marked: Collection[str] = (), most: int = 60) -> 
     """Print runs, those that have changed with a star."""
     if not rows:
         return
-    cells = [("run", "state", "owner", "tags", "last touched")]
-    cells += [(row.name, row.state, row.owner, row.tags, _ago(row.touched)) for row in rows]
+    cells = [("run", "state", "owner", "tags", "last modified")]
+    cells += [(row.name, row.state, row.owner, row.tags, _ago(row.modified)) for row in rows]
     shown = [column for column in range(len(cells[0])) if any(line[column] for line in cells[1:])]
     widths = {column: min(max(len(line[column]) for line in cells), LIMITS[column]) for column in shown}
     for number, line in enumerate(cells[: most + 1]):
@@ -124,7 +124,7 @@ def summary_in_brief(summary: dict[str, Any] | None) -> str:
     """The summary of a bulk task, its counts; nothing of a task that has failed."""
     if summary is None:
         return "-"
-    names = ("total", "changed", "already", "touched", "failed", "not_tried", "requests")
+    names = ("total", "changed", "already", "modified", "failed", "not_tried", "requests")
     counts = {name: summary[name] for name in names}
     return indented(textwrap.fill(f"{json.dumps(counts)[:-1]}, ...}}", WIDTH - INDENT))
 

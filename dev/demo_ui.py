@@ -61,7 +61,7 @@ def tell(sandbox: Sandbox, address: str, examples: Path, seconds: float) -> None
     print(
         f"""
    1. {sandbox.url}
-      The organization: which runs are complete and long untouched?
+      The organization: which runs are complete and long unchanged?
    2. {address}/connections
       The connection tallyfy_default. Its button "Test Connection" asks the sandbox.
    3. {address}/dags/tallyfy_nightly_sweep

@@ -41,7 +41,7 @@ def numbers(version: str) -> tuple[int, ...]:
 
 
 def check_before(version: str) -> None:
-    """Look at what must hold before anything is touched.
+    """Look at what must hold before anything is modified.
 
     :raises Refused: if it does not.
     """

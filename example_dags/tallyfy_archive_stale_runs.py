@@ -1,4 +1,4 @@
-"""Archive completed Tallyfy runs that nobody has touched for some time, every day.
+"""Archive completed Tallyfy runs that nobody has modified for some time, every day.
 
 ``find_stale_runs`` lists them, ``archive`` is one task for each: a run that can't be archived fails alone, and can be
 looked at and retried alone. Right for dozens of runs a day; for thousands, see ``tallyfy_nightly_sweep``.
@@ -10,7 +10,7 @@ Needs: the connection ``tallyfy_default``. Its token must belong to a standard m
 
 Params:
 
-* ``days``: completed, and untouched for so many days.
+* ``days``: completed, and unchanged for so many days.
 * ``template``: title or id; blank = all templates.
 * ``limit``: most runs a day, the oldest first. Airflow maps a task over 1,024 at most (``[core] max_map_length``).
 """
@@ -26,7 +26,7 @@ from airflow_provider_tallyfy.operators.tallyfy import TallyfyArchiveRunOperator
 
 with DAG(
     "tallyfy_archive_stale_runs",
-    description="Archive completed Tallyfy runs that nobody has touched for some time",
+    description="Archive completed Tallyfy runs that nobody has modified for some time",
     schedule="@daily",
     start_date=datetime(2026, 1, 1),
     catchup=False,
@@ -34,7 +34,7 @@ with DAG(
     default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
     tags=["tallyfy", "example"],
     params={
-        "days": Param(30, type="integer", minimum=1, title="Days", description="Completed and untouched for so long"),
+        "days": Param(30, type="integer", minimum=1, title="Days", description="Completed and unchanged for so long"),
         "template": Param(None, type=["null", "string"], title="Template", description="Title or id; blank = all"),
         "limit": Param(500, type="integer", minimum=1, maximum=1024, title="At most", description="Runs a day"),
     },

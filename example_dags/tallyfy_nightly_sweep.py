@@ -1,8 +1,8 @@
 """Archive the stale runs of an organization every night: find, guard, archive, report.
 
 Four tasks, whether ten runs are stale or ten thousand. ``guard`` is a dry run: it looks at every run again, says what
-would happen, and refuses more runs than ``max_runs``. ``archive`` leaves runs alone that somebody touched meanwhile and
-writes down what it did; a retry does only what is still to do. ``report`` makes a text of it. The DAG
+would happen, and refuses more runs than ``max_runs``. ``archive`` leaves runs alone that somebody modified meanwhile
+and writes down what it did; a retry does only what is still to do. ``report`` makes a text of it. The DAG
 ``tallyfy_undo_sweep`` brings all of it back.
 
 A run is as stale as it is when the task looks, so catching up on past nights would do nothing new: ``catchup`` is off,
@@ -37,7 +37,7 @@ with DAG(
     default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
     tags=["tallyfy", "example"],
     params={
-        "days": Param(30, type="integer", minimum=1, title="Days", description="Completed and untouched for so long"),
+        "days": Param(30, type="integer", minimum=1, title="Days", description="Completed and unchanged for so long"),
         "template": Param(None, type=["null", "string"], title="Template", description="Title or id; blank = all"),
         "max_runs": Param(5000, type="integer", minimum=1, title="At most", description="Refuse to archive more"),
         "reports": Param(None, type=["null", "string"], title="Reports", description="Folder, or storage path"),

@@ -24,7 +24,7 @@ with DAG(
     tags=["tallyfy", "example"],
     params={
         "template": Param("Customer Onboarding", type="string", minLength=1, title="Template"),
-        "days": Param(14, type="integer", minimum=1, title="Days", description="Untouched for so long"),
+        "days": Param(14, type="integer", minimum=1, title="Days", description="Unmodified for so long"),
         "tag": Param("Waiting", type="string", minLength=1, maxLength=30, title="Tag to add"),
     },
     doc_md=__doc__,

@@ -1,7 +1,7 @@
 """Undo a nightly sweep: bring back every run that it archived, and no other.
 
 Takes the DAG run of ``tallyfy_nightly_sweep`` and reads the report that this wrote. Runs that somebody brought back
-already stay as they are; runs that somebody touched since the sweep are left alone and named.
+already stay as they are; runs that somebody modified since the sweep are left alone and named.
 
 Needs: the connection ``tallyfy_default``, and the report of the sweep.
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.endpoints import labels as label_endpoints
+from airflow_provider_tallyfy.api.endpoints import templates as template_endpoints
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_texts, show
 from airflow_provider_tallyfy.api.protocol.envelope import item
-from airflow_provider_tallyfy.api.protocol.messages import Answer, Call, Flow
+from airflow_provider_tallyfy.api.protocol.messages import Flow, Request, Response
 from airflow_provider_tallyfy.api.protocol.pagination import Walk
 from airflow_provider_tallyfy.api.protocol.problems import reject
 
@@ -44,11 +45,11 @@ def check_titles(argument: str, value: object) -> list[str]:
     return list(dict.fromkeys(texts))
 
 
-def read_titles(call: Call) -> Flow[dict[str, str]]:
+def read_titles(request: Request) -> Flow[dict[str, str]]:
     """Read a whole list of tags or templates: id to title."""
-    walk = Walk(call)
+    walk = Walk(request)
     found: dict[str, str] = {}
-    while (following := walk.next_call) is not None:
+    while (following := walk.next_request) is not None:
         for row in walk.take((yield following)):
             found[str(row.get("id"))] = str(row.get("title") or "")
     return found
@@ -103,7 +104,7 @@ def tag_ids(org: str, argument: str, names: Iterable[str], *, create_missing: bo
         return wanted
     return (
         yield from _resolved(
-            org, argument, "tag", wanted, calls.list_tags(org), _create_tag if create_missing else None
+            org, argument, "tag", wanted, label_endpoints.list_tags(org), _create_tag if create_missing else None
         )
     )
 
@@ -112,7 +113,7 @@ def template_id(org: str, argument: str, name: str) -> Flow[str]:
     """Turn the title or id of a template into its id."""
     if looks_like_id(name):
         return name
-    ids = yield from _resolved(org, argument, "template", [name], calls.list_templates(org), None)
+    ids = yield from _resolved(org, argument, "template", [name], template_endpoints.list_templates(org), None)
     return ids[0]
 
 
@@ -121,7 +122,7 @@ def _resolved(
     argument: str,
     what: str,
     wanted: list[str],
-    listing: Call,
+    listing: Request,
     create: Callable[[str, str], Flow[str]] | None,
 ) -> Flow[list[str]]:
     known = yield from read_titles(listing)
@@ -137,14 +138,14 @@ def _resolved(
 
 def _create_tag(org: str, title: str) -> Flow[str]:
     """Make a tag. Where Tallyfy says that the title is taken, or the answer was lost, the list tells the id."""
-    exchange = yield calls.create_tag(org, title, TAG_COLOUR)
-    if exchange.ok and isinstance(exchange.reply, Answer):
+    exchange = yield label_endpoints.create_tag(org, title, TAG_COLOUR)
+    if exchange.ok and isinstance(exchange.reply, Response):
         tag: Mapping[str, Any] = item(exchange.reply) or {}
         if tag.get("id"):
             return str(tag["id"])
     if not exchange.ok and not exchange.maybe_done and exchange.status != 422:
         reject(exchange)
-    ids, _ = resolve("tags", "tag", [title], (yield from read_titles(calls.list_tags(org))))
+    ids, _ = resolve("tags", "tag", [title], (yield from read_titles(label_endpoints.list_tags(org))))
     if not ids:
         reject(exchange)
     return ids[0]

@@ -11,15 +11,15 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from airflow_provider_tallyfy.api import calls
-from airflow_provider_tallyfy.api.protocol.messages import Call, Exchange, Flow, gave_up
+from airflow_provider_tallyfy.api.endpoints import runs as run_endpoints
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Request, gave_up
 from airflow_provider_tallyfy.api.protocol.pagination import Walk, read_page, read_page_number
 from airflow_provider_tallyfy.api.protocol.problems import Kind, Problem, Rejected
-from airflow_provider_tallyfy.api.runs import archive as restore
-from airflow_provider_tallyfy.api.runs import update
-from airflow_provider_tallyfy.api.runs.archive import Found, Outcome
+from airflow_provider_tallyfy.api.runs import archive, read, update
+from airflow_provider_tallyfy.api.runs.archive import Outcome
 from airflow_provider_tallyfy.api.runs.compare import same
 from airflow_provider_tallyfy.api.runs.model import Run
+from airflow_provider_tallyfy.api.runs.read import RunState
 from airflow_provider_tallyfy.api.runs.report import Report, Target
 from airflow_provider_tallyfy.client.pool import Pool, Stopped
 from airflow_provider_tallyfy.exceptions import TallyfyApiError, TallyfyError
@@ -42,7 +42,7 @@ class BulkOptions:
     """How a bulk change is done.
 
     :param concurrency: requests under way at a time.
-    :param skip_touched: leave runs alone that were changed after they were found; ``None`` = where the rows tell.
+    :param skip_modified: leave runs alone that were changed after they were found; ``None`` = where the rows tell.
     :param look_first: read the state of all runs before the first write, so that only what is still to do is written.
     :param dry_run: write nothing, report what would happen.
     :param max_failures: stop when so many runs have failed; ``None`` = try all.
@@ -51,7 +51,7 @@ class BulkOptions:
     """
 
     concurrency: int = 8
-    skip_touched: bool | None = None
+    skip_modified: bool | None = None
     look_first: bool = False
     dry_run: bool = False
     max_failures: int | None = None
@@ -86,7 +86,7 @@ class BulkChange:
         self._begun = self._over = False
         self._pool: Pool | None = None
         self._started = self._told = time.monotonic()
-        asked = self.options.skip_touched
+        asked = self.options.skip_modified
         self._guard = any(target.seen for target in self.targets) if asked is None else asked
 
     def stop(self, why: str, *, at_once: bool = False) -> None:
@@ -99,7 +99,7 @@ class BulkChange:
         if self._pool is not None and (at_once or not self._settling):
             self._pool.stop.set()
 
-    def expect_touched(self, run_ids: Collection[str]) -> None:
+    def forget_when_seen(self, run_ids: Collection[str]) -> None:
         """Forget when these runs were seen: an earlier try wrote to them, and maybe did not get to the end."""
         self.targets = [replace(t, seen=None) if t.run_id in run_ids else t for t in self.targets]
 
@@ -179,25 +179,25 @@ class BulkChange:
         if self.doing == "update":
             seen = target.seen if self._guard else None
             return update.apply(self._org, target.run_id, self.prepared, seen=seen, dry_run=self.options.dry_run)
-        return restore.attempt(self._call(target), self._wanted)
+        return archive.attempt(self._request(target), self._wanted)
 
-    def _call(self, target: Target) -> Call:
-        make = calls.archive_run if self._wanted else calls.activate_run
+    def _request(self, target: Target) -> Request:
+        make = run_endpoints.archive_run if self._wanted else run_endpoints.activate_run
         return make(self._org, target.run_id)
 
     def _careful_flow(self, target: Target) -> Flow[Outcome | Exchange]:
         """For a run that no list showed: look at it alone before writing."""
-        exchange = yield calls.get_run(self._org, target.run_id)
-        found = restore.found_in(exchange)
+        exchange = yield run_endpoints.get_run(self._org, target.run_id)
+        found = read.state_in(exchange)
         if found is None:
-            raise restore.unknown_run(self._org, target.run_id)
+            raise read.unknown_run(self._org, target.run_id)
         if found.archived is self._wanted:
             return Outcome(found.run, "already")
-        if self._is_touched(target, found.run):
-            return Outcome(found.run, "touched", _touched_reason(found.run))
+        if self._is_modified(target, found.run):
+            return Outcome(found.run, "modified", _modified_reason(found.run))
         if self.options.dry_run:
             return Outcome(found.run, "changed")
-        return (yield from restore.attempt(self._call(target), self._wanted))
+        return (yield from archive.attempt(self._request(target), self._wanted))
 
     def _still_to_do(self, pool: Pool) -> Iterator[Target | Future[Any]]:
         with suppress(Stopped):
@@ -212,7 +212,7 @@ class BulkChange:
         """
         left = {target.run_id: target for target in self.targets}
         self._unseen = left
-        listing = calls.list_runs(self._org, archived=None if self._wanted else "only", sort="created_at")
+        listing = run_endpoints.list_runs(self._org, archived=None if self._wanted else "only", sort="created_at")
         first = yield from _awaited(pool.read(read_page_number(listing, 1)))
         number = first.total_pages or 1
         ahead = pool.read(read_page_number(listing, number)) if number > 1 else None
@@ -226,8 +226,8 @@ class BulkChange:
                 target = left.pop(str(row.get("id")), None)
                 if target is None:
                     continue
-                if self._is_touched(target, row):
-                    self.report.set(target.run_id, "touched", _touched_reason(row), row)
+                if self._is_modified(target, row):
+                    self.report.set(target.run_id, "modified", _modified_reason(row), row)
                 elif self.options.dry_run:
                     self.report.set(target.run_id, "changed", run=row)
                 else:
@@ -244,7 +244,7 @@ class BulkChange:
                 self.report.set(run_id, "already", run=found.run)
                 del self._unseen[run_id]
 
-    def _is_touched(self, target: Target, run: Run) -> bool:
+    def _is_modified(self, target: Target, run: Run) -> bool:
         return self._guard and target.seen is not None and not same(run.get("last_updated"), target.seen)
 
     # -- settling ----------------------------------------------------------------------------------------------------
@@ -268,7 +268,7 @@ class BulkChange:
             return
         for run_id, exchange in self._doubts.items():
             try:
-                outcome = restore.judge(exchange, found.get(run_id), self._wanted)
+                outcome = archive.judge(exchange, found.get(run_id), self._wanted)
             except Rejected as rejected:
                 self._failed(run_id, rejected.problem)
             else:
@@ -278,8 +278,12 @@ class BulkChange:
 
     def _leave_in_doubt(self, why: str) -> None:
         for run_id, exchange in self._doubts.items():
-            message = f"{exchange.call.label} may or may not have been done: its answer was lost or unclear, and {why}"
-            self.report.fail(run_id, Problem(Kind.INDETERMINATE, message, exchange.call.method, exchange.call.path))
+            message = (
+                f"{exchange.request.label} may or may not have been done: its answer was lost or unclear, and {why}"
+            )
+            self.report.fail(
+                run_id, Problem(Kind.INDETERMINATE, message, exchange.request.method, exchange.request.path)
+            )
         self._doubts = {}
 
     def _finish(self, reading: Reading[T]) -> T:
@@ -292,7 +296,7 @@ class BulkChange:
             value: T = end.value
             return value
 
-    def _states(self, pool: Pool, ids: set[str]) -> Reading[dict[str, Found]]:
+    def _states(self, pool: Pool, ids: set[str]) -> Reading[dict[str, RunState]]:
         found = yield from self._found(pool, ids, "only")
         rest = ids - set(found)
         if len(rest) > ONE_BY_ONE:
@@ -304,15 +308,15 @@ class BulkChange:
                 found[run_id] = alone
         return found
 
-    def _found(self, pool: Pool, ids: set[str], archived: str | None) -> Reading[dict[str, Found]]:
+    def _found(self, pool: Pool, ids: set[str], archived: str | None) -> Reading[dict[str, RunState]]:
         """Walk the archived (``"only"``) or the live runs (``None``) until all the wanted ones are found."""
-        found: dict[str, Found] = {}
-        walk = Walk(calls.list_runs(self._org, archived=archived, sort="-created_at"))
+        found: dict[str, RunState] = {}
+        walk = Walk(run_endpoints.list_runs(self._org, archived=archived, sort="-created_at"))
         while walk.next_page is not None and len(found) < len(ids):
             for row in (yield from _awaited(pool.read(read_page(walk)))):
                 is_archived = bool(row.get("archived_at", archived))
                 if str(row.get("id")) in ids and is_archived is bool(archived):
-                    found[str(row["id"])] = Found(row, is_archived)
+                    found[str(row["id"])] = RunState(row, is_archived)
         return found
 
     # -- noting ------------------------------------------------------------------------------------------------------
@@ -325,8 +329,8 @@ class BulkChange:
         elif isinstance(result, Outcome):
             self._count_down(False)
             kind = "changed" if result.how == "checked" else result.how
-            note = result.note if result.how in {"checked", "touched"} else ""
-            if kind == "touched" and self.doing == "update" and self.options.look_first:
+            note = result.note if result.how in {"checked", "modified"} else ""
+            if kind == "modified" and self.doing == "update" and self.options.look_first:
                 note += ", by somebody or by an earlier try of this task that did not finish it"
             self.report.set(run_id, kind, note, result.run)
         elif isinstance(result, TallyfyApiError) and result.problem is not None:
@@ -384,9 +388,9 @@ def _raise_unforeseen(result: Any) -> None:
         raise result
 
 
-def _look(org: str, run_id: str) -> Flow[Found | None]:
-    return restore.found_in((yield calls.get_run(org, run_id)))
+def _look(org: str, run_id: str) -> Flow[RunState | None]:
+    return read.state_in((yield run_endpoints.get_run(org, run_id)))
 
 
-def _touched_reason(run: Run) -> str:
-    return f"it was touched at {run.get('last_updated')}, after it was found"
+def _modified_reason(run: Run) -> str:
+    return f"it was modified at {run.get('last_updated')}, after it was found"

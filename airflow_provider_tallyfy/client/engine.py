@@ -1,4 +1,4 @@
-"""Runs the flows of ``api`` over a transport: sends each call, repeats it by the policy, raises what went wrong."""
+"""Runs the flows of ``api`` over a transport: sends each request, repeats it by the policy, raises what went wrong."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError
-from airflow_provider_tallyfy.api.protocol.messages import Answer, Call, Exchange, Flow, Reply
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Reply, Request, Response
 from airflow_provider_tallyfy.api.protocol.problems import Problem, Rejected
 from airflow_provider_tallyfy.api.protocol.retry import RetryPolicy, Wait, exchange
 from airflow_provider_tallyfy.client.requests_transport import Transport
@@ -54,9 +54,9 @@ class Engine:
         errors = {name: [scrub(text) for text in texts] for name, texts in problem.errors.items()}
         return replace(problem, message=scrub(problem.message), path=scrub(problem.path), errors=errors)
 
-    def exchange(self, call: Call) -> Exchange:
-        """Send a call, repeated as the policy says."""
-        steps = exchange(call, self.policy)
+    def exchange(self, request: Request) -> Exchange:
+        """Send a request, repeated as the policy says."""
+        steps = exchange(request, self.policy)
         try:
             step = next(steps)
             while True:
@@ -64,17 +64,19 @@ class Engine:
                     self.wait(step)
                     step = next(steps)
                 else:
-                    reply = self.send(step.call)
-                    self.log.debug("%s: %s", call.label, reply.status if isinstance(reply, Answer) else reply.detail)
+                    reply = self.send(step.request)
+                    self.log.debug(
+                        "%s: %s", request.label, reply.status if isinstance(reply, Response) else reply.detail
+                    )
                     step = steps.send(reply)
         except StopIteration as end:
             result: Exchange = end.value
             return result
 
-    def send(self, call: Call) -> Reply:
-        """Send a call once."""
+    def send(self, request: Request) -> Reply:
+        """Send a request once."""
         self.request_count += 1
-        return self.transport.send(call)
+        return self.transport.send(request)
 
     def wait(self, step: Wait) -> None:
         """Wait before a repetition."""

@@ -8,18 +8,18 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
-from airflow_provider_tallyfy.api.protocol.messages import Answer, Call, Flow, Lost, Reply
+from airflow_provider_tallyfy.api.protocol.messages import Flow, Lost, Reply, Request, Response
 from airflow_provider_tallyfy.api.protocol.retry import RetryPolicy, Wait, retry_after
-from airflow_provider_tallyfy.api.protocol.throttle import Pace
+from airflow_provider_tallyfy.api.protocol.throttle import Throttle
 from airflow_provider_tallyfy.client.engine import Engine
 from airflow_provider_tallyfy.client.requests_transport import Transport
 
 T = TypeVar("T")
 Item = TypeVar("Item")
 
-#: How often one request may be declined (429) before it counts as failed: the pause is everybody's, so bad luck is no
+#: How often one request may be answered 429 before it counts as failed: the pause is everybody's, so bad luck is no
 #: fault of the request.
-MAX_DECLINED = 25
+MAX_RATE_LIMITED = 25
 
 
 class Stopped(Exception):
@@ -35,13 +35,13 @@ class Pool:
     """
 
     def __init__(self, new_transport: Callable[[], Transport], concurrency: int, max_retries: int, log: Any) -> None:
-        self.pace = Pace()
+        self.throttle = Throttle()
         self.stop = threading.Event()
         self._lock = threading.Lock()
         # Held by the one worker that waits for the next place. Places taken ahead by all of them would outlive a pause
         # and come on top of those that are given out after it: twice the pace, and the next 429.
         self._turn = threading.Lock()
-        policy = RetryPolicy(max_retries=max_retries, max_declined=MAX_DECLINED, longest_in_all=3600.0)
+        policy = RetryPolicy(max_retries=max_retries, max_rate_limited=MAX_RATE_LIMITED, longest_in_all=3600.0)
         self._idle = [_Worker(self, new_transport(), policy, log) for _ in range(concurrency)]
         # Reads lists while the others write, at the same pace.
         self._reader = _Worker(self, new_transport(), policy, log)
@@ -134,22 +134,22 @@ class Pool:
         with self._turn:
             while True:
                 with self._lock:
-                    delay = self.pace.delay(time.monotonic())
+                    delay = self.throttle.delay(time.monotonic())
                 if delay > 0:
                     self.stop.wait(delay)
                 now = time.monotonic()
                 with self._lock:
-                    if self.stop.is_set() or not self.pace.paused(now):
+                    if self.stop.is_set() or not self.throttle.paused(now):
                         return now
 
     def after_answer(self, reply: Reply, sent_at: float) -> None:
         """Tell the pace what became of a request."""
         now = time.monotonic()
         with self._lock:
-            if isinstance(reply, Answer) and reply.status == 429:
-                self.pace.declined(now, sent_at, retry_after(reply))
+            if isinstance(reply, Response) and reply.status == 429:
+                self.throttle.rate_limited(now, sent_at, retry_after(reply))
             elif not isinstance(reply, Lost):
-                self.pace.accepted(now, sent_at)
+                self.throttle.accepted(now, sent_at)
 
 
 class _Worker(Engine):
@@ -158,27 +158,29 @@ class _Worker(Engine):
     def __init__(self, pool: Pool, transport: Transport, policy: RetryPolicy, log: Any) -> None:
         super().__init__(transport, policy, log)
         self._pool = pool
-        self._declined = False
+        self._was_rate_limited = False
         #: Whether a write of this item may have been carried out. If so, it is followed up even after a stop.
         self.wrote = False
 
-    def send(self, call: Call) -> Reply:
+    def send(self, request: Request) -> Reply:
         sent_at = self._pool.before_sending()
         if self._pool.stop.is_set():
             if not self.wrote:
                 raise Stopped
-            if self._declined:  # after a stop nobody waits as long as Tallyfy asks for, and not to wait is no answer
+            if (
+                self._was_rate_limited
+            ):  # after a stop nobody waits as long as Tallyfy asks for, and not to wait is no answer
                 return Lost("cut", "stopped while Tallyfy asked to wait", sent=True)
-        wrote, self.wrote = self.wrote, self.wrote or call.method != "GET"
-        reply = super().send(call)
+        wrote, self.wrote = self.wrote, self.wrote or request.method != "GET"
+        reply = super().send(request)
         self._pool.after_answer(reply, sent_at)
-        self._declined = isinstance(reply, Answer) and reply.status == 429
-        if self._declined:
-            self.wrote = wrote  # a declined request changed nothing
+        self._was_rate_limited = isinstance(reply, Response) and reply.status == 429
+        if self._was_rate_limited:
+            self.wrote = wrote  # a rate-limited request changed nothing
         return reply
 
     def wait(self, step: Wait) -> None:
-        if not step.declined:  # a 429 has slowed the pace down for everybody, and the next send waits for that
+        if not step.rate_limited:  # a 429 has slowed the pace down for everybody, and the next send waits for that
             self.log.debug("%s", step.reason)
             self._pool.stop.wait(step.seconds)
 

@@ -18,7 +18,7 @@ from requests.auth import AuthBase
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
-from airflow_provider_tallyfy.api.protocol.messages import Answer, Call, Lost, LostKind
+from airflow_provider_tallyfy.api.protocol.messages import Lost, LostKind, Request, Response
 from airflow_provider_tallyfy.connection import Settings, origin_of
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyConfigurationError
 
@@ -48,6 +48,7 @@ class BearerAuth(AuthBase):
         self._origin = settings.origin
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the token."""
         if origin_of(request.url or "") != self._origin:
             raise TallyfyConfigurationError(
                 f"The access token is for {self._origin[1]} and is not sent to any other host or port."
@@ -76,11 +77,13 @@ class Scrubber:
         yield from (secret, as_json, as_json.replace("/", "\\/"), quote(secret), quote(secret, safe=""))
 
     def text(self, text: str) -> str:
+        """Return the text without secrets."""
         for secret in self._texts:
             text = text.replace(secret, "***")
         return text
 
     def body(self, body: bytes) -> bytes:
+        """Return the body without secrets."""
         for secret in self._bytes:
             if secret in body:
                 body = body.replace(secret, b"***")
@@ -148,44 +151,44 @@ class Transport:
     scrub: Scrubber
     options: Mapping[str, Any]
 
-    def send(self, call: Call) -> Answer | Lost:
-        """Send a call once. No redirect is followed."""
+    def send(self, request: Request) -> Response | Lost:
+        """Send a request once. No redirect is followed."""
         try:
-            request = self._prepared(call)
-            # Below Session.send(), which at each call looks for redirects, hooks, proxies and cookies anew.
-            response = self.session.get_adapter(request.url or "").send(
-                request, timeout=(min(CONNECT_TIMEOUT, self.timeout), self.timeout), **self.options
+            prepared = self._prepared(request)
+            # Below Session.send(), which at each request looks for redirects, hooks, proxies and cookies anew.
+            raw = self.session.get_adapter(prepared.url or "").send(
+                prepared, timeout=(min(CONNECT_TIMEOUT, self.timeout), self.timeout), **self.options
             )
-            body = response.content
+            body = raw.content
         except requests.RequestException as fault:
             if isinstance(fault, ValueError):  # a URL, a proxy or a header that can't be used
                 raise TallyfyConfigurationError(f"The request can't be sent: {self.scrub.text(str(fault))}") from None
             return lost(fault, self.scrub)
-        answer = self.answer(response)
-        promised = answer.headers.get("content-length", "")
-        whole = not promised.isdigit() or "content-encoding" in answer.headers or call.method == "HEAD"
+        response = self.response(raw)
+        promised = response.headers.get("content-length", "")
+        whole = not promised.isdigit() or "content-encoding" in response.headers or request.method == "HEAD"
         if not whole and len(body) < int(promised):
             return Lost("cut", f"{len(body)} of {promised} bytes came", sent=True)
-        return answer
+        return response
 
     @cached_property
     def _common(self) -> requests.PreparedRequest:
         """What all requests have in common, prepared by ``requests`` once: base URL, headers, token."""
         return self.session.prepare_request(requests.Request("GET", f"{self.base_url}/"))
 
-    def _prepared(self, call: Call) -> requests.PreparedRequest:
+    def _prepared(self, request: Request) -> requests.PreparedRequest:
         # Path and query are encoded in full and begin with a slash, so the origin, which BearerAuth has checked for the
         # base URL, stays as it is.
         common = self._common
-        request = requests.PreparedRequest()
-        request.method = call.method
-        request.url = f"{common.url}{call.target[1:]}"
-        request.body = body = _body(call)
-        request.headers = common.headers if call.method in {"GET", "HEAD"} else self._headers_of_writes
+        prepared = requests.PreparedRequest()
+        prepared.method = request.method
+        prepared.url = f"{common.url}{request.target[1:]}"
+        prepared.body = body = _body(request)
+        prepared.headers = common.headers if request.method in {"GET", "HEAD"} else self._headers_of_writes
         if body is not None:
-            request.headers = common.headers.copy()
-            request.headers.update({"Content-Type": "application/json", "Content-Length": str(len(body))})
-        return request
+            prepared.headers = common.headers.copy()
+            prepared.headers.update({"Content-Type": "application/json", "Content-Length": str(len(body))})
+        return prepared
 
     @cached_property
     def _headers_of_writes(self) -> Any:
@@ -193,19 +196,19 @@ class Transport:
         headers["Content-Length"] = "0"
         return headers
 
-    def answer(self, response: requests.Response) -> Answer:
+    def response(self, raw: requests.Response) -> Response:
         """The response as the rules see it, without secrets."""
-        headers = {name.lower(): self.scrub.text(value) for name, value in response.headers.items()}
-        return Answer(response.status_code, headers, self.scrub.body(response.content), time.time())
+        headers = {name.lower(): self.scrub.text(value) for name, value in raw.headers.items()}
+        return Response(raw.status_code, headers, self.scrub.body(raw.content), time.time())
 
 
-def _body(call: Call) -> bytes | None:
-    if call.json is None:
+def _body(request: Request) -> bytes | None:
+    if request.json is None:
         return None
     try:
-        return json.dumps(call.json, allow_nan=False).encode()
+        return json.dumps(request.json, allow_nan=False).encode()
     except (TypeError, ValueError) as fault:
-        raise TallyfyArgumentError(f"{call.label}: the values can't be sent as JSON: {fault}") from None
+        raise TallyfyArgumentError(f"{request.label}: the values can't be sent as JSON: {fault}") from None
 
 
 def lost(fault: Exception, scrub: Scrubber) -> Lost:

@@ -13,9 +13,9 @@ from requests.adapters import HTTPAdapter
 
 from airflow_provider_tallyfy import __version__
 from airflow_provider_tallyfy._compat import AirflowNotFoundException, mask_secret
-from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.endpoints import custom
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_id
-from airflow_provider_tallyfy.api.protocol.messages import Call, Exchange, Flow, Param
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Param, Request
 from airflow_provider_tallyfy.api.protocol.problems import problem_of
 from airflow_provider_tallyfy.api.protocol.reading import read_json
 from airflow_provider_tallyfy.api.protocol.retry import RetryPolicy
@@ -183,7 +183,7 @@ class TallyfyBaseHook(HttpHook):
             )
         except requests.RequestException as fault:
             raise error_from(
-                problem_of(Exchange(_call_of(prepped_request), lost(fault, self._transport.scrub)))
+                problem_of(Exchange(_request_of(prepped_request), lost(fault, self._transport.scrub)))
             ) from None
         if options.get("check_response", True):
             self.check_response(response)
@@ -194,9 +194,9 @@ class TallyfyBaseHook(HttpHook):
 
         :raises TallyfyApiError: for every answer that is not a success.
         """
-        answer = self._transport.answer(response)
-        if not answer.ok:
-            raise error_from(problem_of(Exchange(_call_of(response.request), answer)))
+        answered = self._transport.response(response)
+        if not answered.ok:
+            raise error_from(problem_of(Exchange(_request_of(response.request), answered)))
 
     # -- the engine: everything below goes through it -----------------------------------------------------------------
 
@@ -212,7 +212,7 @@ class TallyfyBaseHook(HttpHook):
     def request(
         self, method: str, path: str, *, params: Mapping[str, Param | None] | None = None, json: Any = None
     ) -> Any:
-        """Call any endpoint.
+        """Request any endpoint.
 
         :param method: ``GET``, ``POST``, ``PUT``, ``DELETE``, ``PATCH`` or ``HEAD``.
         :param path: path below the base URL, such as ``f"/organizations/{hook.organization_id}/tags"``.
@@ -221,18 +221,18 @@ class TallyfyBaseHook(HttpHook):
         :return: the parsed body as it came (with its ``data``), ``None`` for an empty one.
         :raises TallyfyApiError: for every answer that is not a readable success.
         """
-        return self._perform(read_json(self._checked(calls.raw, method, path, params, json)))
+        return self._perform(read_json(self._checked(custom.custom, method, path, params, json)))
 
     @staticmethod
     def _checked(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Call a pure function of the API rules; a refused argument becomes the public exception."""
+        """Request a pure function of the API rules; a refused argument becomes the public exception."""
         try:
             return function(*args, **kwargs)
         except ArgumentError as error:
             raise TallyfyArgumentError(str(error)) from None
 
 
-def _call_of(request: requests.PreparedRequest) -> Call:
-    """The call that a request of ``run()`` amounts to, for errors."""
+def _request_of(request: requests.PreparedRequest) -> Request:
+    """The request that a request of ``run()`` amounts to, for errors."""
     path = (request.path_url or "/").split("?")[0].strip("/")
-    return Call(request.method or "GET", tuple(path.split("/")))
+    return Request(request.method or "GET", tuple(path.split("/")))

@@ -7,14 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Literal, NoReturn
 
-from airflow_provider_tallyfy.api import calls, titles
+from airflow_provider_tallyfy.api import titles
+from airflow_provider_tallyfy.api.endpoints import runs as run_endpoints
+from airflow_provider_tallyfy.api.endpoints.paths import PAGE_SIZE
 from airflow_provider_tallyfy.api.protocol.arguments import check_texts, show
 from airflow_provider_tallyfy.api.protocol.pagination import Walk, read_page
 from airflow_provider_tallyfy.api.runs import search as find
 from airflow_provider_tallyfy.api.runs import update
 from airflow_provider_tallyfy.api.runs.model import Run
 from airflow_provider_tallyfy.api.runs.report import Report, targets
-from airflow_provider_tallyfy.api.runs.search import Criteria, Tally
+from airflow_provider_tallyfy.api.runs.search import Criteria, FoundRuns
 from airflow_provider_tallyfy.client.bulk import BulkChange, BulkOptions
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError
 from airflow_provider_tallyfy.hooks._base import TallyfyBaseHook
@@ -44,7 +46,7 @@ class ManyRunsHook(TallyfyBaseHook):
         include: Iterable[str] | None = None,
         form_fields_values: bool | None = None,
         sort: str = "created_at",
-        per_page: int = calls.PAGE_SIZE,
+        per_page: int = PAGE_SIZE,
     ) -> Iterator[Run]:
         """Yield runs, page by page, to the end of the list.
 
@@ -70,7 +72,7 @@ class ManyRunsHook(TallyfyBaseHook):
         """
         walk = Walk(
             self._checked(
-                calls.list_runs,
+                run_endpoints.list_runs,
                 self.organization_id,
                 q=q,
                 status=status,
@@ -92,11 +94,11 @@ class ManyRunsHook(TallyfyBaseHook):
             )
         )
 
-        return self._sifted(walk, Tally(), Criteria())
+        return self._sifted(walk, FoundRuns(), Criteria())
 
-    def _sifted(self, walk: Walk, tally: Tally, criteria: Criteria) -> Iterator[Run]:
-        while (call := walk.next_call) is not None:
-            yield from tally.sift(self._perform(read_page(walk)), call, criteria)
+    def _sifted(self, walk: Walk, found: FoundRuns, criteria: Criteria) -> Iterator[Run]:
+        while (request := walk.next_request) is not None:
+            yield from found.sift(self._perform(read_page(walk)), request, criteria)
 
     def find_runs(
         self,
@@ -111,7 +113,7 @@ class ManyRunsHook(TallyfyBaseHook):
         order: str = "created_at",
         fields: Iterable[str] = find.FIELDS,
         **filters: Any,
-    ) -> Tally:
+    ) -> FoundRuns:
         """Find runs by Tallyfy's filters and by those that it lacks, page by page, keeping only the chosen fields.
 
         Every filter is checked again on the rows, as far as they show it: Tallyfy ignores parameters that it does not
@@ -155,28 +157,28 @@ class ManyRunsHook(TallyfyBaseHook):
             filters["archived"] = False
         # All arguments are checked before a title is looked up.
         make = {**filters, "sort": self._checked(find.sort_for, order)}
-        self._checked(calls.list_runs, org, **make)
+        self._checked(run_endpoints.list_runs, org, **make)
         if template is not None:
             make["checklist_id"] = self._perform(titles.template_id(org, "template", template))
         if tag is not None:
             ids = self._perform(titles.tag_ids(org, "tag", self._checked(titles.check_titles, "tag", [tag])))
             make["tag_ids"] = ids
         make["include"] = list(dict.fromkeys([*(make.get("include") or ()), *find.include_for(make)]))
-        walk = Walk(self._checked(calls.list_runs, org, **make))
-        tally = Tally()
+        walk = Walk(self._checked(run_endpoints.list_runs, org, **make))
+        found = FoundRuns()
         kept = list(dict.fromkeys([*keep, order.lstrip("-")]))
         # Tallyfy's order is believed as long as the rows show it: else the first rows would not be the ones asked for.
         by_server = order in find.SERVER_ORDERS
         last: list[Run] = []
-        while (call := walk.next_call) is not None:
+        while (request := walk.next_request) is not None:
             page = self._perform(read_page(walk))
             by_server, last = by_server and find.in_order([*last, *page], order), page[-1:]
-            tally.rows += [find.row_of(run, kept) for run in tally.sift(page, call, criteria)]
-            if by_server and most is not None and len(tally.rows) >= most:
+            found.rows += [find.row_of(run, kept) for run in found.sift(page, request, criteria)]
+            if by_server and most is not None and len(found.rows) >= most:
                 break
-        rows = tally.rows if by_server else find.arranged(tally.rows, order)
-        tally.rows = [find.row_of(row, keep) for row in rows[:most]]
-        return tally
+        rows = found.rows if by_server else find.arranged(found.rows, order)
+        found.rows = [find.row_of(row, keep) for row in rows[:most]]
+        return found
 
     def archive_runs(self, run_ids: Iterable[Any], **options: Any) -> Report:
         """Archive many runs; see :meth:`bulk_change` for the options."""
@@ -205,7 +207,7 @@ class ManyRunsHook(TallyfyBaseHook):
         options: BulkOptions | None = None,
         **more: Any,
     ) -> BulkChange:
-        """Prepare a change of many runs; call ``run()`` on what is returned.
+        """Prepare a change of many runs; request ``run()`` on what is returned.
 
         :param doing: ``archive``, ``activate`` or ``update``.
         :param run_ids: ids, or rows with ``id`` and ``last_updated`` as :meth:`find_runs` returns them. Repeated ids

@@ -6,13 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airflow_provider_tallyfy import connection_form
-from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.endpoints import organization as organization_endpoints
 from airflow_provider_tallyfy.api.protocol.arguments import check_id, check_texts
 from airflow_provider_tallyfy.api.protocol.messages import Flow
 from airflow_provider_tallyfy.api.protocol.reading import read_item
-from airflow_provider_tallyfy.api.runs import archive as restore
-from airflow_provider_tallyfy.api.runs import delete, update
-from airflow_provider_tallyfy.api.runs import labels as associations
+from airflow_provider_tallyfy.api.runs import archive, delete, labels, read, update
 from airflow_provider_tallyfy.api.runs.archive import Outcome
 from airflow_provider_tallyfy.api.runs.model import Run
 from airflow_provider_tallyfy.exceptions import (
@@ -28,7 +26,7 @@ TEST_TIMEOUT = 15.0  # seconds; somebody is looking at the form
 
 
 class TallyfyHook(ManyRunsHook):
-    """Call the Tallyfy API: one connection look-up and one kept ``requests.Session`` per hook.
+    """Request the Tallyfy API: one connection look-up and one kept ``requests.Session`` per hook.
 
     Every method raises a :class:`~airflow_provider_tallyfy.exceptions.TallyfyError`: an argument or configuration
     error before anything is sent, an API error with the server's own words after it. Requests are repeated inside
@@ -64,15 +62,15 @@ class TallyfyHook(ManyRunsHook):
 
     def get_current_user(self) -> dict[str, Any]:
         """Return the token's user (``GET /me``)."""
-        return self._perform(read_item(calls.get_me()))
+        return self._perform(read_item(organization_endpoints.get_me()))
 
     def get_organization(self) -> dict[str, Any]:
         """Return the organization (``GET /organizations/{org}``)."""
-        return self._perform(read_item(calls.get_organization(self.organization_id)))
+        return self._perform(read_item(organization_endpoints.get_organization(self.organization_id)))
 
     def get_member(self) -> dict[str, Any]:
         """Return the token's user as a member of the organization, with the role (``GET /organizations/{org}/me``)."""
-        return self._perform(read_item(calls.get_member(self.organization_id)))
+        return self._perform(read_item(organization_endpoints.get_member(self.organization_id)))
 
     def test_connection(self) -> tuple[bool, str]:
         """Say whether token and organization are right, in a sentence for the person who filled in the form.
@@ -91,7 +89,7 @@ class TallyfyHook(ManyRunsHook):
                 f"the Organization ID (login), and that the API base URL (host) is right. [{_first_line(error)}]"
             )
         except TallyfyUnreachableError as error:
-            # The call that was tried means nothing to the person at the form; the address does.
+            # The request that was tried means nothing to the person at the form; the address does.
             reason = str(error).partition("got no answer: ")[2]
             return False, f"Tallyfy can't be reached at {probe.settings.base_url}: {reason}"
         except TallyfyError as error:
@@ -120,9 +118,9 @@ class TallyfyHook(ManyRunsHook):
         wanted = tuple(self._checked(check_texts, "include", include))
 
         def flow() -> Flow[Run]:
-            found = yield from restore.find(self.organization_id, run_id, include=wanted)
+            found = yield from read.look_up(self.organization_id, run_id, include=wanted)
             if found is None:
-                raise restore.unknown_run(self.organization_id, run_id)
+                raise read.unknown_run(self.organization_id, run_id)
             return found.run
 
         return self._perform(flow())
@@ -144,7 +142,7 @@ class TallyfyHook(ManyRunsHook):
 
         :param look_first: read the run before, to know for certain whether it was archived already.
         """
-        return self._perform(restore.archive(self.organization_id, run_id, look_first=look_first))
+        return self._perform(archive.archive(self.organization_id, run_id, look_first=look_first))
 
     def activate_run(self, run_id: str) -> Run:
         """Bring an archived run back and return it. A live run is returned as it is.
@@ -161,7 +159,7 @@ class TallyfyHook(ManyRunsHook):
 
         :param look_first: read the run before, to know for certain whether it was active already.
         """
-        return self._perform(restore.activate(self.organization_id, run_id, look_first=look_first))
+        return self._perform(archive.activate(self.organization_id, run_id, look_first=look_first))
 
     def update_run(self, run_id: str, **changes: Any) -> Run:
         """Change fields of a live run and return it: read, merge, write, verify (see :meth:`update_run_outcome`)."""
@@ -221,19 +219,19 @@ class TallyfyHook(ManyRunsHook):
 
     def add_tag_to_run(self, run_id: str, tag_id: str) -> Run:
         """Attach a tag, unless it is attached already. Returns the run with its tags."""
-        return self._perform(associations.add(self.organization_id, run_id, associations.TAGS, tag_id))
+        return self._perform(labels.add(self.organization_id, run_id, labels.TAGS, tag_id))
 
     def remove_tag_from_run(self, run_id: str, tag_id: str) -> Run:
         """Detach a tag (its association is looked up). Returns the run with its tags."""
-        return self._perform(associations.remove(self.organization_id, run_id, associations.TAGS, tag_id))
+        return self._perform(labels.remove(self.organization_id, run_id, labels.TAGS, tag_id))
 
     def add_run_to_folder(self, run_id: str, folder_id: str) -> Run:
         """Put a run into a folder, unless it is there already. Returns the run with its folders."""
-        return self._perform(associations.add(self.organization_id, run_id, associations.FOLDERS, folder_id))
+        return self._perform(labels.add(self.organization_id, run_id, labels.FOLDERS, folder_id))
 
     def remove_run_from_folder(self, run_id: str, folder_id: str) -> Run:
         """Take a run out of a folder (its relation is looked up). Returns the run with its folders."""
-        return self._perform(associations.remove(self.organization_id, run_id, associations.FOLDERS, folder_id))
+        return self._perform(labels.remove(self.organization_id, run_id, labels.FOLDERS, folder_id))
 
     # -- links -------------------------------------------------------------------------------------------------------
 

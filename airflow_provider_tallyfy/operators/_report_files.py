@@ -42,7 +42,7 @@ def log(logger: Any, report: Report) -> None:
         entries = [entry for entry in report.entries.values() if entry.result == result]
         if not entries:
             continue
-        worth_a_line = result in {"failed", "touched"}
+        worth_a_line = result in {"failed", "modified"}
         plain = [entry.run_id for entry in entries if not worth_a_line and entry.reason != UNCLEAR]
         for start in range(0, len(plain), _PER_LINE):
             logger.info("%s: %s", result, " ".join(plain[start : start + _PER_LINE]))

@@ -50,7 +50,7 @@ class TallyfyBulkReportOperator(TallyfyBaseOperator):
         lines = [f"**{summary['sentence']}**"]
         done = {"archive": "Archived", "activate": "Activated"}.get(summary["doing"], "Updated")
         changed = f"To be {done.lower()}" if summary["dry_run"] else done
-        for result, heading in (("failed", "Failed"), ("touched", "Left alone"), ("changed", changed)):
+        for result, heading in (("failed", "Failed"), ("modified", "Left alone"), ("changed", changed)):
             examples = summary["examples"].get(result, ())
             if examples:
                 some = "" if len(examples) == summary[result] else f", {len(examples)} of {summary[result]}"

@@ -27,7 +27,7 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
     :param max_runs: refuse a longer list before the first write.
     :param dry_run: write nothing, report what would happen.
     :param max_failures: stop when so many runs have failed; ``None`` = try all.
-    :param skip_touched: leave runs alone that somebody changed after they were found; ``None`` = where the rows carry
+    :param skip_modified: leave runs alone that somebody changed after they were found; ``None`` = where the rows carry
         ``last_updated``.
     :param report_path: file or object-storage path (``s3://conn_id@bucket/key``) for the whole report, one JSON object
         per run.
@@ -43,7 +43,7 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
         "max_runs",
         "only_report",
         "max_failures",
-        "skip_touched",
+        "skip_modified",
         "report_path",
     )
 
@@ -55,7 +55,7 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
         max_runs: int | str | None = None,
         dry_run: bool | str = False,
         max_failures: int | str | None = None,
-        skip_touched: bool | str | None = None,
+        skip_modified: bool | str | None = None,
         report_path: str | None = None,
         concurrency: int = 8,
         **kwargs: Any,
@@ -66,7 +66,7 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
         self.max_runs = max_runs
         self.only_report = dry_run  # BaseOperator has a method of the name dry_run
         self.max_failures = max_failures
-        self.skip_touched = skip_touched
+        self.skip_modified = skip_modified
         self.report_path = report_path
         self.concurrency = concurrency
         self._change: BulkChange | None = None
@@ -89,13 +89,13 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
             max_runs=reports.number("max_runs", self.max_runs),
             max_failures=reports.number("max_failures", self.max_failures),
             dry_run=reports.flag("dry_run", self.only_report) or False,
-            skip_touched=reports.flag("skip_touched", self.skip_touched),
+            skip_modified=reports.flag("skip_modified", self.skip_modified),
             concurrency=self.concurrency,
             look_first=retry,
             on_progress=self._save_so_far,
         )
         if change.doing == "update":
-            change.expect_touched({run_id for run_id, row in self._earlier.items() if row.get("result") == "failed"})
+            change.forget_when_seen({run_id for run_id, row in self._earlier.items() if row.get("result") == "failed"})
         if self._killed:
             self.on_kill()
         # A path that can't be written is found out before the first write to Tallyfy, and what an earlier run of the
@@ -167,8 +167,8 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
 class TallyfyBulkArchiveRunsOperator(TallyfyBulkOperator):
     """Archive many runs in one task: several at a time, at a pace that Tallyfy allows, each doubt settled.
 
-    XCom ``return_value`` and ``summary``: counts of ``changed``, ``already``, ``touched``, ``failed`` and ``not_tried``
-    runs and some examples, small whatever the number; the whole report is in the log and, on request, at
+    XCom ``return_value`` and ``summary``: counts of ``changed``, ``already``, ``modified``, ``failed`` and
+    ``not_tried`` runs and some examples, small whatever the number; the whole report is in the log and, on request, at
     ``report_path``. All runs are tried; the task fails at the end if any failed, and a retry does only what is still to
     do. ``TallyfyBulkActivateRunsOperator(from_report=...)`` undoes it.
 
@@ -177,7 +177,7 @@ class TallyfyBulkArchiveRunsOperator(TallyfyBulkOperator):
     :param max_runs: refuse a longer list before the first write. (templated)
     :param dry_run: write nothing, report what would happen. (templated)
     :param max_failures: stop when so many runs have failed; ``None`` = try all. (templated)
-    :param skip_touched: leave runs alone that somebody changed after they were found; ``None`` = where the rows carry
+    :param skip_modified: leave runs alone that somebody changed after they were found; ``None`` = where the rows carry
         ``last_updated``. (templated)
     :param report_path: file or object-storage path for the whole report. (templated)
     :param concurrency: requests under way at a time, 1 to 64.

@@ -21,7 +21,7 @@ class TallyfyListRunsOperator(TallyfyBaseOperator):
     """Find runs, by Tallyfy's filters and by those that it lacks.
 
     XCom ``return_value``: small rows, oldest run first, with the chosen ``fields``; pass them to a bulk operator, which
-    uses ``last_updated`` to leave runs alone that somebody touched meanwhile. XCom ``run_ids``: the ids alone. One
+    uses ``last_updated`` to leave runs alone that somebody modified meanwhile. XCom ``run_ids``: the ids alone. One
     request per 100 runs of the list. No run comes twice, and a list that comes up short is an error.
 
     Filters are checked again on the rows, as far as these show them. An empty string counts as "not given", so a DAG
@@ -137,15 +137,15 @@ class TallyfyListRunsOperator(TallyfyBaseOperator):
         given = {name: value for name, value in given.items() if value is not None and value != ""}
         wanted = ", ".join(f"{name}={value}" for name, value in given.items()) or "all live ones"
         self.log.info("Looking for runs (%s) in organization %s.", wanted, self.hook.organization_id)
-        tally = self.hook.find_runs(**given)
-        self.log.info("Looked at %d runs, kept %d.", tally.looked_at, len(tally.rows))
-        if tally.misfits:
+        found = self.hook.find_runs(**given)
+        self.log.info("Looked at %d runs, kept %d.", found.looked_at, len(found.rows))
+        if found.non_matching:
             self.log.warning(
                 "Left out %d runs that Tallyfy returned although they contradict a filter: it seems to ignore one.",
-                tally.misfits,
+                found.non_matching,
             )
-        if tally.undated:
-            self.log.warning("Left out %d runs without a readable %s.", tally.undated, self.stale_by or "last_updated")
+        if found.undated:
+            self.log.warning("Left out %d runs without a readable %s.", found.undated, self.stale_by or "last_updated")
         self.log.debug("Requests to Tallyfy: %d.", self.hook.request_count)
-        context["ti"].xcom_push(key=RUN_IDS_KEY, value=[row["id"] for row in tally.rows])
-        return tally.rows
+        context["ti"].xcom_push(key=RUN_IDS_KEY, value=[row["id"] for row in found.rows])
+        return found.rows

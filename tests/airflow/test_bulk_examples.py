@@ -16,7 +16,7 @@ STALE, KEPT, ARCHIVED = 1200, 700, 100
 
 @pytest.fixture
 def organization(tallyfy_sandbox: Sandbox) -> Sandbox:
-    """Two thousand runs: stale ones, complete ones that somebody has just touched, live ones, archived ones."""
+    """Two thousand runs: stale ones, complete ones that somebody has just modified, live ones, archived ones."""
     tallyfy_sandbox.add_runs(STALE, name="Stale", days_old=200, completed_days_ago=100, untouched_days=90)
     tallyfy_sandbox.add_runs(KEPT // 2, name="Fresh", days_old=200, completed_days_ago=100, untouched_days=2)
     tallyfy_sandbox.add_runs(KEPT // 2, name="Live", days_old=200, untouched_days=90)

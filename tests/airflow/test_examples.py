@@ -85,8 +85,8 @@ def test_archive_stale_runs(run_example: RunExample, furnished: Sandbox) -> None
 
     assert done.states == {"find_stale_runs": ["success"], "archive": ["success", "success"]}
     assert names(furnished.runs(archived=True)) == {"stale", "staler", "archived before"}
-    untouched = [run for run in furnished.runs() if run["name"] not in ("stale", "staler")]
-    assert untouched == [before[run["id"]] for run in untouched]
+    unchanged = [run for run in furnished.runs() if run["name"] not in ("stale", "staler")]
+    assert unchanged == [before[run["id"]] for run in unchanged]
 
     # Oldest first; each with its run as XCom and its own button.
     found, archived = done.task("find_stale_runs"), done.tasks("archive")

@@ -8,7 +8,7 @@ from tests.airflow.conftest import RunDag
 
 def test_expand(run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
     first, second = tallyfy_sandbox.add_runs(2, "Offboarding")
-    untouched = tallyfy_sandbox.add_run("Onboarding")
+    unchanged = tallyfy_sandbox.add_run("Onboarding")
     unknown = "0" * 32
     done = run_dag(
         'TallyfyArchiveRunOperator.partial(task_id="archive").expand(run_id=dag.params["ids"])',
@@ -21,7 +21,7 @@ def test_expand(run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
     assert [task.state for task in tasks] == ["success", "failed", "success"]
     assert [(task.xcom() or {}).get("id") for task in tasks] == [first, None, second]
     assert [run["id"] for run in tallyfy_sandbox.runs(archived=True)] == [first, second]
-    assert [run["id"] for run in tallyfy_sandbox.runs(archived=False)] == [untouched]
+    assert [run["id"] for run in tallyfy_sandbox.runs(archived=False)] == [unchanged]
     # Each index has its own button, the failed one too: there, a person wants to look most.
     base = f"{tallyfy_sandbox.url}/{tallyfy_sandbox.organization_id}/processes"
     assert [task.link for task in tasks] == [f"{base}/{first}", f"{base}/{unknown}", f"{base}/{second}"]

@@ -29,7 +29,7 @@ def main(times: int, conn_id: str) -> None:
     ids = [run["id"] for run in hook.iter_runs()]
     whole = 0.0
     for number in range(times):
-        change = hook.bulk_change("update", ids, changes={"summary": f"Seen {number}"}, skip_touched=False)
+        change = hook.bulk_change("update", ids, changes={"summary": f"Seen {number}"}, skip_modified=False)
 
         def terminate(*_: Any, change: Any = change) -> None:
             change.stop("the task was killed", at_once=True)

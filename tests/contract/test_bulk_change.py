@@ -81,7 +81,7 @@ class TestRequests:
         live, done, gone = sandbox.add_runs(120), sandbox.add_runs(120, archived=True), [UNKNOWN]
         sandbox.fail("DELETE", "/runs/*", Fault.drop_after(), times=20)
         report = hook.archive_runs([*live, *done, *gone])
-        assert report.counts == {"changed": 120, "already": 120, "touched": 0, "failed": 1, "not_tried": 0}
+        assert report.counts == {"changed": 120, "already": 120, "modified": 0, "failed": 1, "not_tried": 0}
         assert count(sandbox, ARCHIVED) == 3
         assert count(sandbox, "GET /runs/") == 1  # the one that no list shows
         check_truth(sandbox, report, archived=True)
@@ -188,7 +188,7 @@ class TestDryRun:
         rows = rows_of(sandbox, live)
         sandbox.touch(live[7])
         report = hook.archive_runs([*rows, *done, UNKNOWN], dry_run=True)
-        assert report.counts == {"changed": 149, "already": 3, "touched": 1, "failed": 1, "not_tried": 0}
+        assert report.counts == {"changed": 149, "already": 3, "modified": 1, "failed": 1, "not_tried": 0}
         assert report.sentence().startswith("154 runs: 149 would be archived, 3 already so, 1 left alone")
         assert {record.method for record in sandbox.requests} == {"GET"}
         assert all('"dry_run": true' in line for line in report.lines())
@@ -203,7 +203,7 @@ class TestDryRun:
         tag = sandbox.add_tag("Stale")
         new, tagged, done = sandbox.add_runs(5), sandbox.add_runs(3, tags=[tag]), sandbox.add_runs(2, archived=True)
         report = hook.update_runs([*new, *tagged, *done], {"add_tags": ["stale"]}, dry_run=True)
-        assert report.counts == {"changed": 5, "already": 3, "touched": 0, "failed": 2, "not_tried": 0}
+        assert report.counts == {"changed": 5, "already": 3, "modified": 0, "failed": 2, "not_tried": 0}
         assert {record.method for record in sandbox.requests} == {"GET"}
 
     def test_creates_no_tags(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
@@ -222,9 +222,9 @@ class TestTouched:
         for run_id in busy:
             sandbox.touch(run_id)
         report = hook.archive_runs(rows)
-        assert report.counts == {"changed": 209, "already": 0, "touched": 11, "failed": 0, "not_tried": 0}
-        assert {run_id for run_id, entry in report.entries.items() if entry.result == "touched"} == set(busy)
-        assert "touched at" in report.entries[busy[0]].reason
+        assert report.counts == {"changed": 209, "already": 0, "modified": 11, "failed": 0, "not_tried": 0}
+        assert {run_id for run_id, entry in report.entries.items() if entry.result == "modified"} == set(busy)
+        assert "modified at" in report.entries[busy[0]].reason
         assert report.complete
         assert count(sandbox, "GET /runs/") == 0, "read by pages, not one by one"
         check_truth(sandbox, report, archived=True)
@@ -235,14 +235,14 @@ class TestTouched:
         rows = rows_of(sandbox, ids)
         sandbox.when("DELETE", "/runs/*", lambda: sandbox.touch(ids[0]))
         report = hook.archive_runs(rows)
-        assert report.entries[ids[0]].result == "touched"
+        assert report.entries[ids[0]].result == "modified"
         assert report.counts["changed"] == 399
 
     def test_not_asked_for(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         ids = sandbox.add_runs(30, untouched_days=60)
         rows = rows_of(sandbox, ids)
         sandbox.touch(ids[0])
-        assert hook.archive_runs(rows, skip_touched=False).counts["changed"] == 30
+        assert hook.archive_runs(rows, skip_modified=False).counts["changed"] == 30
         assert len(sandbox.requests) == 30
 
     def test_only_rows_with_a_timestamp_are_guarded(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
@@ -251,7 +251,7 @@ class TestTouched:
         for run_id in (first, second):
             sandbox.touch(run_id)
         report = hook.archive_runs(rows)
-        assert [entry.result for entry in report.entries.values()] == ["touched", "changed"]
+        assert [entry.result for entry in report.entries.values()] == ["modified", "changed"]
 
     def test_another_spelling_is_not_another_time(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         rows = rows_of(sandbox, sandbox.add_runs(3, untouched_days=60))
@@ -264,7 +264,7 @@ class TestTouched:
         rows = rows_of(sandbox, ids)
         sandbox.touch(ids[3])
         report = hook.update_runs(rows, {"summary": "Seen"})
-        assert report.counts["touched"] == 1
+        assert report.counts["modified"] == 1
         assert report.counts["changed"] == 19
         assert truth(sandbox, ids[3])["summary"] == ""
 
@@ -274,10 +274,10 @@ class TestTouched:
         sandbox.activate(ids[3])
         sandbox.archive(ids[3])  # somebody wanted it archived after all
         report = hook.activate_runs(rows)
-        assert report.counts["touched"] == 1
+        assert report.counts["modified"] == 1
         assert truth(sandbox, ids[3])["is_archived"]
 
-    def test_an_undo_brings_back_what_nobody_touched(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_an_undo_brings_back_what_nobody_modified(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         ids = sandbox.add_runs(120, untouched_days=60)
         archived = hook.archive_runs(rows_of(sandbox, ids))
         restored = hook.activate_runs([entry.as_row() for entry in archived.entries.values()])
@@ -306,7 +306,7 @@ class TestMeanwhile:
         destroy(sandbox, ids[6])
         report = hook.archive_runs(given)
         check_sums(report, ids)
-        assert report.counts == {"changed": 28, "already": 0, "touched": 0, "failed": 2, "not_tried": 0}
+        assert report.counts == {"changed": 28, "already": 0, "modified": 0, "failed": 2, "not_tried": 0}
         for run_id in ids[5:7]:
             assert report.entries[run_id].result == "failed"
             assert "404" in report.entries[run_id].reason or "no run" in report.entries[run_id].reason

@@ -20,7 +20,7 @@ from airflow_provider_tallyfy.exceptions import (
     TallyfyBulkRefusedError,
 )
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
-from airflow_provider_tallyfy.operators import _reports
+from airflow_provider_tallyfy.operators import _report_files
 from airflow_provider_tallyfy.operators.tallyfy import (
     TallyfyBulkActivateRunsOperator,
     TallyfyBulkArchiveRunsOperator,
@@ -96,8 +96,8 @@ class TestXCom:
         assert result == task.pushed["summary"]
         assert result["sentence"] == "5 runs: 3 archived, 2 already so."
         assert result["doing"] == "archive"
-        counts = {name: result[name] for name in ("total", "changed", "already", "touched", "failed", "not_tried")}
-        assert counts == {"total": 5, "changed": 3, "already": 2, "touched": 0, "failed": 0, "not_tried": 0}
+        counts = {name: result[name] for name in ("total", "changed", "already", "modified", "failed", "not_tried")}
+        assert counts == {"total": 5, "changed": 3, "already": 2, "modified": 0, "failed": 0, "not_tried": 0}
 
 
 class TestFailure:
@@ -160,7 +160,7 @@ class TestArguments:
             ({"run_ids": ["a" * 32], "max_runs": "-1"}, "max_runs='-1'"),
             ({"run_ids": ["a" * 32], "max_runs": "0"}, "max_runs=0"),
             ({"run_ids": ["a" * 32], "dry_run": "maybe"}, "dry_run='maybe'"),
-            ({"run_ids": ["a" * 32], "skip_touched": "perhaps"}, "skip_touched='perhaps'"),
+            ({"run_ids": ["a" * 32], "skip_modified": "perhaps"}, "skip_modified='perhaps'"),
             ({"run_ids": ["a" * 32, "b" * 32], "max_runs": "1"}, "max_runs allows 1"),
             ({"from_report": "/no/such/report.jsonl"}, "There is no report at"),
         ],
@@ -184,7 +184,7 @@ class TestArguments:
             run_ids=sandbox.add_runs(3),
             max_runs=blank,
             max_failures=blank,
-            skip_touched=blank,
+            skip_modified=blank,
         )
         assert result["changed"] == 3
 
@@ -198,11 +198,11 @@ class TestArguments:
         ids = sandbox.add_runs(3, untouched_days=30)
         rows = rows_of(sandbox, ids)
         sandbox.touch(ids[0])
-        assert task.execute(TallyfyBulkArchiveRunsOperator, run_ids=rows, skip_touched="false")["changed"] == 3
+        assert task.execute(TallyfyBulkArchiveRunsOperator, run_ids=rows, skip_modified="false")["changed"] == 3
 
     def test_every_argument_but_concurrency_is_a_template(self) -> None:
         fields = TallyfyBulkArchiveRunsOperator.template_fields
-        assert {"run_ids", "from_report", "max_runs", "max_failures", "skip_touched", "report_path"} <= set(fields)
+        assert {"run_ids", "from_report", "max_runs", "max_failures", "skip_modified", "report_path"} <= set(fields)
         operator = TallyfyBulkUpdateRunsOperator(task_id="t", run_ids=[])
         assert all(hasattr(operator, name) for name in operator.template_fields)
 
@@ -211,7 +211,7 @@ class TestReportFile:
     def test_holds_every_run(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
         ids, done = sandbox.add_runs(40, "Grüße"), sandbox.add_runs(2, archived=True)
         task.execute(TallyfyBulkArchiveRunsOperator, run_ids=[*ids, *done], report_path=report_path)
-        rows = _reports.load(report_path)
+        rows = _report_files.load(report_path)
         assert {run_id: row["result"] for run_id, row in rows.items()} == {
             **dict.fromkeys(ids, "changed"),
             **dict.fromkeys(done, "already"),
@@ -222,11 +222,11 @@ class TestReportFile:
         rows = rows_of(sandbox, sandbox.add_runs(120, untouched_days=60))
         done = sandbox.add_runs(3, archived=True)
         task.execute(TallyfyBulkArchiveRunsOperator, run_ids=[*rows, *done], report_path=report_path)
-        touched = rows[7]["id"]
-        sandbox.organization.runs[touched].last_updated += 60
+        modified = rows[7]["id"]
+        sandbox.organization.runs[modified].last_updated += 60
         result = task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)
-        assert (result["total"], result["changed"], result["touched"]) == (120, 119, 1)
-        assert all(truth(sandbox, run_id)["is_archived"] for run_id in (*done, touched))
+        assert (result["total"], result["changed"], result["modified"]) == (120, 119, 1)
+        assert all(truth(sandbox, run_id)["is_archived"] for run_id in (*done, modified))
         assert sum(run["is_archived"] for run in sandbox.runs()) == 4
 
     def test_undo_of_a_dry_run_is_nothing(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
@@ -261,12 +261,12 @@ class TestReportFile:
             # Airflow 3's own way of logging passes caplog by.
             monkeypatch.setattr(operator, "log", logging.getLogger("task"), raising=False)
         ids = sandbox.add_runs(5)
-        _reports.save(report_path, Report.of("archive", [Target(run_id) for run_id in ids]))
+        _report_files.save(report_path, Report.of("archive", [Target(run_id) for run_id in ids]))
         sandbox.archive(ids[0])
         arguments: dict[str, Any] = {"run_ids": ids, "report_path": report_path}
         result = task.execute(TallyfyBulkArchiveRunsOperator, try_number=2, **arguments)
         assert (result["changed"], result["already"]) == (4, 1)
-        rows = _reports.load(report_path)
+        rows = _report_files.load(report_path)
         assert [run_id for run_id, row in rows.items() if row.get("reason") == UNCLEAR] == [ids[0]]
         name = sandbox.organization.runs[ids[0]].name
         assert f"already: {ids[0]} {name}: {UNCLEAR}" in caplog.text
@@ -287,7 +287,7 @@ class TestReportFile:
         sandbox.fail("GET", "/runs", Fault.status(403), times=None)
         with pytest.raises(AirflowFailException):
             task.execute(TallyfyBulkArchiveRunsOperator, try_number=2, **arguments)
-        rows = _reports.load(report_path)
+        rows = _report_files.load(report_path)
         assert sum(row["result"] == "changed" for row in rows.values()) == 29
         assert all(row["last_updated"] for row in rows.values() if row["result"] == "changed")
         sandbox.heal()
@@ -319,7 +319,7 @@ class TestReportFile:
     def test_that_cannot_be_written_any_more_loses_no_summary(
         self, sandbox: Sandbox, task: Task, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        save, saved = _reports.save, []
+        save, saved = _report_files.save, []
 
         def failing(path: str, report: Any) -> None:
             saved.append(path)
@@ -327,7 +327,7 @@ class TestReportFile:
                 raise OSError("disk full")
             save(path, report)
 
-        monkeypatch.setattr(_reports, "save", failing)
+        monkeypatch.setattr(_report_files, "save", failing)
         with pytest.raises(OSError, match="disk full"):
             task.execute(
                 TallyfyBulkArchiveRunsOperator, run_ids=sandbox.add_runs(3), report_path=str(tmp_path / "r.jsonl")
@@ -393,7 +393,7 @@ class TestUpdate:
         assert all(stale in run["tags"] and len(run["tags"]) == 2 and run["users"] for run in sandbox.runs())
 
     def test_what_an_earlier_try_began_is_finished(self, sandbox: Sandbox, task: Task, tmp_path: Path) -> None:
-        # The first try wrote the summary, and could not attach the tag; so the run was touched, by that try itself.
+        # The first try wrote the summary, and could not attach the tag; so the run was modified, by that try itself.
         sandbox.behaviour = Behaviour(put_tags="ignore")
         sandbox.add_tag("Stale")
         ids = sandbox.add_runs(3, untouched_days=60)
@@ -408,7 +408,7 @@ class TestUpdate:
             task.execute(TallyfyBulkUpdateRunsOperator, **arguments)
         sandbox.heal()
         result = task.execute(TallyfyBulkUpdateRunsOperator, try_number=2, **arguments)
-        assert (result["changed"], result["touched"]) == (3, 0)
+        assert (result["changed"], result["modified"]) == (3, 0)
         assert all(len(run["tags"]) == 1 for run in sandbox.runs())
 
     def test_what_may_be_an_earlier_try_is_called_so(self, sandbox: Sandbox, task: Task) -> None:
@@ -417,8 +417,8 @@ class TestUpdate:
         rows = rows_of(sandbox, ids)
         sandbox.touch(ids[0])
         result = task.execute(TallyfyBulkUpdateRunsOperator, try_number=2, run_ids=rows, summary="Seen")
-        assert result["touched"] == 1
-        assert "or by an earlier try of this task" in result["examples"]["touched"][0]["reason"]
+        assert result["modified"] == 1
+        assert "or by an earlier try of this task" in result["examples"]["modified"][0]["reason"]
 
 
 class TestListToBulk:
@@ -431,7 +431,7 @@ class TestListToBulk:
         assert sorted(row["id"] for row in rows) == sorted(stale)
         sandbox.touch(stale[0])
         swept = task.execute(TallyfyBulkArchiveRunsOperator, run_ids=rows, max_runs="300", report_path=report_path)
-        assert (swept["changed"], swept["touched"]) == (229, 1)
+        assert (swept["changed"], swept["modified"]) == (229, 1)
         assert all(not truth(sandbox, run_id)["is_archived"] for run_id in (*busy, stale[0]))
         restored = task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)
         assert restored["changed"] == 229

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_tallyfy.api.runs.report import Report
-from airflow_provider_tallyfy.client import _pool
 from airflow_provider_tallyfy.client import bulk as _bulk
+from airflow_provider_tallyfy.client import pool as _pool
 from airflow_provider_tallyfy.client.bulk import DOWN_AFTER
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
@@ -113,7 +113,7 @@ class TestStopped:
         report = change.run()
         check_sums(report, ids)
         check_truth(sandbox, report, archived=True)
-        assert report.counts == {"changed": 20, "already": 0, "touched": 0, "failed": 0, "not_tried": 80}
+        assert report.counts == {"changed": 20, "already": 0, "modified": 0, "failed": 0, "not_tried": 80}
         assert count(sandbox, "DELETE") <= 30 + 8
 
     def test_in_a_pause_after_a_lost_answer(self, sandbox: Sandbox, hook: TallyfyHook) -> None:

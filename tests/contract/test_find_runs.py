@@ -95,10 +95,10 @@ class TestFilters:
     def test_find_what_they_should(
         self, asked: dict[str, Any], names: str, sandbox: Sandbox, hook: TallyfyHook, many: dict[str, Any]
     ) -> None:
-        tally = hook.find_runs(**{name: filled(value, many) for name, value in asked.items()})
-        assert sorted(row["name"] for row in tally.rows) == sorted(names.split())
-        assert tally.kept == len(tally.rows)
-        assert tally.misfits == 0
+        found = hook.find_runs(**{name: filled(value, many) for name, value in asked.items()})
+        assert sorted(row["name"] for row in found.rows) == sorted(names.split())
+        assert found.kept == len(found.rows)
+        assert found.non_matching == 0
 
     @pytest.mark.parametrize(
         ("asked", "names"),
@@ -109,12 +109,14 @@ class TestFilters:
         self, asked: dict[str, Any], names: str, sandbox: Sandbox, hook: TallyfyHook, many: dict[str, Any]
     ) -> None:
         heed_nothing(sandbox)
-        tally = hook.find_runs(**{name: filled(value, many) for name, value in asked.items()})
+        found = hook.find_runs(**{name: filled(value, many) for name, value in asked.items()})
         # Whether a run with a problem is an active one, too, Tallyfy's pages do not say: it may be found by either.
         wanted = f"{names} problem issue" if asked == {"status": "active"} else names
-        assert sorted(row["name"] for row in tally.rows) == sorted(wanted.split())
-        assert tally.looked_at == 14
-        assert tally.misfits + tally.kept == (14 if "name_pattern" not in asked else tally.misfits + tally.kept)
+        assert sorted(row["name"] for row in found.rows) == sorted(wanted.split())
+        assert found.looked_at == 14
+        assert found.non_matching + found.kept == (
+            14 if "name_pattern" not in asked else found.non_matching + found.kept
+        )
 
     @pytest.mark.parametrize("shape", Behaviour.positions()["with_folders_shape"])
     @pytest.mark.parametrize("tags", Behaviour.positions()["get_with_tags_shape"])
@@ -124,8 +126,8 @@ class TestFilters:
     ) -> None:
         sandbox.behaviour = Behaviour(with_folders_shape=shape, get_with_tags_shape=tags, archived_status=status)
         for asked, names in FILTERS:
-            tally = hook.find_runs(**{name: filled(value, many) for name, value in asked.items()})
-            assert sorted(row["name"] for row in tally.rows) == sorted(names.split()), asked
+            found = hook.find_runs(**{name: filled(value, many) for name, value in asked.items()})
+            assert sorted(row["name"] for row in found.rows) == sorted(names.split()), asked
 
 
 def heed_nothing(sandbox: Sandbox) -> None:
@@ -158,9 +160,9 @@ class TestStale:
     def test_runs_without_the_timestamp_are_left_out_and_counted(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         sandbox.add_runs(3, days_old=90)
         done = sandbox.add_run(completed_days_ago=60)
-        tally = hook.find_runs(stale_after="P30D", stale_by="completed_at")
-        assert ids(tally.rows) == [done]
-        assert (tally.looked_at, tally.kept, tally.undated) == (4, 1, 3)
+        found = hook.find_runs(stale_after="P30D", stale_by="completed_at")
+        assert ids(found.rows) == [done]
+        assert (found.looked_at, found.kept, found.undated) == (4, 1, 3)
 
     @pytest.mark.parametrize("timestamps", Behaviour.positions()["timestamps"])
     def test_in_both_spellings(self, timestamps: Any, sandbox: Sandbox, hook: TallyfyHook) -> None:

@@ -76,7 +76,7 @@ def page(browser: Browser, scratch: Path) -> Iterator[Page]:
 
 
 def stale(days: int) -> int:
-    """How many runs of the demo's organization are complete and untouched for so long."""
+    """How many runs of the demo's organization are complete and unchanged for so long."""
     sandbox = Sandbox()
     sample_organization(sandbox, runs=RUNS)
     limit = datetime.now(timezone.utc) - timedelta(days=days)

@@ -200,7 +200,7 @@ class TestEarlier:
             ("already", "failed", "already"),
             ("already", "not_tried", "already"),
             ("already", "already", "already"),
-            ("touched", "changed", "touched"),
+            ("modified", "changed", "modified"),
             ("failed", "changed", "failed"),
             ("changed", "failed", "changed"),
             ("not_tried", "failed", "not_tried"),

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_tallyfy._compat import AirflowFailException
-from airflow_provider_tallyfy.api.protocol.messages import Answer, Call, Exchange, Lost
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Lost, Request, Response
 from airflow_provider_tallyfy.api.protocol.problems import Kind, Problem, about, field_errors, problem_of, server_words
 from airflow_provider_tallyfy.exceptions import error_from
 
 ORG, RUN = "0" * 32, "1" * 32
 CALLS = {
-    method: Call(method, ("organizations", ORG, "runs", RUN)) for method in ("GET", "PUT", "DELETE", "POST", "PATCH")
+    method: Request(method, ("organizations", ORG, "runs", RUN)) for method in ("GET", "PUT", "DELETE", "POST", "PATCH")
 }
 HTML_404 = b"<!DOCTYPE html><html><head><title>Not Found</title><style>h1 {x}</style></head><body><h1>Not Found</h1>"
 HTML_429 = (
@@ -32,12 +32,12 @@ STACK = {
 INVALID = "The given data was invalid."
 
 
-def answer(status: int, body: Any, **headers: str) -> Answer:
+def answer(status: int, body: Any, **headers: str) -> Response:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, raw)
+    return Response(status, {name.replace("_", "-"): value for name, value in headers.items()}, raw)
 
 
-def problem(reply: Answer | Lost, method: str = "GET", attempts: int = 1) -> Problem:
+def problem(reply: Response | Lost, method: str = "GET", attempts: int = 1) -> Problem:
     return problem_of(Exchange(CALLS[method], reply, attempts=attempts))
 
 
@@ -228,6 +228,6 @@ def test_no_body_is_too_odd(status: int, body: bytes, header: str) -> None:
 
 def test_problem_that_the_rules_found() -> None:
     behind = Exchange(CALLS["PUT"], answer(200, {}, x_request_id="req-8"))
-    found = about(behind.call, Kind.NOT_APPLIED, "Not done.", like=behind, errors={"name": ["is 'a'"]}).problem
+    found = about(behind.request, Kind.NOT_APPLIED, "Not done.", like=behind, errors={"name": ["is 'a'"]}).problem
     assert (found.message, found.http_status) == ("Not done. [request id req-8]", 200)
     assert found.errors == {"name": ["is 'a'"]}

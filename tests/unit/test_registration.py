@@ -170,7 +170,7 @@ class TestForm:
         assert CONNECTION_TYPE["ui-field-behaviour"]["placeholders"]["port"].startswith("Type 443")
 
     def test_verify_is_no_switch(self) -> None:
-        # The form stores false for a switch that nobody has touched.
+        # The form stores false for a switch that nobody has modified.
         assert CONNECTION_TYPE["conn-fields"]["verify"]["schema"]["type"] == ["string", "null"]
 
     def test_says_what_a_blank_box_means(self) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_tallyfy.api.protocol.messages import Answer, Call, Exchange, Lost, Reply
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Lost, Reply, Request, Response
 from airflow_provider_tallyfy.api.protocol.retry import RetryPolicy, Send, Step, Wait, exchange, retry_after
 
 NOW = datetime(2026, 11, 22, 6, 0, 0, tzinfo=timezone.utc)
@@ -29,8 +29,8 @@ def http_date(seconds: float) -> str:
     return format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
 
 
-def answer(status: int, body: bytes = b"{}", **headers: str) -> Answer:
-    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, body, NOW.timestamp())
+def answer(status: int, body: bytes = b"{}", **headers: str) -> Response:
+    return Response(status, {name.replace("_", "-"): value for name, value in headers.items()}, body, NOW.timestamp())
 
 
 #: What came back, and the methods whose request is sent again because of it.
@@ -57,7 +57,7 @@ def _name(value: object) -> str:
 @pytest.mark.parametrize(("reply", "methods"), _POLICY, ids=_name)
 def test_what_is_repeated(reply: Reply, methods: frozenset[str]) -> None:
     policy = RetryPolicy(jitter=lambda: 0.0)
-    assert {m for m in METHODS if policy.next_wait(Call(m, ("x",)), reply, 1, 0.0) is not None} == methods
+    assert {m for m in METHODS if policy.next_wait(Request(m, ("x",)), reply, 1, 0.0) is not None} == methods
 
 
 _RETRY_AFTER: list[tuple[str | None, float | None]] = [
@@ -109,9 +109,9 @@ def test_date_counts_from_the_servers_own_clock() -> None:
     assert retry_after(answer(429, date="gibberish", retry_after=http_date(10))) == 10
 
 
-def drive(call: Call, policy: RetryPolicy, replies: list[Reply]) -> tuple[Exchange, list[float]]:
+def drive(request: Request, policy: RetryPolicy, replies: list[Reply]) -> tuple[Exchange, list[float]]:
     """Run an exchange; the last reply is repeated for ever."""
-    steps, waits, sent = exchange(call, policy), list[float](), 0
+    steps, waits, sent = exchange(request, policy), list[float](), 0
     step: Step = next(steps)
     try:
         while True:
@@ -119,7 +119,7 @@ def drive(call: Call, policy: RetryPolicy, replies: list[Reply]) -> tuple[Exchan
                 waits.append(step.seconds)
                 step = next(steps)
             else:
-                assert step == Send(call)
+                assert step == Send(request)
                 sent += 1
                 step = steps.send(replies[min(sent, len(replies)) - 1])
     except StopIteration as end:
@@ -148,23 +148,23 @@ _UNSENT = Lost("refused", "refused", sent=False)
     ],
 )
 def test_a_whole_exchange(replies: list[Reply], waits: list[float], attempts: int, doubt: bool) -> None:
-    done, waited = drive(Call("DELETE", ("x",)), RetryPolicy(jitter=lambda: 0.0), replies)
+    done, waited = drive(Request("DELETE", ("x",)), RetryPolicy(jitter=lambda: 0.0), replies)
     assert (waited, done.attempts, done.doubt) == (waits, attempts, doubt)
 
 
 def test_waits_of_one_call_are_bounded_together() -> None:
     policy = RetryPolicy(max_retries=20, longest_in_all=180, jitter=lambda: 0.0)
-    done, waits = drive(Call("GET", ("x",)), policy, [answer(429, retry_after="50")])
+    done, waits = drive(Request("GET", ("x",)), policy, [answer(429, retry_after="50")])
     assert (waits, done.attempts) == ([50, 50, 50], 4)
 
 
 def test_the_log_says_what_and_why() -> None:
     policy = RetryPolicy(jitter=lambda: 0.0)
-    told = policy.next_wait(Call("GET", ("organizations", "o", "runs")), answer(502), 2, 1.0)
+    told = policy.next_wait(Request("GET", ("organizations", "o", "runs")), answer(502), 2, 1.0)
     assert told == Wait(2.0, "GET /runs: Tallyfy answered 502; trying again in 2.0 s (2 of 3)")
-    asked = policy.next_wait(Call("POST", ("me",)), answer(429, retry_after="9"), 1, 0.0)
+    asked = policy.next_wait(Request("POST", ("me",)), answer(429, retry_after="9"), 1, 0.0)
     assert asked is not None
-    assert (asked.seconds, asked.declined) == (9, True)
+    assert (asked.seconds, asked.rate_limited) == (9, True)
     assert asked.reason == "POST /me: Tallyfy answered 429 (too many requests); trying again in 9.0 s (1 of 3)"
 
 
@@ -183,15 +183,15 @@ _policies = st.builds(
     first_wait=st.floats(0.01, 10),
     longest_wait=st.floats(0, 100),
     longest_in_all=st.floats(0, 300),
-    max_declined=st.none() | st.integers(0, 30),
+    max_rate_limited=st.none() | st.integers(0, 30),
     jitter=st.floats(0, 1, exclude_max=True).map(lambda share: lambda: share),
 )
 
 
 @given(st.sampled_from(METHODS), _policies, st.lists(_replies, min_size=1, max_size=40))
 def test_it_always_ends_within_its_bounds(method: str, policy: RetryPolicy, replies: list[Reply]) -> None:
-    done, waits = drive(Call(method, ("x",)), policy, replies)
-    assert done.attempts == len(waits) + 1 <= 1 + max(policy.max_retries, policy.max_declined or 0)
+    done, waits = drive(Request(method, ("x",)), policy, replies)
+    assert done.attempts == len(waits) + 1 <= 1 + max(policy.max_retries, policy.max_rate_limited or 0)
     assert all(0 <= seconds <= policy.longest_wait for seconds in waits)
     assert sum(waits) <= policy.longest_in_all + 1e-6
     before_last = [replies[min(n, len(replies) - 1)] for n in range(done.attempts - 1)]
@@ -211,5 +211,5 @@ def test_body_of_a_read_is_repeated_unless_it_is_json(body: bytes) -> None:
         readable = not body.strip() or json.loads(body) is not ...
     except ValueError:
         readable = False
-    wait = RetryPolicy().next_wait(Call("GET", ("x",)), answer(200, body), 1, 0.0)
+    wait = RetryPolicy().next_wait(Request("GET", ("x",)), answer(200, body), 1, 0.0)
     assert (wait is None) is readable

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_tallyfy.api import titles
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError
-from airflow_provider_tallyfy.api.protocol.messages import Answer, Call, Exchange, Flow, Lost
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Lost, Request, Response
 from airflow_provider_tallyfy.api.protocol.problems import Rejected
 
 ORG = "0" * 32
@@ -19,21 +19,21 @@ A, B, C = "a" * 32, "b" * 32, "c" * 32
 KNOWN = {A: "Stale", B: "Review", C: "review"}
 
 
-def page(**tags: str) -> Answer:
+def page(**tags: str) -> Response:
     rows = [{"id": identity, "title": title} for identity, title in tags.items()]
     meta = {"pagination": {"total": len(rows), "per_page": 100, "current_page": 1, "total_pages": 1}}
-    return Answer(200, {}, json.dumps({"data": rows, "meta": meta}).encode())
+    return Response(200, {}, json.dumps({"data": rows, "meta": meta}).encode())
 
 
-def play(flow: Flow[Any], *replies: Answer | Lost) -> tuple[Any, list[Call]]:
-    """Answer the calls of a flow one after the other; return its result, and the calls."""
-    sent: list[Call] = []
+def play(flow: Flow[Any], *replies: Response | Lost) -> tuple[Any, list[Request]]:
+    """Response the calls of a flow one after the other; return its result, and the calls."""
+    sent: list[Request] = []
     left = list(replies)
     try:
-        call = next(flow)
+        request = next(flow)
         while True:
-            sent.append(call)
-            call = flow.send(Exchange(call, left.pop(0)))
+            sent.append(request)
+            request = flow.send(Exchange(request, left.pop(0)))
     except StopIteration as end:
         assert not left
         return end.value, sent
@@ -114,7 +114,7 @@ class TestTags:
     def test_a_title_costs_the_list(self) -> None:
         found, sent = play(titles.tag_ids(ORG, "tags", ["stale", B]), page(**{A: "Stale"}))
         assert sorted(found) == [A, B], "an id need not be listed to be right"
-        assert [call.method for call in sent] == ["GET"]
+        assert [request.method for request in sent] == ["GET"]
 
     def test_unknown(self) -> None:
         with pytest.raises(ArgumentError, match="did you mean 'Stale'"):
@@ -122,33 +122,33 @@ class TestTags:
 
     def test_unreadable_list(self) -> None:
         with pytest.raises(Rejected):
-            play(titles.tag_ids(ORG, "tags", ["Stale"]), Answer(200, {}, b"<html>"))
+            play(titles.tag_ids(ORG, "tags", ["Stale"]), Response(200, {}, b"<html>"))
 
-    def create(self, *replies: Answer | Lost) -> tuple[Any, list[Call]]:
+    def create(self, *replies: Response | Lost) -> tuple[Any, list[Request]]:
         return play(titles.tag_ids(ORG, "tags", ["New", "Stale"], create_missing=True), page(**{A: "Stale"}), *replies)
 
     def test_created(self) -> None:
-        found, sent = self.create(Answer(201, {}, json.dumps({"data": {"id": B, "title": "New"}}).encode()))
+        found, sent = self.create(Response(201, {}, json.dumps({"data": {"id": B, "title": "New"}}).encode()))
         assert found == [A, B]
         assert sent[-1].json == {"title": "New", "color": titles.TAG_COLOUR}
 
     @pytest.mark.parametrize(
         "reply",
-        [Answer(422, {}, b"{}"), Lost("cut", "", True), Answer(502, {}, b""), Answer(201, {}, b"")],
+        [Response(422, {}, b"{}"), Lost("cut", "", True), Response(502, {}, b""), Response(201, {}, b"")],
         ids=["taken meanwhile", "answer lost", "5xx", "empty answer"],
     )
-    def test_in_doubt_the_list_tells(self, reply: Answer | Lost) -> None:
+    def test_in_doubt_the_list_tells(self, reply: Response | Lost) -> None:
         found, sent = self.create(reply, page(**{A: "Stale", B: "new"}))
         assert found == [A, B]
-        assert [call.method for call in sent] == ["GET", "POST", "GET"]
+        assert [request.method for request in sent] == ["GET", "POST", "GET"]
 
-    @pytest.mark.parametrize("reply", [Answer(422, {}, b"{}"), Lost("cut", "", True), Answer(502, {}, b"")])
-    def test_not_created(self, reply: Answer | Lost) -> None:
+    @pytest.mark.parametrize("reply", [Response(422, {}, b"{}"), Lost("cut", "", True), Response(502, {}, b"")])
+    def test_not_created(self, reply: Response | Lost) -> None:
         with pytest.raises(Rejected):
             self.create(reply, page(**{A: "Stale"}))
 
-    @pytest.mark.parametrize("reply", [Answer(403, {}, b"{}"), Lost("refused", "", False)])
-    def test_refused(self, reply: Answer | Lost) -> None:
+    @pytest.mark.parametrize("reply", [Response(403, {}, b"{}"), Lost("refused", "", False)])
+    def test_refused(self, reply: Response | Lost) -> None:
         with pytest.raises(Rejected):
             self.create(reply)
 

@@ -6,34 +6,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_tallyfy.api.protocol.messages import Answer
+from airflow_provider_tallyfy.api.protocol.messages import Response
 
 
 class Unreadable(Exception):
     """A successful answer whose body is not what the API promises. The text says what came instead."""
 
 
-def parse(answer: Answer) -> Any:
+def parse(response: Response) -> Any:
     """Return the parsed body; ``None`` for an empty one.
 
     :raises Unreadable: when it is not JSON.
     """
-    if not answer.body.strip():
+    if not response.body.strip():
         return None
     try:
-        return answer.parsed
+        return response.parsed
     except (ValueError, RecursionError):
-        kind = answer.headers.get("content-type", "no content type").split(";")[0]
-        what = "an HTML page" if "html" in kind else f"{len(answer.body)} bytes of {kind} that are not JSON"
+        kind = response.headers.get("content-type", "no content type").split(";")[0]
+        what = "an HTML page" if "html" in kind else f"{len(response.body)} bytes of {kind} that are not JSON"
         raise Unreadable(f"answered with {what}") from None
 
 
-def item(answer: Answer) -> dict[str, Any] | None:
+def item(response: Response) -> dict[str, Any] | None:
     """Return the object inside ``{"data": {...}}``, an unwrapped object as it is, and ``None`` for no body.
 
     :raises Unreadable: for anything else.
     """
-    body = parse(answer)
+    body = parse(response)
     if body is None:
         return None
     data = body.get("data", body) if isinstance(body, Mapping) else body
@@ -71,7 +71,7 @@ class Page:
     more: bool = False
 
 
-def page(answer: Answer) -> Page:
+def page(response: Response) -> Page:
     """Read a list answer.
 
     ``links`` is an object, ``[]``, ``null`` or absent, depending on the page; its addresses are never used,
@@ -79,7 +79,7 @@ def page(answer: Answer) -> Page:
 
     :raises Unreadable: when it is no list of objects.
     """
-    body = parse(answer)
+    body = parse(response)
     rows = body.get("data") if isinstance(body, Mapping) else body
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise Unreadable("answered with JSON that is not a list of objects")

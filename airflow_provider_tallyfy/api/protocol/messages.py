@@ -13,7 +13,7 @@ Param = str | int | float | bool
 
 
 @dataclass(frozen=True)
-class Call:
+class Request:
     """One request to the Tallyfy API.
 
     :param method: HTTP method, upper case.
@@ -55,7 +55,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """A complete HTTP answer.
 
     :param status: HTTP status code.
@@ -101,20 +101,20 @@ class Lost:
     sent: bool
 
 
-Reply = Answer | Lost
+Reply = Response | Lost
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """What came of a call in the end, all repetitions included.
+    """What came of a request in the end, all repetitions included.
 
-    :param call: the call.
+    :param request: the request.
     :param reply: the last reply.
     :param attempts: how many times it was sent.
     :param doubt: whether an attempt before the last one may have been carried out unseen.
     """
 
-    call: Call
+    request: Request
     reply: Reply
     attempts: int = 1
     doubt: bool = False
@@ -122,12 +122,12 @@ class Exchange:
     @property
     def ok(self) -> bool:
         """Whether the last reply is a 2xx."""
-        return isinstance(self.reply, Answer) and self.reply.ok
+        return isinstance(self.reply, Response) and self.reply.ok
 
     @property
     def status(self) -> int | None:
         """Status of the last reply, ``None`` if it was lost."""
-        return self.reply.status if isinstance(self.reply, Answer) else None
+        return self.reply.status if isinstance(self.reply, Response) else None
 
     @property
     def maybe_done(self) -> bool:
@@ -149,7 +149,7 @@ def gave_up(status: int) -> bool:
 
 
 T = TypeVar("T")
-Flow = Generator[Call, Exchange, T]
+Flow = Generator[Request, Exchange, T]
 """A flow of requests that ends in a ``T``: yields calls, is sent exchanges."""
 
 Rows = Sequence[Mapping[str, Any]]

@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_provider_tallyfy.api.protocol import envelope
-from airflow_provider_tallyfy.api.protocol.messages import Answer, Call, Exchange, Flow
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Request, Response
 from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected, about, reject, unreadable
 
 
 class Walk:
-    """The state of one walk. Ask for :attr:`next_call` until it is ``None``; give each exchange to :meth:`take`.
+    """The state of one walk. Ask for :attr:`next_request` until it is ``None``; give each exchange to :meth:`take`.
 
     ``links.next`` is never followed (it names Tallyfy's public host, whatever host was asked). People work while
     a walk goes on, so rows move. The walk knows which places of the list it has seen; where the server's total
@@ -20,12 +20,12 @@ class Walk:
 
     What a count can't show stays unseen: as many rows removed as added between the same two pages.
 
-    :param call: the list call, without a page number.
+    :param request: the list request, without a page number.
     :param key: the member that tells rows apart.
     """
 
-    def __init__(self, call: Call, key: str = "id") -> None:
-        self._call = call
+    def __init__(self, request: Request, key: str = "id") -> None:
+        self._request = request
         self._key = key
         self._ids: set[Any] = set()
         self._places: list[tuple[int, int]] = []  # stretches of the list, from and to, whose rows have been seen
@@ -38,18 +38,18 @@ class Walk:
         self.looked_at = 0
 
     @property
-    def next_call(self) -> Call | None:
-        """The call for the page to read next, or ``None`` when the walk is over."""
+    def next_request(self) -> Request | None:
+        """The request for the page to read next, or ``None`` when the walk is over."""
         if self.next_page is None:
             return None
-        return replace(self._call, params=(*self._call.params, ("page", self.next_page)))
+        return replace(self._request, params=(*self._request.params, ("page", self.next_page)))
 
     def take(self, exchange: Exchange) -> list[dict[str, Any]]:
         """Read one page; return its rows that were not seen before.
 
         :raises Rejected: for a page that can't be read, and for a walk that comes up short.
         """
-        if not (isinstance(exchange.reply, Answer) and exchange.ok):
+        if not (isinstance(exchange.reply, Response) and exchange.ok):
             reject(exchange)
         try:
             page = envelope.page(exchange.reply)
@@ -112,9 +112,9 @@ class Walk:
 
     def _short(self, exchange: Exchange, why: str) -> Rejected:
         return about(
-            exchange.call,
+            exchange.request,
             Kind.SERVER,
-            f"{exchange.call.label}: the list came up short: {why}. "
+            f"{exchange.request.label}: the list came up short: {why}. "
             "A retry reads the list anew; nothing is made of a part of it.",
             like=exchange,
         )
@@ -131,16 +131,16 @@ class Walk:
 
 def read_page(walk: Walk) -> Flow[list[dict[str, Any]]]:
     """Read the next page of a walk."""
-    call = walk.next_call
-    if call is None:
+    request = walk.next_request
+    if request is None:
         return []
-    return walk.take((yield call))
+    return walk.take((yield request))
 
 
-def read_page_number(call: Call, number: int) -> Flow[envelope.Page]:
+def read_page_number(request: Request, number: int) -> Flow[envelope.Page]:
     """Read one page by its number, outside of any walk."""
-    exchange = yield replace(call, params=(*call.params, ("page", number)))
-    if not (isinstance(exchange.reply, Answer) and exchange.ok):
+    exchange = yield replace(request, params=(*request.params, ("page", number)))
+    if not (isinstance(exchange.reply, Response) and exchange.ok):
         reject(exchange)
     try:
         return envelope.page(exchange.reply)

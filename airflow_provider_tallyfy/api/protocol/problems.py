@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from airflow_provider_tallyfy.api.protocol.messages import Answer, Call, Exchange, Lost, gave_up
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Lost, Request, Response, gave_up
 from airflow_provider_tallyfy.api.protocol.retry import retry_after
 
 MESSAGE_LIMIT = 500  # characters of the server's message that are passed on
@@ -41,12 +41,12 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Problem:
-    """A failed call, as data.
+    """A failed request, as data.
 
     :param kind: what to do about it.
     :param message: the whole story for a person.
-    :param method: HTTP method of the call.
-    :param path: path of the call, without host and query.
+    :param method: HTTP method of the request.
+    :param path: path of the request, without host and query.
     :param http_status: status code, ``None`` without an answer.
     :param request_id: Tallyfy's ``X-Request-Id``, where it sent one.
     :param errors: per field, what Tallyfy (or the check after the write) says about it.
@@ -102,15 +102,15 @@ _ADVICE = {
 
 def problem_of(exchange: Exchange) -> Problem:
     """Say what the last reply of a failed exchange means."""
-    call, reply = exchange.call, exchange.reply
+    request, reply = exchange.request, exchange.reply
     tries = f" (tried {exchange.attempts} times)" if exchange.attempts > 1 else ""
     if isinstance(reply, Lost):
-        kind = Kind.UNREACHABLE if call.repeatable or not reply.sent else Kind.UNREPEATABLE
-        story = f"{call.label} got no answer{tries}: {_LOST[reply.kind]}. [{reply.detail}]"
-        return _problem(call, kind, story + _unrepeatable(kind))
-    kind = _kind(call, reply)
+        kind = Kind.UNREACHABLE if request.repeatable or not reply.sent else Kind.UNREPEATABLE
+        story = f"{request.label} got no answer{tries}: {_LOST[reply.kind]}. [{reply.detail}]"
+        return _problem(request, kind, story + _unrepeatable(kind))
+    kind = _kind(request, reply)
     errors = field_errors(reply)
-    lines = [f"{call.label} failed with {reply.status}{tries}: {server_words(reply)}"]
+    lines = [f"{request.label} failed with {reply.status}{tries}: {server_words(reply)}"]
     for name, texts in list(errors.items())[:FIELD_LIMIT]:
         lines.append(f"  {name + ': ' if name else ''}{_line(' '.join(texts), MESSAGE_LIMIT)}")
     if len(errors) > FIELD_LIMIT:
@@ -124,7 +124,7 @@ def problem_of(exchange: Exchange) -> Problem:
         lines.append(_redirected(reply))
     if kind in _ADVICE:
         lines.append(_ADVICE[kind])
-    return _problem(call, kind, "\n".join(lines) + _unrepeatable(kind), reply, errors, wait)
+    return _problem(request, kind, "\n".join(lines) + _unrepeatable(kind), reply, errors, wait)
 
 
 def reject(exchange: Exchange) -> NoReturn:
@@ -134,13 +134,13 @@ def reject(exchange: Exchange) -> NoReturn:
 
 def unreadable(exchange: Exchange, fault: Exception) -> Rejected:
     """A 2xx whose body makes no sense, where nothing else can tell what happened."""
-    assert isinstance(exchange.reply, Answer)
-    kind = Kind.SERVER if exchange.call.repeatable else Kind.UNREPEATABLE
+    assert isinstance(exchange.reply, Response)
+    kind = Kind.SERVER if exchange.request.repeatable else Kind.UNREPEATABLE
     return Rejected(
         _problem(
-            exchange.call,
+            exchange.request,
             kind,
-            f"{exchange.call.label} {fault}. Is the connection's host the API base URL "
+            f"{exchange.request.label} {fault}. Is the connection's host the API base URL "
             "(https://go.tallyfy.com/api or https://api.tallyfy.com)?" + _unrepeatable(kind),
             exchange.reply,
         )
@@ -148,7 +148,7 @@ def unreadable(exchange: Exchange, fault: Exception) -> Rejected:
 
 
 def about(
-    call: Call,
+    request: Request,
     kind: Kind,
     message: str,
     *,
@@ -160,37 +160,37 @@ def about(
     :param like: the exchange behind it, for status and request id.
     :param errors: per field, what is wrong with it.
     """
-    reply = like.reply if like and isinstance(like.reply, Answer) else None
-    return Rejected(_problem(call, kind, message, reply, errors))
+    reply = like.reply if like and isinstance(like.reply, Response) else None
+    return Rejected(_problem(request, kind, message, reply, errors))
 
 
-def server_words(answer: Answer) -> str:
+def server_words(response: Response) -> str:
     """The server's own message, one bounded line.
 
     In the order of what Tallyfy is known to send: ``message``, ``error.message``, ``error``, the joined field
     errors, the text of the page, the name of the status. SQL in a leaked message is cut off.
     """
-    limit = TEXT_LIMIT if answer.status >= 500 else MESSAGE_LIMIT
-    body = _json(answer)
+    limit = TEXT_LIMIT if response.status >= 500 else MESSAGE_LIMIT
+    body = _json(response)
     if isinstance(body, Mapping):
         error = body.get("error")
         for words in (body.get("message"), error.get("message") if isinstance(error, Mapping) else error):
             if isinstance(words, str) and (told := _line(_without_sql(words), limit)):
                 return told
-        if field_errors(answer):
+        if field_errors(response):
             return "The request is invalid."
-    text = answer.body[:20_000].decode("utf-8", "replace")
+    text = response.body[:20_000].decode("utf-8", "replace")
     if body is None and text.strip():
         text = re.sub(r"(?is)<(script|style).*?</\1>|<[^>]*>", " ", text)
         plain = _line(_without_sql(html.unescape(text)), TEXT_LIMIT)
         if plain:
             return plain
-    return responses.get(answer.status, "no reason given")
+    return responses.get(response.status, "no reason given")
 
 
-def field_errors(answer: Answer) -> dict[str, list[str]]:
+def field_errors(response: Response) -> dict[str, list[str]]:
     """Per field, the messages of a validation error; values may be a string, a list, or a list of objects."""
-    body = _json(answer)
+    body = _json(response)
     errors = body.get("errors") if isinstance(body, Mapping) else None
     if isinstance(errors, (list, str)) and errors:
         errors = {"": errors}
@@ -202,25 +202,32 @@ def field_errors(answer: Answer) -> dict[str, list[str]]:
     }
 
 
-def _kind(call: Call, answer: Answer) -> Kind:
-    if gave_up(answer.status):
-        return Kind.SERVER if call.repeatable else Kind.UNREPEATABLE
-    return _KINDS.get(answer.status, Kind.REFUSED)
+def _kind(request: Request, response: Response) -> Kind:
+    if gave_up(response.status):
+        return Kind.SERVER if request.repeatable else Kind.UNREPEATABLE
+    return _KINDS.get(response.status, Kind.REFUSED)
 
 
 def _problem(
-    call: Call,
+    request: Request,
     kind: Kind,
     message: str,
-    answer: Answer | None = None,
+    response: Response | None = None,
     errors: Mapping[str, list[str]] | None = None,
     wait: float | None = None,
 ) -> Problem:
-    request_id = answer.headers.get("x-request-id") if answer else None
+    request_id = response.headers.get("x-request-id") if response else None
     if request_id:
         message += f" [request id {_line(request_id, 100)}]"
     return Problem(
-        kind, message, call.method, call.path, answer.status if answer else None, request_id, dict(errors or {}), wait
+        kind,
+        message,
+        request.method,
+        request.path,
+        response.status if response else None,
+        request_id,
+        dict(errors or {}),
+        wait,
     )
 
 
@@ -232,9 +239,9 @@ def _unrepeatable(kind: Kind) -> str:
     )
 
 
-def _redirected(answer: Answer) -> str:
+def _redirected(response: Response) -> str:
     try:
-        where = urlsplit(answer.headers.get("location", ""))
+        where = urlsplit(response.headers.get("location", ""))
         place = f"{where.scheme}://{where.hostname}{where.path}" if where.hostname else "another address"
     except ValueError:
         place = "another address"
@@ -244,9 +251,9 @@ def _redirected(answer: Answer) -> str:
     )
 
 
-def _json(answer: Answer) -> Any:
+def _json(response: Response) -> Any:
     try:
-        return json.loads(answer.body)
+        return json.loads(response.body)
     except (ValueError, RecursionError):
         return None
 

@@ -10,7 +10,7 @@ from datetime import timezone
 from email.utils import parsedate_to_datetime
 
 from airflow_provider_tallyfy.api.protocol import envelope
-from airflow_provider_tallyfy.api.protocol.messages import Answer, Call, Exchange, Lost, Reply, may_have_happened
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Lost, Reply, Request, Response, may_have_happened
 
 #: Answers of servers and proxies that say "not now". 501 and 505 say "never".
 _PASSING = frozenset({408, 500, 502, 503, 504, *range(520, 531)})
@@ -18,9 +18,9 @@ _PASSING = frozenset({408, 500, 502, 503, 504, *range(520, 531)})
 
 @dataclass(frozen=True)
 class Send:
-    """Ask the transport to send the call once and come back with an ``Answer`` or ``Lost``."""
+    """Ask the transport to send the request once and come back with an ``Response`` or ``Lost``."""
 
-    call: Call
+    request: Request
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Wait:
 
     :param seconds: how long.
     :param reason: why, for the log.
-    :param declined: whether it is Tallyfy that asks for it (429), which concerns every request to come.
+    :param rate_limited: whether it is Tallyfy that asks for it (429), which concerns every request to come.
     """
 
     seconds: float
     reason: str
-    declined: bool = False
+    rate_limited: bool = False
 
 
 Step = Send | Wait
@@ -44,7 +44,7 @@ Step = Send | Wait
 class RetryPolicy:
     """How often and how patiently a request is repeated.
 
-    * 429: every method, for the request was declined. ``Retry-After`` (seconds or date) is obeyed up to
+    * 429: every method, for Tallyfy refused to look at it. ``Retry-After`` (seconds or date) is obeyed up to
       ``longest_wait``; a longer one ends the attempts, and the caller learns what the server asked for.
     * 5xx, 408 and transport faults: GET, PUT and DELETE. A POST only if none of its bytes left, for Tallyfy
       has no idempotency key.
@@ -53,9 +53,9 @@ class RetryPolicy:
     :param max_retries: repetitions after the first attempt; 0 = none.
     :param first_wait: seconds before the first repetition where the server says nothing; doubled each time.
     :param longest_wait: seconds that one wait may take.
-    :param longest_in_all: seconds that all waits of one call may take together.
-    :param max_declined: repetitions after a 429, where they are to be another number: among many workers one request
-        can be declined several times in a row through no fault of its own. ``None`` = ``max_retries``.
+    :param longest_in_all: seconds that all waits of one request may take together.
+    :param max_rate_limited: repetitions after a 429, where they are to be another number: among many workers one
+        request can be refused several times in a row through no fault of its own. ``None`` = ``max_retries``.
     :param jitter: source of a number in [0, 1); a wait is up to a quarter shorter, so that many tasks don't
         come back at the same moment.
     """
@@ -64,20 +64,20 @@ class RetryPolicy:
     first_wait: float = 1.0
     longest_wait: float = 60.0
     longest_in_all: float = 180.0
-    max_declined: int | None = None
+    max_rate_limited: int | None = None
     jitter: Callable[[], float] = random.random
 
-    def next_wait(self, call: Call, reply: Reply, attempt: int, waited: float) -> Wait | None:
+    def next_wait(self, request: Request, reply: Reply, attempt: int, waited: float) -> Wait | None:
         """Decide after attempt number ``attempt`` (from 1); ``None`` = this reply is final.
 
-        :param waited: seconds waited for this call so far.
+        :param waited: seconds waited for this request so far.
         """
-        reason = _passing_fault(call, reply)
-        declined = isinstance(reply, Answer) and reply.status == 429
-        most = self.max_declined if declined and self.max_declined is not None else self.max_retries
+        reason = _passing_fault(request, reply)
+        rate_limited = isinstance(reply, Response) and reply.status == 429
+        most = self.max_rate_limited if rate_limited and self.max_rate_limited is not None else self.max_retries
         if reason is None or attempt > most:
             return None
-        asked = retry_after(reply) if isinstance(reply, Answer) else None
+        asked = retry_after(reply) if isinstance(reply, Response) else None
         if asked is None:
             backoff = min(self.first_wait * 2.0 ** min(attempt - 1, 32), self.longest_wait)
             seconds = backoff * (1 - 0.25 * self.jitter())
@@ -85,38 +85,38 @@ class RetryPolicy:
             seconds = asked
         if seconds > self.longest_wait or waited + seconds > self.longest_in_all:
             return None
-        story = f"{call.label}: {reason}; trying again in {seconds:.1f} s ({attempt} of {most})"
-        return Wait(seconds, story, declined)
+        story = f"{request.label}: {reason}; trying again in {seconds:.1f} s ({attempt} of {most})"
+        return Wait(seconds, story, rate_limited)
 
 
-def exchange(call: Call, policy: RetryPolicy) -> Generator[Step, Reply | None, Exchange]:
-    """Send a call as often as the policy says. Yields steps; is sent the reply to each ``Send``."""
+def exchange(request: Request, policy: RetryPolicy) -> Generator[Step, Reply | None, Exchange]:
+    """Send a request as often as the policy says. Yields steps; is sent the reply to each ``Send``."""
     doubt, waited, attempt = False, 0.0, 0
     while True:
         attempt += 1
-        reply = yield Send(call)
+        reply = yield Send(request)
         assert reply is not None
-        wait = policy.next_wait(call, reply, attempt, waited)
+        wait = policy.next_wait(request, reply, attempt, waited)
         if wait is None:
-            return Exchange(call, reply, attempts=attempt, doubt=doubt)
+            return Exchange(request, reply, attempts=attempt, doubt=doubt)
         doubt = doubt or may_have_happened(reply)
         waited += wait.seconds
         yield wait
 
 
-def retry_after(answer: Answer) -> float | None:
+def retry_after(response: Response) -> float | None:
     """Seconds that the server asks to wait: from a number, or from a date against the server's own clock.
 
     ``None`` where it says nothing or nothing readable; a date in the past is 0.
     """
-    text = answer.headers.get("retry-after", "").strip()
+    text = response.headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d{1,15}(\.\d{1,6})?", text, re.ASCII):
         return float(text)
     then = _epoch(text)
     if then is None:
         return None
-    now = _epoch(answer.headers.get("date", ""))
-    return max(0.0, then - (answer.received_at if now is None else now))
+    now = _epoch(response.headers.get("date", ""))
+    return max(0.0, then - (response.received_at if now is None else now))
 
 
 def _epoch(text: str) -> float | None:
@@ -128,18 +128,18 @@ def _epoch(text: str) -> float | None:
         return None
 
 
-def _passing_fault(call: Call, reply: Reply) -> str | None:
-    """Name the fault if it may pass and the call may be repeated after it."""
+def _passing_fault(request: Request, reply: Reply) -> str | None:
+    """Name the fault if it may pass and the request may be repeated after it."""
     if isinstance(reply, Lost):
-        passing = reply.kind != "tls" and (call.repeatable or not reply.sent)  # a wrong certificate stays wrong
+        passing = reply.kind != "tls" and (request.repeatable or not reply.sent)  # a wrong certificate stays wrong
         return f"no answer ({reply.detail})" if passing else None
     if reply.status == 429:
         return "Tallyfy answered 429 (too many requests)"
-    if not call.repeatable:
+    if not request.repeatable:
         return None
     if reply.status in _PASSING:
         return f"Tallyfy answered {reply.status}"
-    if call.method == "GET" and reply.ok:
+    if request.method == "GET" and reply.ok:
         try:
             envelope.parse(reply)
         except envelope.Unreadable as fault:

@@ -33,7 +33,7 @@ _SHORTEST_PAUSE = 0.5
 
 
 @dataclass
-class Pace:
+class Throttle:
     """When the next request may go. Knows no clock: every method is told the time, in seconds.
 
     Requests are evenly spaced, and time that a pause cost is not made up for: a burst would meet the same limit again.
@@ -72,7 +72,7 @@ class Pace:
         return now < self._paused_until
 
     def accepted(self, now: float, sent_at: float) -> None:
-        """Count a request that was not declined, and let the pace grow with time.
+        """Count a request that was not rate-limited, and let the pace grow with time.
 
         :param sent_at: when it was sent.
         """
@@ -96,12 +96,12 @@ class Pace:
             growth = _FAST
         self.rate *= 1.0 + growth * step
 
-    def declined(self, now: float, sent_at: float, retry_after: float | None) -> None:
+    def rate_limited(self, now: float, sent_at: float, retry_after: float | None) -> None:
         """Slow down after a 429.
 
-        Requests that were under way when the first 429 came are declined too; they belong to the same pause.
+        Requests that were under way when the first 429 came are rate-limited too; they belong to the same pause.
 
-        :param sent_at: when the declined request was sent.
+        :param sent_at: when the rate-limited request was sent.
         :param retry_after: seconds that Tallyfy asks to wait, ``None`` where it does not say.
         """
         if sent_at <= self._paused_at:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.endpoints import labels as label_endpoints
+from airflow_provider_tallyfy.api.endpoints import runs as run_endpoints
 from airflow_provider_tallyfy.api.protocol.envelope import item, related
-from airflow_provider_tallyfy.api.protocol.messages import Answer, Call, Exchange, Flow
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Request, Response
 from airflow_provider_tallyfy.api.protocol.problems import Kind, about, reject
 from airflow_provider_tallyfy.api.runs.model import Run, describe, folder_ids, id_of, tag_ids
 
@@ -20,29 +21,29 @@ class Relation:
     :param field: member of the run that lists them, and the value of ``with=`` that includes it.
     :param ids_of: reads their ids from a run.
     :param attach: calls that attach one, to be tried in turn (a tag's type selects where Tallyfy looks for it).
-    :param detach: the call that detaches by the number of the relation.
+    :param detach: the request that detaches by the number of the relation.
     """
 
     field: str
     ids_of: Callable[[Mapping[str, Any]], list[str] | None]
-    attach: Callable[[str, str, str], tuple[Call, ...]]
-    detach: Callable[[str, int], Call]
+    attach: Callable[[str, str, str], tuple[Request, ...]]
+    detach: Callable[[str, int], Request]
 
 
 TAGS = Relation(
     "tags",
     tag_ids,
     lambda org, run_id, tag: (
-        calls.attach_tag(org, run_id, tag, "private"),
-        calls.attach_tag(org, run_id, tag, "public"),
+        label_endpoints.attach_tag(org, run_id, tag, "private"),
+        label_endpoints.attach_tag(org, run_id, tag, "public"),
     ),
-    calls.detach_tag,
+    label_endpoints.detach_tag,
 )
 FOLDERS = Relation(
     "folders",
     folder_ids,
-    lambda org, run_id, folder: (calls.add_to_folder(org, run_id, folder),),
-    calls.remove_from_folder,
+    lambda org, run_id, folder: (label_endpoints.add_to_folder(org, run_id, folder),),
+    label_endpoints.remove_from_folder,
 )
 RELATIONS = {relation.field: relation for relation in (TAGS, FOLDERS)}
 
@@ -73,9 +74,9 @@ def _make(org: str, run_id: str, relation: Relation, run: Run, wanted: list[str]
         reject(last)
     what = f"the run's {relation.field} are {', '.join(shown_ids(after, relation)) or 'none'}"
     raise about(
-        last.call,
+        last.request,
         Kind.NOT_APPLIED,
-        f"{last.call.label} answered {last.status}, yet {what}; wanted were {', '.join(wanted) or 'none'}.",
+        f"{last.request.label} answered {last.status}, yet {what}; wanted were {', '.join(wanted) or 'none'}.",
         like=last,
         errors={relation.field: [what]},
     )
@@ -107,7 +108,7 @@ def change(org: str, run_id: str, relation: Relation, run: Run, wanted: Iterable
     return last
 
 
-def _attach(attempts: tuple[Call, ...]) -> Flow[Exchange]:
+def _attach(attempts: tuple[Request, ...]) -> Flow[Exchange]:
     first = yield attempts[0]
     exchange = first
     for attempt in attempts[1:]:
@@ -129,15 +130,15 @@ def _relation_number(org: str, run_id: str, relation: Relation, run: Run, thing:
             for number in (row.get("folder_object_id"), row.get("association_id"), inner, row.get("id")):
                 if _is_number(number):
                     return int(number)  # type: ignore[arg-type]  # _is_number says that it can be
-    call = calls.get_run(org, run_id, (relation.field,))
+    request = run_endpoints.get_run(org, run_id, (relation.field,))
     if relation is FOLDERS:
-        exchange = yield calls.get_folder(org, thing)
-        call = exchange.call
+        exchange = yield label_endpoints.get_folder(org, thing)
+        request = exchange.request
         for row in _objects(exchange):
             if str(row.get("subject_id")) == run_id and _is_number(row.get("id")):
                 return int(row["id"])
     raise about(
-        call,
+        request,
         Kind.NOT_APPLIED,
         f"{thing} can't be taken from the run {run_id}: Tallyfy does not tell the number of its association "
         f"(needed to remove it from the run's {relation.field}).",
@@ -149,7 +150,7 @@ _NAMES = {"tags": ("tag_id", "id"), "folders": ("folder_id", "id")}
 
 
 def _objects(exchange: Exchange) -> list[Mapping[str, Any]]:
-    if not (exchange.ok and isinstance(exchange.reply, Answer)):
+    if not (exchange.ok and isinstance(exchange.reply, Response)):
         return []
     folder = item(exchange.reply) or {}
     rows = [row for name in ("objects", "folder_objects", "subjects") for row in related(folder.get(name)) or []]
@@ -163,8 +164,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _read(org: str, run_id: str, relation: Relation) -> Flow[Run]:
-    exchange = yield calls.get_run(org, run_id, (relation.field,))
-    if not (exchange.ok and isinstance(exchange.reply, Answer)):
+    exchange = yield run_endpoints.get_run(org, run_id, (relation.field,))
+    if not (exchange.ok and isinstance(exchange.reply, Response)):
         reject(exchange)
     return item(exchange.reply) or {}
 
@@ -177,7 +178,7 @@ def shown_ids(run: Run, relation: Relation) -> list[str]:
     ids = relation.ids_of(run)
     if ids is None:
         raise about(
-            Call("GET", ("runs", str(run.get("id")))),
+            Request("GET", ("runs", str(run.get("id")))),
             Kind.NOT_APPLIED,
             f"Tallyfy does not show the {relation.field} of the run {describe(run)}, so they can't be changed safely.",
             errors={relation.field: ["not shown by Tallyfy"]},

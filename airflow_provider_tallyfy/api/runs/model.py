@@ -36,7 +36,7 @@ def is_complete(run: Mapping[str, Any]) -> bool:
 
 
 def describe(run: Mapping[str, Any]) -> str:
-    """The run as a person would call it: name and id."""
+    """The run as a person would request it: name and id."""
     name = run.get("name")
     identity = str(run.get("id", "?"))
     return f"{name!r} ({identity})" if isinstance(name, str) and name else identity

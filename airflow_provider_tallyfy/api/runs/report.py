@@ -11,8 +11,8 @@ from typing import Any, Literal
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_id, show
 from airflow_provider_tallyfy.api.protocol.problems import Kind, Problem
 
-Result = Literal["changed", "already", "touched", "failed", "not_tried"]
-RESULTS: tuple[Result, ...] = ("changed", "already", "touched", "failed", "not_tried")
+Result = Literal["changed", "already", "modified", "failed", "not_tried"]
+RESULTS: tuple[Result, ...] = ("changed", "already", "modified", "failed", "not_tried")
 EXAMPLES = 20  # runs of each kind that a summary names
 
 #: Why a run was already as wanted, where nobody knows on whose account.
@@ -71,10 +71,10 @@ def targets(argument: str, value: object, max_runs: int | None = None) -> list[T
 class Entry:
     """What became of one run.
 
-    :param result: ``changed``; ``already`` = nothing to do; ``touched`` = somebody changed it after it was found, so
+    :param result: ``changed``; ``already`` = nothing to do; ``modified`` = somebody changed it after it was found, so
         it was left alone; ``failed``; ``not_tried``.
     :param reason: why, where it does not go without saying.
-    :param last_updated: as Tallyfy shows it now, so that an undo can see whether it was touched since.
+    :param last_updated: as Tallyfy shows it now, so that an undo can see whether it was modified since.
     """
 
     run_id: str
@@ -167,7 +167,7 @@ class Report:
         """The report in a size that does not grow with the number of runs."""
         examples: dict[str, list[dict[str, Any]]] = {}
         for entry in self.entries.values():
-            if entry.result in {"changed", "failed", "touched"}:
+            if entry.result in {"changed", "failed", "modified"}:
                 some = examples.setdefault(entry.result, [])
                 if len(some) < EXAMPLES:
                     some.append(entry.as_row())
@@ -189,7 +189,7 @@ class Report:
         words = {
             "changed": would + {"archive": "archived", "activate": "activated"}.get(self.doing, "updated"),
             "already": "already so",
-            "touched": "left alone (touched since they were found)",
+            "modified": "left alone (modified since they were found)",
             "failed": "failed",
             "not_tried": "not tried",
         }

@@ -15,12 +15,12 @@ from itertools import pairwise
 from typing import Any
 
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_choice, check_user_id, show
-from airflow_provider_tallyfy.api.protocol.messages import Call
+from airflow_provider_tallyfy.api.protocol.messages import Request
 from airflow_provider_tallyfy.api.runs.model import Run, folder_ids, is_archived, tag_ids
 
 #: Timestamps of a run that can say how long it has been left alone.
 TIMESTAMPS = ("last_updated", "completed_at", "created_at", "started_at")
-#: What a row keeps unless asked otherwise: enough to recognise a run, and to see later whether it was touched.
+#: What a row keeps unless asked otherwise: enough to recognise a run, and to see later whether it was modified.
 FIELDS = ("id", "name", "status", "last_updated")
 #: Orders that Tallyfy knows; the others are sorted here, after the walk.
 SERVER_ORDERS = ("created_at", "-created_at", "name", "-name")
@@ -133,13 +133,13 @@ class Criteria:
             return False
         if self.stale_before is None:
             return True
-        touched = moment(run.get(self.stale_by))
-        return touched is not None and touched < self.stale_before
+        modified = moment(run.get(self.stale_by))
+        return modified is not None and modified < self.stale_before
 
 
-def contradicts(run: Mapping[str, Any], call: Call) -> bool:
-    """Whether a run is one that the list call had asked Tallyfy to leave out."""
-    asked = dict(call.params)
+def contradicts(run: Mapping[str, Any], request: Request) -> bool:
+    """Whether a run is one that the list request had asked Tallyfy to leave out."""
+    asked = dict(request.params)
     status, archived = asked.get("status"), asked.get("archived")
     if archived != "true" and "archived_at" in run and is_archived(run) is not (archived == "only"):
         return True
@@ -173,27 +173,27 @@ _STATUS = {
 
 
 @dataclass
-class Tally:
+class FoundRuns:
     """What a search looked at and what became of it.
 
     :param looked_at: runs that Tallyfy returned.
     :param kept: runs that met every criterion.
-    :param misfits: runs that contradict a filter which Tallyfy should have applied; they are left out.
+    :param non_matching: runs that contradict a filter which Tallyfy should have applied; they are left out.
     :param undated: runs without the timestamp that decides; they are left out.
     """
 
     looked_at: int = 0
     kept: int = 0
-    misfits: int = 0
+    non_matching: int = 0
     undated: int = 0
     rows: list[Run] = field(default_factory=list)
 
-    def sift(self, runs: Iterable[Run], call: Call, criteria: Criteria) -> Iterator[Run]:
+    def sift(self, runs: Iterable[Run], request: Request, criteria: Criteria) -> Iterator[Run]:
         """Yield the runs that are wanted, counting all of them."""
         for run in runs:
             self.looked_at += 1
-            if contradicts(run, call):
-                self.misfits += 1
+            if contradicts(run, request):
+                self.non_matching += 1
             elif criteria.keeps(run):
                 self.kept += 1
                 yield run

@@ -11,16 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow_provider_tallyfy.api import calls, titles
+from airflow_provider_tallyfy.api import titles
+from airflow_provider_tallyfy.api.endpoints import runs as run_endpoints
 from airflow_provider_tallyfy.api.protocol import arguments as check
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, show
-from airflow_provider_tallyfy.api.protocol.envelope import Unreadable, item
-from airflow_provider_tallyfy.api.protocol.messages import Answer, Exchange, Flow
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow
 from airflow_provider_tallyfy.api.protocol.problems import Kind, about, reject
-from airflow_provider_tallyfy.api.runs.archive import Outcome, find, unknown_run
+from airflow_provider_tallyfy.api.runs.archive import Outcome
 from airflow_provider_tallyfy.api.runs.compare import MEMBERS, differing, same
 from airflow_provider_tallyfy.api.runs.labels import RELATIONS, change, shown_ids
 from airflow_provider_tallyfy.api.runs.model import Run, describe, member_ids
+from airflow_provider_tallyfy.api.runs.read import look_up, run_in, unknown_run
 
 #: What can be updated, and the rule for each value.
 FIELDS: dict[str, Callable[[str, object], Any]] = {
@@ -103,7 +104,7 @@ def update(
 ) -> Flow[Outcome]:
     """Change fields of a live run; everything else, members and groups included, stays as it is.
 
-    :param changes: the fields of :data:`FIELDS`; ``None`` = untouched, ``""`` and ``[]`` = cleared.
+    :param changes: the fields of :data:`FIELDS`; ``None`` = unchanged, ``""`` and ``[]`` = cleared.
     :param extra_fields: further fields, sent as they are.
     :param create_missing_tags: make tags that don't exist, instead of failing.
     :raises Rejected: for a run that is archived or unknown, and for a field that Tallyfy did not take.
@@ -126,7 +127,7 @@ def apply(
     """
     on_tags = any(name in prepared for name in ("tags", *_TAG_CHANGES))
     include = tuple(name for name in RELATIONS if name in prepared or (name == "tags" and on_tags))
-    found = yield from find(org, run_id, include=include)
+    found = yield from look_up(org, run_id, include=include)
     if found is None:
         raise unknown_run(org, run_id)
     if found.archived:
@@ -136,7 +137,7 @@ def apply(
     if not differing(before, wanted):
         return Outcome(before, "already", "it had every wanted value before")
     if seen is not None and not same(before.get("last_updated"), seen):
-        return Outcome(before, "touched", f"it was touched at {before.get('last_updated')}, after it was found")
+        return Outcome(before, "modified", f"it was modified at {before.get('last_updated')}, after it was found")
     if dry_run:
         return Outcome(before, "changed", "")
     return (yield from _write(org, run_id, before, wanted, include))
@@ -156,8 +157,8 @@ def _write(org: str, run_id: str, before: Run, wanted: dict[str, Any], include: 
     """Write what differs from the run as just read, and see that it is there."""
     kept = {name: _members(before, name, org, run_id) for name in MEMBERS if name not in wanted}
     target = {**wanted, **kept}
-    exchange = yield calls.update_run(org, run_id, target)
-    run = _run_in(exchange)
+    exchange = yield run_endpoints.update_run(org, run_id, target)
+    run = run_in(exchange)
     if not exchange.ok and not exchange.maybe_done:
         yield from _reject_update(exchange, org, run_id)
     note = "an earlier answer was lost; asked again, Tallyfy shows every wanted value" if exchange.doubt else ""
@@ -187,7 +188,7 @@ def _members(run: Run, name: str, org: str, run_id: str) -> list[Any]:
     ids = member_ids(run, name)
     if ids is None:
         raise about(
-            calls.update_run(org, run_id, {}),
+            run_endpoints.update_run(org, run_id, {}),
             Kind.NOT_APPLIED,
             f"The run {describe(run)} was not changed: Tallyfy does not show its {name}, and an update that leaves "
             f"them out would remove them. Pass {name}= yourself to set them.",
@@ -197,10 +198,10 @@ def _members(run: Run, name: str, org: str, run_id: str) -> list[Any]:
 
 
 def _read(org: str, run_id: str, include: tuple[str, ...], behind: Exchange) -> Flow[Run]:
-    found = yield from find(org, run_id, behind=behind, include=include)
+    found = yield from look_up(org, run_id, behind=behind, include=include)
     if found is None:
         raise about(
-            behind.call, Kind.NOT_FOUND, f"The run {run_id} is gone: somebody deleted it meanwhile.", like=behind
+            behind.request, Kind.NOT_FOUND, f"The run {run_id} is gone: somebody deleted it meanwhile.", like=behind
         )
     if found.archived:
         raise _archived(org, run_id, found.run)
@@ -210,25 +211,16 @@ def _read(org: str, run_id: str, include: tuple[str, ...], behind: Exchange) -> 
 def _reject_update(exchange: Exchange, org: str, run_id: str) -> Flow[None]:
     """Tell the archived run, which Tallyfy refuses with 404 or 422, from other refusals."""
     if exchange.status in {404, 422}:
-        found = yield from find(org, run_id)
+        found = yield from look_up(org, run_id)
         if found is not None and found.archived:
             raise _archived(org, run_id, found.run)
     reject(exchange)
 
 
-def _run_in(exchange: Exchange) -> Run | None:
-    if not (exchange.ok and isinstance(exchange.reply, Answer)):
-        return None
-    try:
-        return item(exchange.reply)
-    except Unreadable:
-        return None
-
-
 def _archived(org: str, run_id: str, run: Mapping[str, Any]) -> Exception:
     since = f" since {run['archived_at']}" if run.get("archived_at") else ""
     return about(
-        calls.update_run(org, run_id, {}),
+        run_endpoints.update_run(org, run_id, {}),
         Kind.ARCHIVED,
         f"The run {describe(run)} is archived{since}, and Tallyfy updates no archived runs. Activate it first "
         "(TallyfyActivateRunOperator, hook.activate_run), update it, and archive it again if you like.",
@@ -251,6 +243,6 @@ def _not_applied(exchange: Exchange, run: Run, target: Mapping[str, Any], missin
             said[name] = [f"is {show(run[name])}, wanted was {show(target[name])}"]
         else:
             said[name] = ["is not shown in the run, so whether it was set can't be confirmed"]
-    lines = [f"{exchange.call.label} answered {exchange.status}, but Tallyfy did not take over every field:"]
+    lines = [f"{exchange.request.label} answered {exchange.status}, but Tallyfy did not take over every field:"]
     lines += [f"  {name}: {'; '.join(texts)}" for name, texts in said.items()]
-    return about(exchange.call, Kind.NOT_APPLIED, "\n".join(lines), like=exchange, errors=said)
+    return about(exchange.request, Kind.NOT_APPLIED, "\n".join(lines), like=exchange, errors=said)

@@ -11,16 +11,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_tallyfy.api.protocol import envelope
-from airflow_provider_tallyfy.api.protocol.messages import Answer, Call, Exchange
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Request, Response
 from airflow_provider_tallyfy.api.protocol.pagination import Walk, read_page
 from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected
 
-LIST = Call("GET", ("organizations", "o", "runs"), (("per_page", 2),))
+LIST = Request("GET", ("organizations", "o", "runs"), (("per_page", 2),))
 HTML = b"<!DOCTYPE html><html><body>Sign in</body></html>"
 
 
-def answer(body: Any, **headers: str) -> Answer:
-    return Answer(200, headers, body if isinstance(body, bytes) else json.dumps(body).encode())
+def answer(body: Any, **headers: str) -> Response:
+    return Response(200, headers, body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
 _ITEMS: list[tuple[Any, Any]] = [
@@ -103,11 +103,11 @@ def test_page_that_is_no_list(body: Any) -> None:
 def walk_over(pages: list[list[dict[str, Any]]], meta: Callable[[int], dict[str, Any]]) -> list[dict[str, Any]]:
     """Walk a list that does not change."""
     walk, rows = Walk(LIST), []
-    while (call := walk.next_call) is not None:
-        number = dict(call.params)["page"]
+    while (request := walk.next_request) is not None:
+        number = dict(request.params)["page"]
         assert isinstance(number, int)
-        assert call.params == (*LIST.params, ("page", number))
-        rows += walk.take(Exchange(call, answer({"data": pages[number - 1], **meta(number)})))
+        assert request.params == (*LIST.params, ("page", number))
+        rows += walk.take(Exchange(request, answer({"data": pages[number - 1], **meta(number)})))
     return rows
 
 
@@ -149,11 +149,11 @@ def test_short_list_is_an_error(pages: list[list[dict[str, Any]]], pagination: d
     [
         (answer({"data": None}), Kind.SERVER),
         (answer(HTML), Kind.SERVER),
-        (Answer(404, {}, b"{}"), Kind.NOT_FOUND),
-        (Answer(503, {}, b"{}"), Kind.SERVER),
+        (Response(404, {}, b"{}"), Kind.NOT_FOUND),
+        (Response(503, {}, b"{}"), Kind.SERVER),
     ],
 )
-def test_unreadable_page_in_the_middle_is_an_error(reply: Answer, kind: Kind) -> None:
+def test_unreadable_page_in_the_middle_is_an_error(reply: Response, kind: Kind) -> None:
     walk = Walk(LIST)
     first = read_page(walk)
     next(first)
@@ -184,7 +184,7 @@ class Organization:
             self.rows.insert(place % (len(self.rows) + 1), self._next)
             self._next += 1
 
-    def page(self, number: int) -> Answer:
+    def page(self, number: int) -> Response:
         rows = self.rows[(number - 1) * self.size : number * self.size]
         pagination = {
             "total": len(self.rows),
@@ -204,9 +204,9 @@ def read(
 ) -> list[int]:
     """Walk an organization's list; ``between`` is what people do after a page, given the pages and rows so far."""
     walk, ids, reads = Walk(LIST), list[int](), 0
-    while (call := walk.next_call) is not None:
-        page = organization.page(int(dict(call.params)["page"]))
-        ids += [row["id"] for row in walk.take(Exchange(call, page))]
+    while (request := walk.next_request) is not None:
+        page = organization.page(int(dict(request.params)["page"]))
+        ids += [row["id"] for row in walk.take(Exchange(request, page))]
         reads += 1
         between(reads, ids)
     assert walk.looked_at == len(ids)

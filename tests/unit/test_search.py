@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.endpoints import runs as run_endpoints
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError
 from airflow_provider_tallyfy.api.runs.search import (
     FIELDS,
     ORDERS,
     Criteria,
-    Tally,
+    FoundRuns,
     arranged,
     contradicts,
     duration,
@@ -211,10 +211,10 @@ class TestContradicts:
         ],
     )
     def test_table(self, asked: dict[str, Any], run: Mapping[str, Any], wrong: bool) -> None:
-        assert contradicts(run, calls.list_runs(ORG, **asked)) is wrong
+        assert contradicts(run, run_endpoints.list_runs(ORG, **asked)) is wrong
 
 
-class TestTally:
+class TestFoundRuns:
     def test_counts_what_it_leaves_out(self) -> None:
         rows: list[dict[str, Any]] = [
             {"id": "1", "last_updated": "2026-01-01T00:00:00Z"},
@@ -222,10 +222,10 @@ class TestTally:
             {"id": "3", "last_updated": None},
             {"id": "4", "last_updated": "2026-01-01T00:00:00Z", "archived_at": "2026-01-02T00:00:00Z"},
         ]
-        tally = Tally()
-        kept = list(tally.sift(rows, calls.list_runs(ORG), Criteria.of(NOW, stale_after="P30D")))
+        found = FoundRuns()
+        kept = list(found.sift(rows, run_endpoints.list_runs(ORG), Criteria.of(NOW, stale_after="P30D")))
         assert [row["id"] for row in kept] == ["1"]
-        assert (tally.looked_at, tally.kept, tally.misfits, tally.undated) == (4, 1, 1, 1)
+        assert (found.looked_at, found.kept, found.non_matching, found.undated) == (4, 1, 1, 1)
 
 
 stamps = st.none() | st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)).map(

@@ -12,9 +12,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_tallyfy.api import calls
+from airflow_provider_tallyfy.api.endpoints import custom
+from airflow_provider_tallyfy.api.endpoints import labels as label_endpoints
+from airflow_provider_tallyfy.api.endpoints import organization as organization_endpoints
+from airflow_provider_tallyfy.api.endpoints import runs as run_endpoints
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError
-from airflow_provider_tallyfy.api.protocol.messages import Answer, Call, Exchange, Lost, may_have_happened
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Lost, Request, Response, may_have_happened
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyNotFoundError
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Sandbox
@@ -22,27 +25,29 @@ from airflow_provider_tallyfy.sandbox import Sandbox
 ORG = "0" * 32
 RUN = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 
-_TARGETS: list[tuple[Call, str]] = [
-    (calls.get_me(), "GET /me"),
-    (calls.get_member(ORG), f"GET /organizations/{ORG}/me"),
-    (calls.get_organization(ORG), f"GET /organizations/{ORG}"),
-    (calls.get_run(ORG, RUN), f"GET /organizations/{ORG}/runs/{RUN}"),
-    (calls.get_run(ORG, RUN, ["tags", "folders"]), f"GET /organizations/{ORG}/runs/{RUN}?with=tags%2Cfolders"),
-    (calls.archive_run(ORG, RUN), f"DELETE /organizations/{ORG}/runs/{RUN}"),
-    (calls.activate_run(ORG, RUN), f"PUT /organizations/{ORG}/runs/{RUN}/activate"),
-    (calls.update_run(ORG, RUN, {"name": "x"}), f"PUT /organizations/{ORG}/runs/{RUN}"),
-    (calls.attach_tag(ORG, RUN, "t1"), f"POST /organizations/{ORG}/checklists/tags"),
-    (calls.detach_tag(ORG, 7), f"DELETE /organizations/{ORG}/checklists/tags/7"),
-    (calls.add_to_folder(ORG, RUN, "f1"), f"POST /organizations/{ORG}/folders/add-object"),
-    (calls.remove_from_folder(ORG, 7), f"DELETE /organizations/{ORG}/folders-objects/7"),
-    (calls.get_folder(ORG, "f1"), f"GET /organizations/{ORG}/folders/f1"),
+_TARGETS: list[tuple[Request, str]] = [
+    (organization_endpoints.get_me(), "GET /me"),
+    (organization_endpoints.get_member(ORG), f"GET /organizations/{ORG}/me"),
+    (organization_endpoints.get_organization(ORG), f"GET /organizations/{ORG}"),
+    (run_endpoints.get_run(ORG, RUN), f"GET /organizations/{ORG}/runs/{RUN}"),
+    (run_endpoints.get_run(ORG, RUN, ["tags", "folders"]), f"GET /organizations/{ORG}/runs/{RUN}?with=tags%2Cfolders"),
+    (run_endpoints.archive_run(ORG, RUN), f"DELETE /organizations/{ORG}/runs/{RUN}"),
+    (run_endpoints.activate_run(ORG, RUN), f"PUT /organizations/{ORG}/runs/{RUN}/activate"),
+    (run_endpoints.update_run(ORG, RUN, {"name": "x"}), f"PUT /organizations/{ORG}/runs/{RUN}"),
+    (label_endpoints.attach_tag(ORG, RUN, "t1"), f"POST /organizations/{ORG}/checklists/tags"),
+    (label_endpoints.detach_tag(ORG, 7), f"DELETE /organizations/{ORG}/checklists/tags/7"),
+    (label_endpoints.add_to_folder(ORG, RUN, "f1"), f"POST /organizations/{ORG}/folders/add-object"),
+    (label_endpoints.remove_from_folder(ORG, 7), f"DELETE /organizations/{ORG}/folders-objects/7"),
+    (label_endpoints.get_folder(ORG, "f1"), f"GET /organizations/{ORG}/folders/f1"),
 ]
 
 
-@pytest.mark.parametrize(("call", "line"), _TARGETS, ids=lambda value: value.label if isinstance(value, Call) else "")
-def test_request_line(call: Call, line: str) -> None:
-    assert f"{call.method} {call.target}" == line
-    assert ORG not in call.label or len(call.segments) == 2
+@pytest.mark.parametrize(
+    ("sent", "line"), _TARGETS, ids=lambda value: value.label if isinstance(value, Request) else ""
+)
+def test_request_line(sent: Request, line: str) -> None:
+    assert f"{sent.method} {sent.target}" == line
+    assert ORG not in sent.label or len(sent.segments) == 2
 
 
 _QUERIES: list[tuple[dict[str, Any], str]] = [
@@ -66,9 +71,9 @@ _QUERIES: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("filters", "query"), _QUERIES, ids=lambda value: str(value)[:40])
 def test_list_query(filters: dict[str, Any], query: str) -> None:
-    call = calls.list_runs(ORG, **filters)
-    assert call.target.startswith(f"/organizations/{ORG}/runs?{query}")
-    assert "+" not in call.target
+    request = run_endpoints.list_runs(ORG, **filters)
+    assert request.target.startswith(f"/organizations/{ORG}/runs?{query}")
+    assert "+" not in request.target
 
 
 @pytest.mark.parametrize(
@@ -86,7 +91,7 @@ def test_list_query(filters: dict[str, Any], query: str) -> None:
 )
 def test_bad_filter_is_refused(filters: dict[str, Any], says: str) -> None:
     with pytest.raises(ArgumentError, match=says):
-        calls.list_runs(ORG, **filters)
+        run_endpoints.list_runs(ORG, **filters)
 
 
 class TestAnyPath:
@@ -100,7 +105,7 @@ class TestAnyPath:
         ],
     )
     def test_is_taken_literally(self, path: str, target: str) -> None:
-        assert calls.raw("get", path).target == target
+        assert custom.custom("get", path).target == target
 
     @pytest.mark.parametrize(
         "path",
@@ -109,26 +114,26 @@ class TestAnyPath:
     )
     def test_that_could_become_another_is_refused(self, path: Any) -> None:
         with pytest.raises(ArgumentError, match="path="):
-            calls.raw("GET", path)
+            custom.custom("GET", path)
 
     def test_parameters(self) -> None:
         params: dict[str, Any] = {"q": "a b", "all": True, "page": 2, "share": 0.5, "none": None}
-        assert calls.raw("GET", "/tags", params).target == "/tags?q=a%20b&all=true&page=2&share=0.5"
+        assert custom.custom("GET", "/tags", params).target == "/tags?q=a%20b&all=true&page=2&share=0.5"
         with pytest.raises(ArgumentError, match=r"params\['ids'\]=\[1, 2\] is of type list"):
-            calls.raw("GET", "/tags", {"ids": [1, 2]})  # type: ignore[dict-item]
+            custom.custom("GET", "/tags", {"ids": [1, 2]})  # type: ignore[dict-item]
 
     def test_method(self) -> None:
         with pytest.raises(ArgumentError, match="method='TRACE': choose one of 'GET'"):
-            calls.raw("trace", "/me")
+            custom.custom("trace", "/me")
 
 
 def test_what_may_be_repeated_and_what_may_have_happened() -> None:
-    assert [m for m in calls.METHODS if Call(m, ("x",)).repeatable] == ["GET", "PUT", "DELETE", "HEAD"]
-    assert [s for s in (200, 302, 404, 408, 429, 499, 500, 503) if may_have_happened(Answer(s))] == [408, 500, 503]
+    assert [m for m in custom.METHODS if Request(m, ("x",)).repeatable] == ["GET", "PUT", "DELETE", "HEAD"]
+    assert [s for s in (200, 302, 404, 408, 429, 499, 500, 503) if may_have_happened(Response(s))] == [408, 500, 503]
     assert [sent for sent in (True, False) if may_have_happened(Lost("cut", "", sent=sent))] == [True]
-    declined = Exchange(Call("DELETE", ("x",)), Answer(404))
+    declined = Exchange(Request("DELETE", ("x",)), Response(404))
     assert (declined.ok, declined.status, declined.maybe_done) == (False, 404, False)
-    assert Exchange(declined.call, declined.reply, attempts=2, doubt=True).maybe_done
+    assert Exchange(declined.request, declined.reply, attempts=2, doubt=True).maybe_done
 
 
 # -- ids ---------------------------------------------------------------------------------------------------------------
@@ -137,13 +142,13 @@ _nasty = st.sampled_from(["/", "..", ".", "%2F", "%2e", "?", "#", "\\", "/delete
 _near_ids = st.lists(st.one_of(_nasty, st.text("0123456789abcdef-_", max_size=8)), max_size=5).map("".join)
 anything = st.one_of(st.text(max_size=40), _near_ids, st.characters().map(lambda c: f"{RUN[:5]}{c}{RUN[5:]}"))
 
-_WITH_RUN: dict[str, Callable[[str], Call]] = {
-    "get": lambda run: calls.get_run(ORG, run, ["tags"]),
-    "archive": lambda run: calls.archive_run(ORG, run),
-    "activate": lambda run: calls.activate_run(ORG, run),
-    "update": lambda run: calls.update_run(ORG, run, {"name": "x"}),
-    "organization": lambda run: calls.get_organization(run),
-    "folder": lambda run: calls.get_folder(ORG, run),
+_WITH_RUN: dict[str, Callable[[str], Request]] = {
+    "get": lambda run: run_endpoints.get_run(ORG, run, ["tags"]),
+    "archive": lambda run: run_endpoints.archive_run(ORG, run),
+    "activate": lambda run: run_endpoints.activate_run(ORG, run),
+    "update": lambda run: run_endpoints.update_run(ORG, run, {"name": "x"}),
+    "organization": lambda run: organization_endpoints.get_organization(run),
+    "folder": lambda run: label_endpoints.get_folder(ORG, run),
 }
 
 
@@ -154,14 +159,14 @@ _WITH_RUN: dict[str, Callable[[str], Call]] = {
 def test_id_becomes_one_segment_or_nothing(text: str) -> None:
     for make in _WITH_RUN.values():
         try:
-            call = make(text)
+            request = make(text)
         except ArgumentError:
             continue
         shape = make("ID").path.replace("ID", "[^/]+")
-        assert re.fullmatch(shape, call.path)
-        assert text in call.path.split("/")
-        assert unquote(call.path) == call.path
-        assert not call.path.endswith("/delete")
+        assert re.fullmatch(shape, request.path)
+        assert text in request.path.split("/")
+        assert unquote(request.path) == request.path
+        assert not request.path.endswith("/delete")
 
 
 @pytest.fixture(scope="module")
@@ -203,13 +208,19 @@ def test_no_id_reaches_a_server_as_another_path(organization: tuple[Sandbox, Tal
 
 
 def test_every_kind_of_number_in_a_path_is_a_number() -> None:
-    for call, bad in itertools.product((calls.detach_tag, calls.remove_from_folder), ("7/../8", RUN, "", None)):
+    for request, bad in itertools.product(
+        (label_endpoints.detach_tag, label_endpoints.remove_from_folder), ("7/../8", RUN, "", None)
+    ):
         with pytest.raises((ValueError, TypeError)):
-            call(ORG, bad)  # type: ignore[arg-type]
+            request(ORG, bad)  # type: ignore[arg-type]
 
 
 def test_bodies() -> None:
-    bodies: Mapping[str, Any] = calls.attach_tag(ORG, RUN, "t1", "public").json
+    bodies: Mapping[str, Any] = label_endpoints.attach_tag(ORG, RUN, "t1", "public").json
     assert bodies == {"subject_id": RUN, "subject_type": "Run", "tag_id": "t1", "tag_type": "public"}
-    assert calls.add_to_folder(ORG, RUN, "f1").json == {"folder_id": "f1", "subject_id": RUN, "subject_type": "Run"}
-    assert calls.archive_run(ORG, RUN).json is None
+    assert label_endpoints.add_to_folder(ORG, RUN, "f1").json == {
+        "folder_id": "f1",
+        "subject_id": RUN,
+        "subject_type": "Run",
+    }
+    assert run_endpoints.archive_run(ORG, RUN).json is None

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_tallyfy.api.protocol.throttle import Pace
+from airflow_provider_tallyfy.api.protocol.throttle import Throttle
 
 LATENCY = 0.05
 WORKERS = 8
@@ -118,7 +118,7 @@ class Result:
     """
 
     sent: list[tuple[float, bool]]
-    pace: Pace
+    pace: Throttle
 
     def passed(self, since: float = 0.0, until: float = math.inf) -> int:
         return sum(since <= when < until and not declined for when, declined in self.sent)
@@ -133,7 +133,7 @@ def simulate(limiter: Limiter, told: Told, seconds: float, workers: int = WORKER
 
     Places in the queue are given to one worker at a time, as the pool does.
     """
-    pace, sent = Pace(), []
+    pace, sent = Throttle(), []
     numbers = itertools.count()
     # What happens next: (moment, tie-breaker, event, moment of sending or None)
     agenda: list[tuple[float, int, str, float, float | None]] = []
@@ -157,7 +157,7 @@ def simulate(limiter: Limiter, told: Told, seconds: float, workers: int = WORKER
             sent.append((now, wait > 0))
             heapq.heappush(agenda, (now + latency, next(numbers), "answer", now, wait))
         elif wait:
-            pace.declined(now, sent_at, told(wait))
+            pace.rate_limited(now, sent_at, told(wait))
             idle += 1
         else:
             pace.accepted(now, sent_at)
@@ -276,7 +276,7 @@ answers = st.tuples(
 class TestAlwaysMakesProgress:
     @given(st.lists(answers, max_size=60))
     def test_whatever_is_answered(self, steps: list[tuple[float, str, float | None, float]]) -> None:
-        pace, now, told = Pace(), 0.0, 0.0
+        pace, now, told = Throttle(), 0.0, 0.0
         for passed, answer, retry_after, ago in steps:
             delay = pace.delay(now)
             assert delay >= 0
@@ -284,7 +284,7 @@ class TestAlwaysMakesProgress:
             if answer == "passed":
                 pace.accepted(now, now - ago)
             else:
-                pace.declined(now, now - ago, retry_after)
+                pace.rate_limited(now, now - ago, retry_after)
                 told = max(told, now + max(retry_after or 0.0, 30.0))
             assert pace.rate is None or pace.rate > 0
             assert math.isfinite(pace._paused_until)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_tallyfy._compat import AirflowFailException
-from airflow_provider_tallyfy.api.runs import archive as restore
+from airflow_provider_tallyfy.api.runs import read
 from airflow_provider_tallyfy.exceptions import (
     TallyfyApiError,
     TallyfyArgumentError,
@@ -357,7 +357,7 @@ class TestSearchAmongTheArchived:
     def oldest(self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> str:
         """A run behind two pages of archived ones, in an organization where archived runs can't be read by id."""
         sandbox.behaviour = Behaviour(get_archived="404")
-        monkeypatch.setattr(restore, "SEARCH_PAGES", 2)
+        monkeypatch.setattr(read, "SEARCH_PAGES", 2)
         run_id = sandbox.add_run(archived=True, days_old=99)
         sandbox.add_runs(200, archived=True)
         return run_id
@@ -373,6 +373,6 @@ class TestSearchAmongTheArchived:
     def test_reaches_the_last_page(
         self, sandbox: Sandbox, hook: TallyfyHook, oldest: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(restore, "SEARCH_PAGES", 3)
+        monkeypatch.setattr(read, "SEARCH_PAGES", 3)
         assert hook.archive_run_outcome(oldest).how == "already"
         assert len(sandbox.calls) == 5

@@ -1,0 +1,36 @@
+"""Any endpoint, by its path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_choice, show
+from airflow_provider_tallyfy.api.protocol.messages import Param, Request
+
+METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD")
+
+
+def custom(method: str, path: str, params: Mapping[str, Param | None] | None = None, json: Any = None) -> Request:
+    """A request to any path below the base URL, taken literally segment by segment.
+
+    :param params: query parameters; ``None`` = not sent.
+    :raises ArgumentError: for a path that could turn into another one on its way (``..``, ``//``, ``?``, ``%``).
+    """
+    if not isinstance(path, str) or not path.strip("/"):
+        raise ArgumentError(f"path={show(path)} is empty; it must be a path such as '/organizations/<id>/users'.")
+    segments = tuple(path.strip("/").split("/"))
+    for segment in segments:
+        if segment in {"", ".", ".."} or any(char in "?#%\\" or not char.isprintable() for char in segment):
+            raise ArgumentError(
+                f"path={show(path)} is not a plain path: no '.', '..', empty part, '?', '#', '%' or backslash. "
+                "Query parameters go into params=."
+            )
+    given = {name: value for name, value in (params or {}).items() if value is not None}
+    for name, value in given.items():
+        if not isinstance(value, (str, int, float)):
+            raise ArgumentError(
+                f"params[{name!r}]={show(value)} is of type {type(value).__name__}; "
+                "it must be a string, a number or a bool. Lists are joined with commas."
+            )
+    return Request(check_choice("method", method.upper(), METHODS), segments, tuple(given.items()), json)

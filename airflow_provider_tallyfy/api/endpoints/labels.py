@@ -1,0 +1,53 @@
+"""Tags and folders, and how they hang on a run."""
+
+from __future__ import annotations
+
+from airflow_provider_tallyfy.api.endpoints.paths import PAGE_SIZE, organization
+from airflow_provider_tallyfy.api.protocol.arguments import check_choice, check_id
+from airflow_provider_tallyfy.api.protocol.messages import Request
+
+
+def attach_tag(org: str, run_id: str, tag_id: str, tag_type: str = "private") -> Request:
+    """Attach a tag. ``tag_type`` (``private`` or ``public``) must be the tag's own: it selects where Tallyfy looks."""
+    body = {
+        "subject_id": check_id("run_id", run_id),
+        "subject_type": "Run",
+        "tag_id": check_id("tag_id", tag_id),
+        "tag_type": check_choice("tag_type", tag_type, ("private", "public")),
+    }
+    return Request("POST", organization(org, "checklists", "tags"), json=body)
+
+
+def detach_tag(org: str, association_id: int) -> Request:
+    """Detach by the *number* of the association: a tag's id would be cast to a number, and detach somebody else's."""
+    return Request("DELETE", organization(org, "checklists", "tags", str(int(association_id))))
+
+
+def add_to_folder(org: str, run_id: str, folder_id: str) -> Request:
+    """Put a run into a folder."""
+    body = {
+        "folder_id": check_id("folder_id", folder_id),
+        "subject_id": check_id("run_id", run_id),
+        "subject_type": "Run",
+    }
+    return Request("POST", organization(org, "folders", "add-object"), json=body)
+
+
+def remove_from_folder(org: str, relation_id: int) -> Request:
+    """Take out of a folder by the *number* of the relation (a folder's id would silently do nothing)."""
+    return Request("DELETE", organization(org, "folders-objects", str(int(relation_id))))
+
+
+def get_folder(org: str, folder_id: str) -> Request:
+    """Read a folder, with what is in it."""
+    return Request("GET", organization(org, "folders", check_id("folder_id", folder_id)))
+
+
+def list_tags(org: str) -> Request:
+    """List the organization's tags."""
+    return Request("GET", organization(org, "tags"), (("per_page", PAGE_SIZE),))
+
+
+def create_tag(org: str, title: str, color: str) -> Request:
+    """Make a tag. Its title must be new (422 otherwise), its colour is ``#`` and six hexadecimal digits."""
+    return Request("POST", organization(org, "tags"), json={"title": title, "color": color})

@@ -1,0 +1,21 @@
+"""Who is asking, and where."""
+
+from __future__ import annotations
+
+from airflow_provider_tallyfy.api.endpoints.paths import organization
+from airflow_provider_tallyfy.api.protocol.messages import Request
+
+
+def get_me() -> Request:
+    """Read the token's user: proves the token."""
+    return Request("GET", ("me",))
+
+
+def get_organization(org: str) -> Request:
+    """Read the organization."""
+    return Request("GET", organization(org))
+
+
+def get_member(org: str) -> Request:
+    """The token's user as a member of the organization, with the role: proves token, organization and role at once."""
+    return Request("GET", organization(org, "me"))
