@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any
 
 from airflow_provider_tallyfy.api.endpoints import labels as label_endpoints
 from airflow_provider_tallyfy.api.endpoints import templates as template_endpoints
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_texts, show
-from airflow_provider_tallyfy.api.protocol.envelope import item
-from airflow_provider_tallyfy.api.protocol.messages import Flow, Request, Response
+from airflow_provider_tallyfy.api.protocol.messages import Flow, Request
 from airflow_provider_tallyfy.api.protocol.pagination import Walk
 from airflow_provider_tallyfy.api.protocol.problems import reject
 
@@ -139,10 +137,12 @@ def _resolved(
 def _create_tag(org: str, title: str) -> Flow[str]:
     """Make a tag. Where Tallyfy says that the title is taken, or the answer was lost, the list tells the id."""
     exchange = yield label_endpoints.create_tag(org, title, TAG_COLOUR)
-    if exchange.ok and isinstance(exchange.reply, Response):
-        tag: Mapping[str, Any] = item(exchange.reply) or {}
-        if tag.get("id"):
-            return str(tag["id"])
+    if (
+        exchange.ok
+        and (tag := exchange.value) is not None
+        and str(tag.get("title", title)).casefold() == title.casefold()
+    ):
+        return str(tag["id"])
     if not exchange.ok and not exchange.maybe_done and exchange.status != 422:
         reject(exchange)
     ids, _ = resolve("tags", "tag", [title], (yield from read_titles(label_endpoints.list_tags(org))))

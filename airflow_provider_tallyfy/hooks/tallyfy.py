@@ -9,7 +9,7 @@ from airflow_provider_tallyfy import connection_form
 from airflow_provider_tallyfy.api.endpoints import organization as organization_endpoints
 from airflow_provider_tallyfy.api.protocol.arguments import check_id, check_texts
 from airflow_provider_tallyfy.api.protocol.messages import Flow
-from airflow_provider_tallyfy.api.protocol.reading import read_item
+from airflow_provider_tallyfy.api.protocol.reading import ask
 from airflow_provider_tallyfy.api.runs import archive, delete, labels, read, update
 from airflow_provider_tallyfy.api.runs.archive import Outcome
 from airflow_provider_tallyfy.api.runs.model import Run
@@ -62,15 +62,15 @@ class TallyfyHook(ManyRunsHook):
 
     def get_current_user(self) -> dict[str, Any]:
         """Return the token's user (``GET /me``)."""
-        return self._perform(read_item(organization_endpoints.get_me()))
+        return self._perform(ask(organization_endpoints.get_me()))
 
     def get_organization(self) -> dict[str, Any]:
         """Return the organization (``GET /organizations/{org}``)."""
-        return self._perform(read_item(organization_endpoints.get_organization(self.organization_id)))
+        return self._perform(ask(organization_endpoints.get_organization(self.organization_id)))
 
     def get_member(self) -> dict[str, Any]:
         """Return the token's user as a member of the organization, with the role (``GET /organizations/{org}/me``)."""
-        return self._perform(read_item(organization_endpoints.get_member(self.organization_id)))
+        return self._perform(ask(organization_endpoints.get_member(self.organization_id)))
 
     def test_connection(self) -> tuple[bool, str]:
         """Say whether token and organization are right, in a sentence for the person who filled in the form.
@@ -118,10 +118,7 @@ class TallyfyHook(ManyRunsHook):
         wanted = tuple(self._checked(check_texts, "include", include))
 
         def flow() -> Flow[Run]:
-            found = yield from read.look_up(self.organization_id, run_id, include=wanted)
-            if found is None:
-                raise read.unknown_run(self.organization_id, run_id)
-            return found.run
+            return (yield from read.require(self.organization_id, run_id, include=wanted)).run
 
         return self._perform(flow())
 
