@@ -8,6 +8,11 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
+# One answer before it becomes bytes on a socket: status, headers, body.
+RawAnswer = tuple[int, Mapping[str, str], bytes]
+
+JSON = {"Content-Type": "application/json"}
+HTML = {"Content-Type": "text/html; charset=UTF-8"}
 HTML_404 = b"<!DOCTYPE html><html><head><title>Not Found</title></head><body><h1>Not Found</h1></body></html>"
 HTML_429 = b"<html><head><title>429 Too Many Requests</title></head><body><h1>Too Many Requests</h1></body></html>"
 # Shaped like a Laravel debug page: what must never be echoed whole into a task log.
@@ -40,7 +45,7 @@ class Fault:
 
     name: str
     applies: bool = False
-    answer: tuple[int, Mapping[str, str], bytes] | None = None
+    answer: RawAnswer | None = None
     delay_before: float = 0.0
     delay_after: float = 0.0
     cut: Literal["", "silent", "body"] = ""
@@ -204,7 +209,7 @@ class Injection:
         return True
 
 
-def _answer(code: int, body: Any, headers: Mapping[str, str] | None = None) -> tuple[int, Mapping[str, str], bytes]:
+def _answer(code: int, body: Any, headers: Mapping[str, str] | None = None) -> RawAnswer:
     raw = body.encode() if isinstance(body, str) else body
     if isinstance(raw, bytes):
         kind = "text/html; charset=UTF-8" if raw.lstrip()[:1] == b"<" else "text/plain; charset=UTF-8"

@@ -117,7 +117,7 @@ def test_pages_that_lie(sandbox: Sandbox) -> None:
     sandbox.fail("GET", "/runs", Fault.total_too_high(by=2), times=None)
     page = ask(sandbox, "GET", "/runs?page=3").json()
     assert (page["meta"]["pagination"]["total"], page["meta"]["pagination"]["total_pages"]) == (27, 3)
-    sandbox.heal()
+    sandbox.forget_faults()
     sandbox.fail("GET", "/runs", Fault.short_page(by=4), after=1)
     assert [len(ask(sandbox, "GET", f"/runs?page={n}").json()["data"]) for n in (1, 2, 3)] == [10, 6, 5]
     sandbox.fail("GET", "/runs", Fault.unreadable_page(), after=1)
@@ -140,7 +140,7 @@ def test_who_meets_a_fault_and_how_often(sandbox: Sandbox) -> None:
     assert [status("GET", f"/runs/{runs[0]}") for _ in range(5)] == [419, 418, 418, 200, 200]
     assert [status("GET", "/runs") for _ in range(3)] == [420] * 3
     assert status("GET", "/tags") == 200
-    sandbox.heal()
+    sandbox.forget_faults()
     assert status("GET", "/runs") == 200
 
 

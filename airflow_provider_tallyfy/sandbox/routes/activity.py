@@ -39,19 +39,19 @@ def activity(call: Call) -> Answer:
     if since or until:
         events = [event for event in events if (since or "") <= _day(event) <= (until or "9999")]
     events.sort(key=lambda event: (event.created_at, event.id), reverse=True)
-    return page(call, events, call.wire.event, default=20)
+    return page(call, events, call.serializer.event, default=20)
 
 
 @routes.add("GET", f"{ORG}/search")
 def search(call: Call) -> Answer:
     """``GET /search?on=process&search=...``: the page under the name of what was searched."""
-    organization, wire = call.organization, call.wire
+    organization, serializer = call.organization, call.serializer
     kind, text = call.query.get("on", ""), call.query.get("search", "").lower()
     rows: list[dict[str, Any]]
     if kind == "process":
         runs = [run for run in organization.runs.values() if run.archived_at is None and text in run.name.lower()]
         keys = ("id", "increment_id", "name", "status", "type", "due_date_passed", "due_soon")
-        answer = page(call, runs, lambda run: {key: wire.run(run)[key] for key in keys}, default=20)
+        answer = page(call, runs, lambda run: {key: serializer.run(run)[key] for key in keys}, default=20)
     elif kind == "blueprint":
         templates = [t for t in organization.templates.values() if t.archived_at is None and text in t.title.lower()]
         answer = page(
@@ -75,7 +75,7 @@ def search(call: Call) -> Answer:
 
 
 def _beginning(run: Run) -> list[Event]:
-    """Runs that the sandbox was furnished with were created too, though by no request."""
+    """Runs that the sandbox was filled with were created too, though by no request."""
     return [Event(run.increment_id, "created", run.started_by, run.id, "run", run.id, run.name, run.created_at)]
 
 

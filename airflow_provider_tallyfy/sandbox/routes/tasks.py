@@ -165,7 +165,7 @@ def edit_comment(call: Call) -> Answer:
     """Change a comment."""
     thread = _find_thread(call.organization.find_task(call.ids[1]), call.ids[2])
     thread.content = forms.a_text("content", call.json.get("content"))
-    return Answer({"data": call.wire.thread(thread)})
+    return Answer({"data": call.serializer.thread(thread)})
 
 
 @routes.add("DELETE", f"{ORG}/tasks/{{}}/comment/{{}}")
@@ -187,7 +187,7 @@ def resolve(call: Call) -> Answer:
     thread.resolved = True
     run = _settle(call, task)
     call.organization.log("issue-resolved", call.member, run, "thread", thread.id, thread.content)
-    return Answer({"data": call.wire.thread(thread)})
+    return Answer({"data": call.serializer.thread(thread)})
 
 
 def _complete(call: Call, task: Task) -> Answer:
@@ -211,7 +211,7 @@ def _complete(call: Call, task: Task) -> Answer:
     _settle(call, task)
     # Completing it again changes nothing, yet tells everybody once more.
     organization.log("completed", call.member, run, "task", task.id, f"{task.title} completed")
-    return Answer({"data": {**call.wire.task(task, single=True), "tasks_changed_by_rules": []}})
+    return Answer({"data": {**call.serializer.task(task, single=True), "tasks_changed_by_rules": []}})
 
 
 def _reopen(call: Call, task: Task) -> Answer:
@@ -219,7 +219,7 @@ def _reopen(call: Call, task: Task) -> Answer:
     task.status, task.completed_at, task.completer_id, task.is_approved = "in-progress", None, None, None
     _settle(call, task)
     call.organization.log("uncompleted", call.member, run, "task", task.id, f"{task.title} reopened")
-    return Answer({"data": {**call.wire.task(task, single=True), "tasks_changed_by_rules": []}})
+    return Answer({"data": {**call.serializer.task(task, single=True), "tasks_changed_by_rules": []}})
 
 
 def _update(call: Call, task: Task) -> Answer:
@@ -270,7 +270,7 @@ def _thread(call: Call, label: str) -> Answer:
     run = _settle(call, task)
     verb = "issue-reported" if label == "problem" else "commented"
     organization.log(verb, call.member, run, "thread", thread.id, content)
-    return Answer({"data": call.wire.thread(thread)}, 201)
+    return Answer({"data": call.serializer.thread(thread)}, 201)
 
 
 def _unlocked(call: Call, task: Task) -> Run | None:
@@ -304,7 +304,7 @@ def _set_owners(call: Call, task: Task, owners: Any) -> None:
 
 
 def _one(call: Call, task: Task, status: int = 200) -> Answer:
-    return Answer({"data": call.wire.task(task, call.with_, single=True)}, status)
+    return Answer({"data": call.serializer.task(task, call.with_, single=True)}, status)
 
 
 def _page(call: Call, tasks: Sequence[Task], default_status: str = "all") -> Answer:
@@ -319,7 +319,7 @@ def _page(call: Call, tasks: Sequence[Task], default_status: str = "all") -> Ans
     sort = call.query.get("sort", "")
     if sort.lstrip("-") in ("position", "deadline"):
         rows.sort(key=lambda task: getattr(task, sort.lstrip("-")) or 0, reverse=sort.startswith("-"))
-    return page(call, rows, lambda task: call.wire.task(task, call.with_))
+    return page(call, rows, lambda task: call.serializer.task(task, call.with_))
 
 
 def _has_status(task: Task, wanted: str) -> bool:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_tallyfy.sandbox.models import Run, Template
 from airflow_provider_tallyfy.sandbox.organization import Organization
-from airflow_provider_tallyfy.sandbox.wire import Wire
+from airflow_provider_tallyfy.sandbox.run_serializer import RunSerializer
 
 if TYPE_CHECKING:
     from typing_extensions import TypedDict, Unpack
 
     class RunAttributes(TypedDict, total=False):
-        """What :meth:`Furnishing.add_runs` says about a run."""
+        """What :meth:`Contents.add_runs` says about a run."""
 
         template: str | None
         status: str | None
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
 DAY = 86400.0
 
 
-class Furnishing:
-    """The part of :class:`Sandbox` that works on the organization directly, without a request.
+class Contents:
+    """Puts members, templates and runs into an organization, and shows and changes them, without a request.
 
     :param organization: the state to work on.
     """
 
     def __init__(self, organization: Organization) -> None:
         self.organization = organization
-        self._wire = Wire(organization)
+        self._serializer = RunSerializer(organization)
 
     def add_member(self, email: str, role: str = "standard", first_name: str = "", last_name: str = "") -> int:
         """Add a member and return the integer id.
@@ -84,7 +84,7 @@ class Furnishing:
         """A template as the API shows it, steps included: where the ids of fields and steps are found."""
         with self.organization.lock:
             template = self.organization.templates[template_id]
-            return {**self._wire.template(template), "steps": self._wire.steps(template)}
+            return {**self._serializer.template(template), "steps": self._serializer.steps(template)}
 
     def add_tag(self, title: str, tag_type: str = "private", color: str = "#2ecc71") -> str:
         """Add a tag and return its id."""
@@ -197,12 +197,12 @@ class Furnishing:
     def run(self, run_id: str) -> dict[str, Any] | None:
         """The true state of a run, whatever the switches make the API show; ``None`` when it does not exist.
 
-        Fields as on the wire, ``status`` as it was before archiving, ``tags`` and ``folders`` as lists of ids, and
-        ``is_archived``.
+        Fields as the API sends them, ``status`` as it was before archiving, ``tags`` and ``folders`` as lists of ids,
+        and ``is_archived``.
         """
         with self.organization.lock:
             run = self.organization.runs.get(run_id)
-            return None if run is None else self._wire.run_state(run)
+            return None if run is None else self._serializer.run_state(run)
 
     def runs(self, archived: bool | None = None) -> list[dict[str, Any]]:
         """The true state of every run.
@@ -211,7 +211,7 @@ class Furnishing:
         """
         with self.organization.lock:
             return [
-                self._wire.run_state(run)
+                self._serializer.run_state(run)
                 for run in self.organization.runs.values()
                 if archived is None or (run.archived_at is not None) is archived
             ]
@@ -220,7 +220,7 @@ class Furnishing:
         """The tasks of a run in their true state, archived or not."""
         with self.organization.lock:
             tasks = self.organization.tasks_of(self.organization.runs[run_id]).values()
-            return [self._wire.task(task, ("threads",), single=True) for task in tasks]
+            return [self._serializer.task(task, ("threads",), single=True) for task in tasks]
 
     def archive(self, run_id: str, by_bot: bool = False) -> None:
         """Archive a run behind the client's back.

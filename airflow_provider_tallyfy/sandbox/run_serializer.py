@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from airflow_provider_tallyfy.sandbox.models import Run, Task
-from airflow_provider_tallyfy.sandbox.objects import Json, Objects
+from airflow_provider_tallyfy.sandbox.object_serializer import Json, ObjectSerializer
 
 
-class Wire(Objects):
+class RunSerializer(ObjectSerializer):
     """Writes what an organization holds as its API would, by the organization's :class:`Behaviour`."""
 
     def run(self, run: Run, with_: Sequence[str] = (), *, in_list: bool = False) -> Json:
@@ -74,7 +74,7 @@ class Wire(Objects):
         return item
 
     def run_state(self, run: Run) -> Json:
-        """The true state of a run, for tests: wire fields by their most usual shape, ids of relations."""
+        """The true state of a run, for tests: fields in their most usual shape, ids of relations."""
         complete, total = self.organization.progress(run)
         progress = {"complete": complete, "total": total, "percent": _percent(complete, total)}
         return {
@@ -151,7 +151,7 @@ class Wire(Objects):
             for item in task.step.fields
         ]
 
-    _includes: ClassVar[dict[str, Callable[[Wire, Run], Any]]] = {
+    _includes: ClassVar[dict[str, Callable[[RunSerializer, Run], Any]]] = {
         "checklist": lambda self, run: {"data": self.template(run.template)},
         "tasks": lambda self, run: {"data": [self.task(task) for task in self._tasks(run)]},
         "tags": lambda self, run: self._run_tags(run),
