@@ -13,6 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
+from airflow_provider_tallyfy.sandbox.access import host_problem, origin_problem
 from airflow_provider_tallyfy.sandbox.control import Control
 from airflow_provider_tallyfy.sandbox.dispatcher import Dispatcher
 from airflow_provider_tallyfy.sandbox.faults import HTML, HTML_429, JSON, Fault, RawAnswer
@@ -39,7 +40,11 @@ class Server:
         # The target as it came: a path that was tidied up on the way would hide what the client really sent.
         path, _, raw_query = request.raw_path.partition("?")
         record = RequestRecord(request.method, path, raw_query, request.headers)
+        if problem := host_problem(request.headers):
+            return self._denied(421, problem)
         if path == "/_sandbox" or path.startswith("/_sandbox/"):
+            if problem := origin_problem(request.method, request.headers):
+                return self._denied(403, problem)
             record.body = await request.read()
             status, data = self._control.answer(record)
             return web.Response(status=status, body=json.dumps(data).encode(), headers=JSON)
@@ -60,6 +65,12 @@ class Server:
         if fault is not None:
             return await self._meet(fault, record, request)
         return self._respond(record, self.dispatcher.carry_out(record))
+
+    @staticmethod
+    def _denied(status: int, problem: str) -> web.Response:
+        """Refuse a request before anything of it is looked at or recorded."""
+        body = json.dumps({"error": True, "message": problem}).encode()
+        return web.Response(status=status, body=body, headers=JSON)
 
     def _rate_limited(self) -> RawAnswer | None:
         limit = self.state.rate_limit
