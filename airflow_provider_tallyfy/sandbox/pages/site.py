@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import time
 from collections.abc import Mapping
 from functools import lru_cache
@@ -16,6 +17,8 @@ from airflow_provider_tallyfy.sandbox.pages.fragments import without_tokens
 from airflow_provider_tallyfy.sandbox.pages.markup import Html, el, join, name
 from airflow_provider_tallyfy.sandbox.state import SandboxState
 
+# The overview, and a run: /{organization}/processes/{run}.
+_PAGES = re.compile(r"/|/(?!(?:api|organizations|_sandbox)/)[^/]+/processes/[^/]+")
 # One response: status, headers, body.
 Page = tuple[int, Mapping[str, str], bytes]
 
@@ -37,11 +40,14 @@ class Site:
 
     @staticmethod
     def wants(path: str, headers: Mapping[str, str]) -> bool:
-        """Whether a GET is a browser's for one of the pages, and not a client's of the API."""
-        if path != "/" and "/processes/" not in path:
+        """Whether a GET is for one of the pages: the address of one, and no demand for JSON alone.
+
+        ``curl`` and others that take anything get the page too: the API has nothing at these addresses.
+        """
+        if not _PAGES.fullmatch(path):
             return False
-        accept = headers.get("Accept", "")
-        return "text/html" in accept and "application/json" not in accept and (path == "/" or path.count("/") == 3)
+        ranges = [part.partition(";")[0].strip().lower() for part in headers.get("Accept", "*/*").split(",")]
+        return not all(kind == "application/json" or kind.endswith("+json") for kind in ranges)
 
     def answer(self, path: str, raw_query: str) -> Page:
         """The page at an address; with ``live=MARK`` only its changing part, or 204 if that is still the same."""
