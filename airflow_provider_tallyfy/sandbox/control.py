@@ -83,10 +83,14 @@ class Control:
 def injection(body: Any) -> Injection:
     """``{"method", "path", "fault", "arguments", "times", "after"}`` as an entry of the plan.
 
+    ``arguments`` of the fault are an object, or a list when they have no names.
+
     :raises ValueError: for a fault that does not exist.
     """
     name = body["fault"]
     if name not in FAULTS:
         raise ValueError(f"no fault {name!r}; there are {FAULTS}")
-    fault: Fault = getattr(Fault, name)(**body.get("arguments", {}))
+    arguments = body.get("arguments", {})
+    make = getattr(Fault, name)
+    fault: Fault = make(*arguments) if isinstance(arguments, list) else make(**arguments)
     return Injection(body.get("method", "*"), body.get("path", "*"), fault, body.get("times", 1), body.get("after", 0))

@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Mapping
 
-from airflow_provider_tallyfy.sandbox.faults import HTML, HTML_404, JSON, RawAnswer
+from airflow_provider_tallyfy.sandbox.faults import HTML_404
 from airflow_provider_tallyfy.sandbox.organization import Organization
 from airflow_provider_tallyfy.sandbox.refusal import Invalid, Refusal, endpoint_not_found
 from airflow_provider_tallyfy.sandbox.request_log import RequestRecord
@@ -14,6 +14,7 @@ from airflow_provider_tallyfy.sandbox.routes import all_routes
 from airflow_provider_tallyfy.sandbox.routing import Call
 from airflow_provider_tallyfy.sandbox.run_index import RunIndex
 from airflow_provider_tallyfy.sandbox.run_serializer import RunSerializer
+from airflow_provider_tallyfy.sandbox.transmission import HTML, JSON, RawAnswer
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,13 @@ class Dispatcher:
         except Exception:
             log.exception("The sandbox failed at %s", record.call)
             return 500, JSON, b'{"error":true,"message":"The sandbox itself failed; see its log."}'
+
+    def shown(self, run_id: str) -> RawAnswer:
+        """A run as ``GET`` shows it, whoever asks and whether or not it is archived."""
+        with self.organization.lock:
+            run = self.organization.runs.get(run_id)
+            data = None if run is None else self._serializer.run(run)
+        return 200, JSON, json.dumps({"data": data}).encode()
 
     def _handled(self, record: RequestRecord) -> RawAnswer:
         path = record.path

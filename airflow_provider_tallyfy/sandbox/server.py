@@ -9,6 +9,7 @@ import math
 import socket
 import struct
 import time
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -16,10 +17,11 @@ from aiohttp import web
 from airflow_provider_tallyfy.sandbox.access import host_problem, origin_problem
 from airflow_provider_tallyfy.sandbox.control import Control
 from airflow_provider_tallyfy.sandbox.dispatcher import Dispatcher
-from airflow_provider_tallyfy.sandbox.faults import HTML, HTML_429, JSON, Fault, RawAnswer
+from airflow_provider_tallyfy.sandbox.faults import HTML_429, Fault
 from airflow_provider_tallyfy.sandbox.pages import Site
 from airflow_provider_tallyfy.sandbox.request_log import RequestRecord
 from airflow_provider_tallyfy.sandbox.state import SandboxState
+from airflow_provider_tallyfy.sandbox.transmission import HTML, JSON, PiecewiseResponse, RawAnswer
 
 
 class Server:
@@ -94,53 +96,62 @@ class Server:
             await asyncio.sleep(fault.delay_after)
         if fault.answer is not None:
             raw = fault.answer
+        if fault.shown_run:
+            raw = self.dispatcher.shown(fault.shown_run)
         if fault.edit is not None:
-            raw = _edited(raw, fault)
+            raw = _edited(raw, fault.edit)
+        if fault.encode is not None:
+            raw = fault.encode(raw)
+        if fault.send is not None:
+            return await self._transmit(record, raw, fault, request)
         if fault.cut:
-            if fault.cut == "body":
-                record.status = raw[0]
-            self._cut(fault, raw, request)
-            record.answered_at = time.monotonic()
-            self.state.answered += 1
+            _cut(request.transport, fault.reset)
+            self._over(record, None)
             # Nobody receives this: the connection is closed. aiohttp only wants to be given something.
             return web.Response()
         return self._respond(record, raw)
 
-    @staticmethod
-    def _cut(fault: Fault, raw: RawAnswer, request: web.BaseRequest) -> None:
-        transport = request.transport
-        if transport is None:
-            return
-        if fault.cut == "body":
-            status, headers, body = raw
-            body = body or b'{"data":{}}'
-            lines = [f"HTTP/1.1 {status} OK", f"Content-Length: {len(body)}"]
-            lines += [f"{name}: {value}" for name, value in (headers or JSON).items()]
-            if isinstance(transport, asyncio.WriteTransport):
-                transport.write("\r\n".join([*lines, "", ""]).encode() + body[: len(body) // 2])
-            transport.close()
-            return
-        sock = transport.get_extra_info("socket")
-        if fault.reset and sock is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        if isinstance(transport, asyncio.WriteTransport):
-            transport.abort()
+    async def _transmit(
+        self, record: RequestRecord, raw: RawAnswer, fault: Fault, request: web.BaseRequest
+    ) -> web.StreamResponse:
+        """Send the answer in the fault's own way. Its status counts once all of it was sent."""
+        assert fault.send is not None
+        status, headers, body = raw
+        raw = status, {**(headers or JSON), "X-Request-Id": self._request_id()}, body
+        response = PiecewiseResponse(fault.send(raw), fault.closes)
+        complete = await response.transmit(request)
+        self._over(record, status if complete else None)
+        return response
 
     def _respond(self, record: RequestRecord, raw: RawAnswer) -> web.Response:
         status, headers, body = raw
         response = web.Response(status=status, body=body or None, headers=headers)
-        response.headers["X-Request-Id"] = f"sandbox-{next(self._request_ids):08x}"
-        record.status, record.answered_at = status, time.monotonic()
-        self.state.answered += 1
+        response.headers["X-Request-Id"] = self._request_id()
+        self._over(record, status)
         return response
 
+    def _over(self, record: RequestRecord, status: int | None) -> None:
+        record.status, record.answered_at = status, time.monotonic()
+        self.state.answered += 1
 
-def _edited(raw: RawAnswer, fault: Fault) -> RawAnswer:
+    def _request_id(self) -> str:
+        return f"sandbox-{next(self._request_ids):08x}"
+
+
+def _cut(transport: asyncio.BaseTransport | None, reset: bool) -> None:
+    if not isinstance(transport, asyncio.WriteTransport):
+        return
+    sock = transport.get_extra_info("socket")
+    if reset and sock is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+def _edited(raw: RawAnswer, edit: Callable[[Any], Any]) -> RawAnswer:
     """The answer with its JSON changed; left alone when it is not what the fault is about."""
     status, headers, body = raw
-    assert fault.edit is not None
     try:
-        value: Any = fault.edit(json.loads(body))
-    except (ValueError, KeyError, TypeError):
+        value: Any = edit(json.loads(body))
+    except (ValueError, LookupError, TypeError, AttributeError):
         return raw
     return status, headers, json.dumps(value).encode()
