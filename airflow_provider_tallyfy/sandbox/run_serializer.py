@@ -61,6 +61,8 @@ class RunSerializer(ObjectSerializer):
             "can_add_oot": True,
             "has_open_issue": bool(run.threads) and run.has_open_issue,
         }
+        if behaviour.run_state == "hidden":
+            del item["status"], item["archived_at"]
         for name in with_:
             if (include := self._includes.get(name)) is not None:
                 item[name] = include(self, run)
@@ -80,6 +82,7 @@ class RunSerializer(ObjectSerializer):
         return {
             **self.run(run),
             "status": run.status,
+            "archived_at": self.stamp(run.archived_at),
             "progress": progress,
             "whole_progress": dict(progress),
             "prerun": copy.deepcopy(run.prerun),
@@ -123,8 +126,10 @@ class RunSerializer(ObjectSerializer):
                 rows.append({**self.folder_link(run, folder_id, link), "folder": folder})
             elif shape == "folders":
                 rows.append({**folder, "folder_object_id": link})
-            else:
+            elif shape == "pivot":
                 rows.append({**folder, "pivot": self.folder_link(run, folder_id, link)})
+            else:
+                rows.append(folder)
         return {"data": rows}
 
     def _next_task(self, run: Run) -> Json:

@@ -39,8 +39,10 @@ def me_here(call: Call) -> Answer:
 @routes.add("GET", f"{ORG}/users")
 @routes.add("GET", f"{ORG}/users-list")
 def users(call: Call) -> Answer:
-    """Members: all of them in one answer unless pages are asked for."""
-    members = list(call.organization.members.values())
+    """Members, of whom ``q`` is in the name or the e-mail: all in one answer unless pages are asked for."""
+    text = call.query.get("q", "").lower()
+    everybody = call.organization.members.values()
+    members = [one for one in everybody if text in one.full_name.lower() or text in one.email.lower()]
     if "page" in call.query or "per_page" in call.query:
         return page(call, members, call.serializer.member)
     return Answer({"data": [call.serializer.member(member) for member in members]})
@@ -57,8 +59,10 @@ def user(call: Call) -> Answer:
 
 @routes.add("GET", f"{ORG}/groups")
 def groups(call: Call) -> Answer:
-    """Groups of members."""
-    return page(call, list(call.organization.groups.values()), call.serializer.group)
+    """Groups of members, of which ``q`` is in the name."""
+    text = call.query.get("q", "").lower()
+    found = [group for group in call.organization.groups.values() if text in group.name.lower()]
+    return page(call, found, call.serializer.group)
 
 
 @routes.add("GET", f"{ORG}/groups/{{}}")

@@ -48,8 +48,12 @@ def get_task(call: Call) -> Answer:
 
 @routes.add("GET", f"{ORG}/tasks")
 def list_tasks(call: Call) -> Answer:
-    """``GET /tasks``: of the whole organization."""
-    return _page(call, _all_tasks(call))
+    """``GET /tasks``: of the whole organization, or with ``assignee=me`` (or a member's id) of one member."""
+    tasks = _all_tasks(call)
+    if assignee := call.query.get("assignee"):
+        member_id = str(call.member.id) if assignee == "me" else assignee
+        tasks = [task for task in tasks if member_id in map(str, task.users)]
+    return _page(call, tasks)
 
 
 @routes.add("GET", f"{ORG}/me/tasks")
