@@ -119,8 +119,8 @@ class Server:
         status, headers, body = raw
         raw = status, {**(headers or JSON), "X-Request-Id": self._request_id()}, body
         response = PiecewiseResponse(fault.send(raw), fault.closes)
-        complete = await response.transmit(request)
-        self._over(record, status if complete else None)
+        if not await response.transmit(request, before_last=lambda: self._over(record, status)):
+            self._over(record, None)
         return response
 
     def _respond(self, record: RequestRecord, raw: RawAnswer) -> web.Response:

@@ -78,7 +78,8 @@ def dripped_head(seconds: float) -> Sender:
         yield line + end, seconds
         for number in range(len(rest)):
             yield rest[number : number + 1], seconds
-        yield raw[2], 0.0
+        if raw[2]:
+            yield raw[2], 0.0
 
     return send
 
@@ -119,24 +120,32 @@ class PiecewiseResponse(web.Response):
         super().__init__()
         self.pieces = pieces
         self.closes = closes
-        self.complete = False
 
     @property
     def keep_alive(self) -> bool:
         """Whether the connection stays open."""
         return not self.closes
 
-    async def transmit(self, request: web.BaseRequest) -> bool:
-        """Send all pieces for as long as the client listens; returns whether all were sent."""
+    async def transmit(self, request: web.BaseRequest, before_last: Callable[[], None]) -> bool:
+        """Send all pieces for as long as the client listens.
+
+        :param before_last: called when only the last piece is left: a client that has all of the answer is to find
+            the request recorded as answered.
+        :returns: whether all were sent.
+        """
         transport = request.transport
-        if not isinstance(transport, asyncio.WriteTransport):
+        waiting: Piece | None = None
+        for piece in self.pieces:
+            if waiting is not None:
+                if not isinstance(transport, asyncio.WriteTransport) or transport.is_closing():
+                    return False
+                transport.write(waiting[0])
+                await asyncio.sleep(waiting[1])
+            waiting = piece
+        if not isinstance(transport, asyncio.WriteTransport) or transport.is_closing() or waiting is None:
             return False
-        for piece, seconds in self.pieces:
-            if transport.is_closing():
-                return False
-            transport.write(piece)
-            if seconds:
-                await asyncio.sleep(seconds)
+        before_last()
+        transport.write(waiting[0])
         if self.closes:
             transport.close()
         return True
