@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from http import HTTPStatus
+from http.client import responses
 
 from aiohttp import web
 
@@ -32,7 +32,7 @@ def head(raw: RawAnswer, *lengths: int) -> bytes:
 
 
 def _reason(status: int) -> str:
-    return HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Unknown"
+    return responses.get(status, "Unknown")
 
 
 def half(raw: RawAnswer) -> Iterator[Piece]:
