@@ -310,7 +310,7 @@ class TestConnectionTest:
     @pytest.mark.parametrize(
         ("fault", "says"),
         [
-            (Fault.not_json(), "answered with an HTML page (tried 4 times). Is the connection's host the API base URL"),
+            (Fault.not_json(), "answered with an HTML page. Is the connection's host the API base URL"),
             (Fault.slow(30), "no answer in time. Tallyfy may be slow; the extra 'timeout'"),
             (Fault.drop_before(), "the connection was cut before the answer was complete"),
             (Fault.server_error(500, leak=True), "failed with 500: SQLSTATE[HY000] [2002] Connection timed out"),

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_tallyfy.api.protocol import arguments as check
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError
-from airflow_provider_tallyfy.api.runs.update import FIELDS, checked_changes
+from airflow_provider_tallyfy.api.runs.fields import FIELDS
+from airflow_provider_tallyfy.api.runs.update import checked_changes
 
 RUN = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 EMPTY = "is empty. If it comes from XCom or a template, the upstream task returned nothing"
