@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from airflow_provider_tallyfy import connection_form
 from airflow_provider_tallyfy.api.endpoints import organization as organization_endpoints
@@ -166,9 +166,22 @@ class TallyfyHook(ManyRunsHook):
         self,
         run_id: str,
         *,
-        extra_fields: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        summary: str | None = None,
+        owner_id: int | str | None = None,
+        tags: Iterable[str] | None = None,
+        add_tags: Iterable[str] | None = None,
+        remove_tags: Iterable[str] | None = None,
         create_missing_tags: bool = False,
-        **changes: Any,
+        folders: Iterable[str] | None = None,
+        prerun: Mapping[str, Any] | Iterable[Mapping[str, Any]] | None = None,
+        starred: bool | str | None = None,
+        is_public: bool | str | None = None,
+        users: Iterable[int | str] | None = None,
+        groups: Iterable[str] | None = None,
+        publicly_hidden_fields: Iterable[str] | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
+        **unknown: NoReturn,
     ) -> Outcome:
         """Change fields of a live run. What is not given stays as it is, members and groups included.
 
@@ -195,6 +208,22 @@ class TallyfyHook(ManyRunsHook):
         :raises TallyfyNotAppliedError: if the run does not show a wanted value afterwards.
         :raises TallyfyValidationError: if Tallyfy does not accept a value.
         """
+        changes: dict[str, Any] = {
+            "name": name,
+            "summary": summary,
+            "owner_id": owner_id,
+            "tags": tags,
+            "add_tags": add_tags,
+            "remove_tags": remove_tags,
+            "folders": folders,
+            "prerun": prerun,
+            "starred": starred,
+            "is_public": is_public,
+            "users": users,
+            "groups": groups,
+            "publicly_hidden_fields": publicly_hidden_fields,
+            **unknown,
+        }
         return self._perform(
             update.update(self.organization_id, run_id, changes, extra_fields, create_missing_tags=create_missing_tags)
         )

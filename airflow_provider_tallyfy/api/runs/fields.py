@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any
 
 from airflow_provider_tallyfy.api import titles
 from airflow_provider_tallyfy.api.protocol import arguments as check
+from airflow_provider_tallyfy.api.protocol.arguments import show
 from airflow_provider_tallyfy.api.runs.model import folder_ids, member_ids, tag_ids
 from airflow_provider_tallyfy.api.timestamps import instant
 
@@ -74,6 +76,22 @@ def same_instant(have: object, want: object) -> bool:
     """Whether two timestamps name one moment; texts that are none must be equal."""
     one, other = instant(have), instant(want)
     return have == want if one is None or other is None else one == other
+
+
+def same_day(have: object, want: object) -> bool:
+    """Whether two texts name the same day or moment, in any form of ISO 8601 that Python knows."""
+    one, other = _moment(have), _moment(want)
+    return one is not None and one == other
+
+
+def _moment(value: object) -> datetime | None:
+    if not isinstance(value, str) or len(value) < 8 or not value[:4].isdigit():
+        return None
+    try:
+        moment = datetime.fromisoformat(value.strip().replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
 def _member(name: str, same: Callable[[object, object], bool]) -> Callable[[Mapping[str, Any], Any], bool]:
@@ -198,3 +216,16 @@ def before(run: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]
         elif name in run:
             found[name] = run[name]
     return found
+
+
+def told(was: Mapping[str, Any], run: Mapping[str, Any]) -> str:
+    """What an update changed, in one line: ``name 'Old' -> 'New', tags ['t1'] -> ['t1', 't2']``."""
+    now = before(run, was)
+    changes = []
+    for name, old in was.items():
+        if name == "prerun":
+            new = now.get(name, {})
+            changes += [f"answer {key} {show(old[key])} -> {show(new.get(key))}" for key in old]
+        else:
+            changes.append(f"{name} {show(old)} -> {show(now.get(name))}")
+    return ", ".join(changes) or "Tallyfy does not show what it was before"

@@ -27,12 +27,12 @@ from airflow_provider_tallyfy.api.runs.fields import (
     before,
     differing,
     not_taken,
+    same_day,
     same_instant,
 )
 from airflow_provider_tallyfy.api.runs.labels import RELATIONS, change, shown_ids, unconfirmed
 from airflow_provider_tallyfy.api.runs.model import Run, describe, member_ids
 from airflow_provider_tallyfy.api.runs.read import asked_again, look_up, repeat_until_seen, require
-from airflow_provider_tallyfy.api.timestamps import parsed_date
 
 
 def checked_changes(changes: Mapping[str, Any], extra_fields: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -56,14 +56,19 @@ def checked_changes(changes: Mapping[str, Any], extra_fields: Mapping[str, Any] 
     if both:
         raise ArgumentError(f"add_tags and remove_tags both hold {', '.join(map(repr, sorted(both)))}.")
     if extra_fields is not None:
-        check.check_object("extra_fields", extra_fields)
-        doubled = sorted(set(extra_fields) & set(FIELDS))
-        if doubled:
-            raise ArgumentError(f"extra_fields holds {', '.join(doubled)}: pass it as an argument of its own.")
-        wanted.update(extra_fields)
+        wanted.update(check_extra_fields("extra_fields", extra_fields))
     if not wanted:
         raise ArgumentError(f"nothing to update: give at least one of {', '.join(FIELDS)}, or extra_fields.")
     return wanted
+
+
+def check_extra_fields(argument: str, value: object) -> dict[str, Any]:
+    """Return further fields of the API, by name; those that are arguments of their own are refused."""
+    fields = check.check_object(argument, value)
+    doubled = sorted(set(fields) & set(FIELDS))
+    if doubled:
+        raise ArgumentError(f"{argument} holds {', '.join(doubled)}: pass it as an argument of its own.")
+    return fields
 
 
 def prepare(
@@ -143,11 +148,7 @@ def apply(
 def _same_days(run: Run, wanted: Mapping[str, Any]) -> set[str]:
     """Kick-off answers that differ from those of the run in their text, but name the same moment."""
     have = answers_of(run)
-    return {
-        key
-        for key, answer in wanted.items()
-        if have.get(key) != answer and (moment := parsed_date(answer)) and parsed_date(have.get(key)) == moment
-    }
+    return {key for key, answer in wanted.items() if have.get(key) != answer and same_day(have.get(key), answer)}
 
 
 def _date_fields(org: str, run_id: str) -> Flow[set[str]]:
