@@ -124,8 +124,8 @@ def test_every_run_is_archived_once_although_the_database_goes_away(
     assert {note.read_text() for note in notes("failed")} == {"TallyfyConnectionNotFoundError"}
     assert archived() == before
 
-    # A long one, which finds the tasks wherever they are. Airflow's own components may end by it. Nobody has to live
-    # through two outages: retries may count less than outages.
+    # A long outage, which meets the tasks at any point and may end Airflow's own components. It comes when the tasks
+    # that the first one met have ended, so that no task needs more tries than it has.
     until(held_have_ended, "those that met the first outage have ended", airflow)
     until(lambda: archived() >= RUNS // 2, "half is archived", airflow)
     postgres.stop()
