@@ -22,7 +22,7 @@ matrix: .env-main .env-sdk ## Run the tests on all supported Airflow and Python 
 	@.venv/bin/python dev/matrix.py $(ARGS)
 
 .PHONY: e2e
-e2e: .env-e2e .env-airflow2 ## Run the whole of Airflow, 3 and 2.11, in a real browser (4 min); ARGS as in test
+e2e: .env-e2e .env-airflow2 ## Run the whole of Airflow, 3 and 2.11, in a browser and a database outage (7 min); ARGS as in test
 	@.venv-e2e/bin/pytest tests/e2e $(ARGS)
 
 .PHONY: pictures

@@ -138,8 +138,10 @@ def test_relation(value: Any, rows: Any) -> None:
         (None, None),
         ("", None),
         (7.0, None),
-    ]
-    + [("9" * 32, None), (10**30, None), ([7], None)],
+        ("9" * 32, None),
+        (10**30, None),
+        ([7], None),
+    ],
     ids=repr,
 )
 def test_whole_number(value: Any, number: int | None) -> None:
