@@ -7,8 +7,9 @@ shows: ``archived_at`` set, or gone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from airflow_provider_tallyfy.api.endpoints import runs as run_endpoints
 from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Request
@@ -29,11 +30,13 @@ class Outcome:
         ``checked`` = the answer was lost or unclear, and reading the run showed the wanted state;
         ``modified`` = left alone, for somebody changed it after the caller saw it.
     :param note: one sentence for the log; empty where there is nothing to add.
+    :param before: for an update: what the changed fields were before, as an update would send them.
     """
 
     run: Run
     how: Literal["changed", "already", "checked", "modified"]
     note: str = ""
+    before: Mapping[str, Any] | None = None
 
 
 def archive(org: str, run_id: str, *, look_first: bool = False) -> Flow[Outcome]:

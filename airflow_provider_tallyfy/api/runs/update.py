@@ -9,6 +9,7 @@ is compared with what is there afterwards.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from airflow_provider_tallyfy.api import titles
@@ -115,7 +116,13 @@ def update(
 
 
 def apply(
-    org: str, run_id: str, prepared: Mapping[str, Any], *, seen: str | None = None, dry_run: bool = False
+    org: str,
+    run_id: str,
+    prepared: Mapping[str, Any],
+    *,
+    seen: str | None = None,
+    dry_run: bool = False,
+    before_writing: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> Flow[Outcome]:
     """Make a live run have what :func:`prepare` gave.
 
@@ -124,6 +131,7 @@ def apply(
 
     :param seen: ``last_updated`` when the caller saw the run; if it is another one now, the run is left alone.
     :param dry_run: read only; an outcome ``changed`` then says what would happen.
+    :param before_writing: called with what the changed fields are, before anything is written.
     """
     on_tags = any(name in prepared for name in ("tags", *_TAG_CHANGES))
     include = tuple(name for name in RELATIONS if name in prepared or (name == "tags" and on_tags))
@@ -134,13 +142,36 @@ def apply(
         raise _archived(org, run_id, found.run)
     before = found.run
     wanted = _with_tags(prepared, before)
-    if not differing(before, wanted):
+    changed = differing(before, wanted)
+    if not changed:
         return Outcome(before, "already", "it had every wanted value before")
     if seen is not None and not same(before.get("last_updated"), seen):
         return Outcome(before, "modified", f"it was modified at {before.get('last_updated')}, after it was found")
+    was = _shown_before(before, {name: wanted[name] for name in changed})
     if dry_run:
-        return Outcome(before, "changed", "")
-    return (yield from _write(org, run_id, before, wanted, include))
+        return Outcome(before, "changed", before=was)
+    if before_writing is not None:
+        before_writing(was)
+    return replace((yield from _write(org, run_id, before, wanted, include)), before=was)
+
+
+def _shown_before(run: Run, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """What the run shows in the fields that are to be changed, as an update would send it to put it back."""
+    was: dict[str, Any] = {}
+    for name, value in wanted.items():
+        if name in RELATIONS:
+            was[name] = shown_ids(run, RELATIONS[name])
+        elif name in MEMBERS:
+            was[name] = member_ids(run, name)
+        elif name == "prerun":
+            answers = run.get("prerun")
+            have = answers if isinstance(answers, Mapping) else {}
+            was[name] = {key: have.get(key) for key in value}
+        elif name == "summary":
+            was[name] = run.get(name) or ""
+        else:
+            was[name] = run.get(name)
+    return was
 
 
 def _with_tags(prepared: Mapping[str, Any], run: Run) -> dict[str, Any]:
