@@ -17,6 +17,7 @@ exception                              when                                     
 :class:`TallyfyUnrepeatableError`      a POST that may or may not have happened           no
 :class:`TallyfyBulkRefusedError`       bulk: runs failed in ways that no retry mends      no
 :class:`TallyfyBulkError`              bulk: runs failed or were not tried                yes
+:class:`TallyfyReportError`            the report of a bulk task can't be read or written  yes
 :class:`TallyfyRateLimitedError`       429, and the wait is over or too long              yes
 :class:`TallyfyServerError`            5xx, 408, or an answer that can't be read          yes
 :class:`TallyfyUnreachableError`       no answer: DNS, TLS, refused, time-out, cut off    yes
@@ -113,6 +114,10 @@ class TallyfyBulkError(TallyfyError):
 
 class TallyfyBulkRefusedError(TallyfyBulkError, AirflowFailException):
     """Some runs of a bulk change failed, and would fail again."""
+
+
+class TallyfyReportError(TallyfyError):
+    """The file that a bulk task reads or keeps its report in can't be read or written at the moment."""
 
 
 class TallyfyClientError(TallyfyApiError, AirflowFailException):

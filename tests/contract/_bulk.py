@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
 
@@ -72,3 +73,38 @@ def check_truth(sandbox: Sandbox, report: Report, archived: bool) -> None:
 def count(sandbox: Sandbox, start: str) -> int:
     """How many requests began so."""
     return sum(call.startswith(start) for call in sandbox.calls)
+
+
+class Task:
+    """Executes operators as a task would, and keeps what they push.
+
+    :param conn_id: the connection.
+    """
+
+    def __init__(self, conn_id: str) -> None:
+        self.conn_id = conn_id
+        self.pushed: dict[str, Any] = {}
+
+    def execute(
+        self,
+        operator_class: Callable[..., Any],
+        try_number: Any = 1,
+        identity: Any = None,
+        **arguments: Any,
+    ) -> Any:
+        """Make an operator and run it."""
+        operator = operator_class(task_id="bulk", tallyfy_conn_id=self.conn_id, **arguments)
+        return self.run(operator, try_number, **(identity or {}))
+
+    def run(self, operator: Any, try_number: int = 1, **identity: Any) -> Any:
+        """Run an operator.
+
+        :param identity: of the task instance, where it matters.
+        """
+        self.pushed = {}
+        known = {"dag_id": "sweep", "run_id": "r1", "task_id": type(operator).__name__, "map_index": -1, **identity}
+        return operator.execute({"ti": SimpleNamespace(**known, try_number=try_number, xcom_push=self.push)})
+
+    def push(self, key: str, value: Any) -> None:
+        """Push an XCom."""
+        self.pushed[key] = json.loads(json.dumps(value))
