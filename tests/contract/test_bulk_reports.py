@@ -116,7 +116,7 @@ class Broken(Exception):
 class TestSaved:
     """Nothing that goes wrong around the task loses what it did."""
 
-    @pytest.mark.parametrize("broken", ["xcom_push", "log"])
+    @pytest.mark.parametrize("broken", ["push", "log"])
     def test_before_anything_that_airflow_does(
         self, broken: str, report_path: str, sandbox: Sandbox, task: Task, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -125,7 +125,8 @@ class TestSaved:
 
         ids = sandbox.add_runs(40)
         with monkeypatch.context() as patch:
-            patch.setattr(*((task, "push") if broken == "xcom_push" else (_report_files, "log")), fail)
+            place: Any = task if broken == "push" else _report_files
+            patch.setattr(place, broken, fail)
             with pytest.raises(Broken):
                 task.execute(TallyfyBulkArchiveRunsOperator, run_ids=ids, report_path=report_path)
         assert (bool(task.pushed), live(sandbox)) == (broken == "log", 0)
@@ -188,7 +189,7 @@ class TestSaved:
 
         monkeypatch.setattr(_report_files.ReportFile, "write", writing)
         if when == "on the way":
-            monkeypatch.setattr(_report_files.os, "write", full)
+            monkeypatch.setattr(os, "write", full)
         arguments = {"run_ids": sandbox.add_runs(20), "report_path": str(path)}
         if when == "on the way":
             assert task.execute(TallyfyBulkArchiveRunsOperator, **arguments)["changed"] == 20

@@ -399,7 +399,7 @@ class TestTaking:
         assert unclear == []
 
     def test_why_there_is_nothing_to_take(self) -> None:
-        rows = {x: {"result": r} for x, r in ((A, "already"), (B, "failed"), (C, "modified"))}
+        rows: dict[str, Any] = {x: {"result": r} for x, r in ((A, "already"), (B, "failed"), (C, "modified"))}
         rows["d" * 32] = {"result": "not_tried", "unclear": True}
         assert take(SavedReport(HEADER, rows), "activate", ORG)[2] == (
             "The report shows no archived run (4 runs: 1 already so, 1 left alone, 1 failed, 1 not tried, "
