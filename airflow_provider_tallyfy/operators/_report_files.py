@@ -28,6 +28,13 @@ _PER_LINE = 20
 #: Faults of a path that stay, so that a retry would only meet them again.
 _LASTING = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
 
+#: What makes Airflow know a kind of object storage.
+_PACKAGES = {
+    "s3": "apache-airflow-providers-amazon[s3fs]",
+    "gs": "apache-airflow-providers-google and gcsfs",
+    "abfs": "apache-airflow-providers-microsoft-azure and adlfs",
+}
+
 
 def log(logger: Any, report: Report) -> None:
     """Write the whole report to the log: every run is named, one line for each that needs a word."""
@@ -192,13 +199,15 @@ def _told(path: str, what: str) -> Iterator[None]:
         yield
     except TallyfyError:
         raise
-    except ImportError as fault:
+    except (ImportError, ValueError) as fault:
+        scheme, separator, _ = path.partition("://")
+        package = _PACKAGES.get(scheme.lower(), "the Airflow provider of that storage")
+        advice = f". Paths like {scheme}:// need {package}" if separator else ""
         raise TallyfyArgumentError(
-            f"The report {path!r} can't be {what}, because a package is missing: {fault}. Paths like "
-            f"{path.partition('://')[0]}:// need the Airflow provider of that storage with its extra for fsspec."
+            f"The report {path!r} can't be {what}: {type(fault).__name__}: {fault}{advice}. Nothing was changed."
         ) from None
     except Exception as fault:
-        lasting = isinstance(fault, (*_LASTING, ValueError))
+        lasting = isinstance(fault, _LASTING)
         kind = TallyfyArgumentError if lasting else TallyfyReportError
         raise kind(f"The report {path!r} can't be {what}: {type(fault).__name__}: {fault}") from None
 

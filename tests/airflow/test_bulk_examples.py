@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
-from tests.airflow.conftest import RunExample
+from tests.airflow.conftest import RunDag, RunExample
 
 STALE, KEPT, ARCHIVED = 1200, 700, 100
 
@@ -154,3 +154,24 @@ def test_tag_the_runs_of_a_template(run_example: RunExample, tallyfy_sandbox: Sa
         run = tallyfy_sandbox.run(run_id)
         assert run is not None
         assert run["tags"] == []
+
+
+def test_a_wrong_value_in_a_mapped_task_burns_no_retry(run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
+    # Airflow makes a mapped operator when the task runs, so its arguments are first seen there.
+    run_id = tallyfy_sandbox.add_run("Stale")
+    done = run_dag(
+        """
+        from airflow_provider_tallyfy.operators.tallyfy import TallyfyBulkArchiveRunsOperator
+
+        TallyfyBulkArchiveRunsOperator.partial(task_id="mapped", retries=2, max_runs="{{ params.most }}").expand(
+            run_ids=[["{{ params.id }}"], "no list", None]
+        )
+        """,
+        id=run_id,
+        most=5,
+    )
+    assert done.states["mapped"] == ["success", "failed", "failed"]
+    assert "run_ids='no list' is not a list of run ids" in done.log
+    assert "run_ids=None is empty. If it comes from XCom or a template, the upstream task returned nothing" in done.log
+    assert [instance.tries for instance in done.tasks("mapped")] == [1, 1, 1]
+    assert tallyfy_sandbox.calls == [f"DELETE /runs/{run_id}"]

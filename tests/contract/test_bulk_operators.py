@@ -130,9 +130,9 @@ class TestArguments:
             ({"run_ids": ["a" * 32], "report_path": "nosuch://x/y"}, "report 'nosuch://x/y' can't be read"),
             (
                 {"run_ids": ["a" * 32], "report_path": "s3://x/y"},
-                "'s3://x/y' can't be read, because a package .*s3fs",
+                r"'s3://x/y' can't be read: .*need apache-airflow-providers-amazon\[s3fs\]",
             ),
-            ({"from_report": "gs://x/y"}, "'gs://x/y' can't be read, because a package .*gcsfs"),
+            ({"from_report": "gs://x/y"}, "'gs://x/y' can't be read: .*need apache-airflow-providers-google and gcsfs"),
             ({"run_ids": ["a" * 32], "dry_run": "maybe"}, "dry_run='maybe'"),
             ({"run_ids": ["a" * 32], "skip_modified": "perhaps"}, "skip_modified='perhaps'"),
             ({"run_ids": ["a" * 32, "b" * 32], "max_runs": "1"}, "max_runs allows 1"),
