@@ -211,6 +211,7 @@ class BulkChange:
     def _pass_on(self, begun: list[str]) -> None:
         """Pass on what became of runs, and which ones are about to be written to."""
         if self.options.on_note is None:
+            self._done.clear()
             return
         with self._noting:
             done, self._done = self._done, []
@@ -427,7 +428,9 @@ class BulkChange:
 
     def _failed(self, run_id: str, problem: Problem, *, unforeseen: bool = False) -> None:
         self.report.fail(run_id, problem)
-        self._done.append(self.report.entries[run_id])
+        entry = self.report.entries[run_id]
+        entry.unclear = entry.unclear or entry.before is not None  # of an update, some may have been written
+        self._done.append(entry)
         self._failures += 1
         self._unforeseen += unforeseen
         limit = self.options.max_failures

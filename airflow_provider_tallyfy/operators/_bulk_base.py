@@ -85,6 +85,7 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
         self.concurrency = concurrency
         self._change: BulkChange | None = None
         self._killed = False
+        self._last_fault = ""
         check_literals(self, _CHECKS)
         self._check_source()
 
@@ -249,7 +250,7 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
             source={**asdict(source.header), "source": None} if source is not None else None,
         )
         file = files.ReportFile(str(self.report_path), header)
-        before = file.look(ti.try_number)
+        before = file.look(source.header if source is not None else None)
         if before is not None and source is not None:
             # The list of what is to be done must not shrink between two tries.
             first = before.header.source
@@ -281,7 +282,9 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
         try:
             save()
         except TallyfyError as fault:  # the next one may succeed; the work goes on
-            self.log.warning("%s", fault)
+            if str(fault) != self._last_fault:
+                self.log.warning("%s", fault)
+            self._last_fault = str(fault)
 
     def _tell(self, report: Report, file: ReportFile | None, context: Context) -> None:
         """Save the report, then log and pass on what became of the runs: nothing that Airflow does can lose it."""

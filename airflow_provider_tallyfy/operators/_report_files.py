@@ -68,66 +68,109 @@ class ReportFile:
         self.earlier: Mapping[str, Mapping[str, Any]] = {}
         self._header = replace(header, open="any" if "://" in path else "noted")
         self._descriptor: int | None = None
+        self._size = 0
 
     @property
     def adds_lines(self) -> bool:
         """Whether lines can be added to the file."""
         return self._header.open == "noted"
 
-    def look(self, try_number: int) -> SavedReport | None:
+    def look(self, source: Header | None = None) -> SavedReport | None:
         """Read what is at the path already, so that nothing is lost by writing there.
 
+        :param source: the header of the report that the runs are taken from.
         :return: the report of an earlier try of this task.
-        :raises TallyfyArgumentError: for a file that is no report, and for the report of another task of the same DAG
-            run, which would be lost.
+        :raises TallyfyArgumentError: for a file that is no report, and for one whose loss would be one: that of another
+            task, that of real work before a dry run, and the very report that the runs are taken from. What the same
+            task left there in another DAG run is overwritten.
         """
-        try:
-            saved = _read(self.path)
-        except FileNotFoundError:
-            return None
+        saved = self._there()
         if saved is None:
             return None
-        if saved.header.task != self._header.task:
-            if saved.header.dag_run_id is not None and saved.header.dag_run_id == self._header.dag_run_id:
-                raise TallyfyArgumentError(
-                    f"report_path={self.path!r} holds the report of another task of this DAG run ({saved.header}), "
-                    "which would be lost. Give each task a path of its own, and each mapped one too: put "
-                    "{{ ti.task_id }} and {{ ti.map_index }} into it. Nothing was changed."
-                )
+        there, own = saved.header, self._header
+        why = ""
+        if there.dry_run:
+            pass  # nothing is lost
+        elif source is not None and there == source:
+            why = "it is the report that from_report names"
+        elif (there.dag_id, there.task_id, there.map_index) != (own.dag_id, own.task_id, own.map_index):
+            why = "it belongs to another task"
+        elif own.dry_run:
+            why = "this is a dry run, and it tells of real changes"
+        elif there.dag_run_id != own.dag_run_id or own.try_number <= 1:
             return None
-        if try_number <= 1 or saved.header.dry_run:
-            return None
-        if (saved.header.doing, saved.header.organization_id) != (self._header.doing, self._header.organization_id):
+        elif (there.doing, there.organization_id) != (own.doing, own.organization_id):
+            why = "an earlier try of this task did something else"
+        if why:
             raise TallyfyArgumentError(
-                f"report_path={self.path!r}: an earlier try of this task did something else ({saved.header}), and its "
-                "report would be lost. Move it away. Nothing was changed."
+                f"report_path={self.path!r} holds a report that would be lost: {why} ({there}). Give each task a path "
+                "of its own, and each mapped one too: put {{ ti.task_id }} and {{ ti.map_index }} into it. Nothing was "
+                "changed."
             )
+        if there.dry_run:
+            return None
         self.earlier = saved.rows
-        self._header = replace(self._header, began=saved.header.began)
+        self._header = replace(own, began=there.began)
         return saved
+
+    def _there(self) -> SavedReport | None:
+        try:
+            return _read(self.path)
+        except FileNotFoundError:
+            return None
 
     def write(self, report: Report, *, ended: bool = False) -> None:
         """Write the whole file. A local one is replaced in one step, so it is never half there.
 
         :param ended: nothing more will be sent.
         :raises TallyfyReportError: if it can't be written; a retry may help.
-        :raises TallyfyArgumentError: if it can't be written, and never will be.
+        :raises TallyfyArgumentError: if it can't be written, and never will be; and at the end, if another task has
+            overwritten it meanwhile. Then this one's is written beside it.
         """
+        moved = self._make_room(report) if ended else ""
         report.merge_earlier(self.earlier)
         header = replace(self._header, written=now(), open="" if ended else self._header.open)
         text = whole_report(header, report)
         with _told(self.path, "written"):
             if "://" in self.path:
                 ObjectStoragePath(self.path).write_text(text, encoding="utf-8")
-                return
-            target = Path(self.path)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            part = target.with_name(f".{target.name}.{os.getpid()}.part")
-            part.write_text(text, encoding="utf-8")
-            self.close()
-            if not ended:
-                self._descriptor = os.open(part, os.O_WRONLY | os.O_APPEND)
-            part.replace(target)
+            else:
+                self._replace(text, ended)
+        if moved:
+            raise TallyfyArgumentError(moved)
+
+    def _replace(self, text: str, ended: bool) -> None:
+        target = Path(self.path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        part.write_text(text, encoding="utf-8")
+        self.close()
+        if not ended:
+            self._descriptor = os.open(part, os.O_WRONLY | os.O_APPEND)
+            self._size = os.fstat(self._descriptor).st_size
+        part.replace(target)
+
+    def _make_room(self, report: Report) -> str:
+        """See who has written to the path while this task ran.
+
+        Another try of the same task, one that Airflow had given up and that went on all the same, is merged.
+        """
+        try:
+            saved = self._there()
+        except TallyfyError:
+            return ""  # unreadable, so nobody loses it
+        if saved is None or saved.header.dry_run:
+            return ""
+        there, own = saved.header, self._header
+        if there.task == own.task:
+            if there.try_number != own.try_number:
+                report.merge_earlier(saved.rows)
+            return ""
+        path, self.path = self.path, f"{self.path}.{own.task_id}.{max(own.map_index, 0)}"
+        return (
+            f"report_path={path!r} was overwritten by another task meanwhile ({there}). The report of this one is at "
+            f"{self.path!r}. Give each task a path of its own."
+        )
 
     def add(self, done: list[Entry], begun: list[str]) -> None:
         """Add lines: the results since the last time, and the runs that are about to be written to.
@@ -141,8 +184,14 @@ class ReportFile:
             lines.append(sending(begun))
         data = "".join(lines).encode()
         with _told(self.path, "written"):
-            while data:
-                data = data[os.write(self._descriptor, data) :]
+            try:
+                size = self._size + len(data)
+                while data:
+                    data = data[os.write(self._descriptor, data) :]
+                self._size = size
+            except BaseException:
+                os.ftruncate(self._descriptor, self._size)  # half a line would spoil those that follow
+                raise
 
     def close(self) -> None:
         """Let go of the file."""

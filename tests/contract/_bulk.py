@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 
 from airflow_provider_tallyfy.api.runs.report import RESULTS, Report
 from airflow_provider_tallyfy.client import pool as _pool
+from airflow_provider_tallyfy.operators import _report_files
 from airflow_provider_tallyfy.sandbox import Sandbox
 
 SPEED = 500.0
@@ -36,6 +37,16 @@ def rows_of(sandbox: Sandbox, run_ids: Iterable[str]) -> list[dict[str, Any]]:
     """The rows in which a search would have found the runs."""
     states = (sandbox.run(run_id) for run_id in run_ids)
     return [{name: run[name] for name in ("id", "name", "last_updated")} for run in states if run is not None]
+
+
+def rows_in(path: str) -> Mapping[str, Mapping[str, Any]]:
+    """The rows of the report at a path."""
+    return _report_files.load("from_report", path).rows
+
+
+def live(sandbox: Sandbox) -> int:
+    """How many runs are not archived."""
+    return len(sandbox.runs(archived=False))
 
 
 def times(sandbox: Sandbox, run_id: str, verb: str) -> int:
