@@ -1,11 +1,11 @@
-"""Many runs at a time: walk, find, and change in bulk."""
+"""Many runs at a time: walk and find."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 from airflow_provider_tallyfy.api import titles
 from airflow_provider_tallyfy.api.endpoints import runs as run_endpoints
@@ -13,18 +13,13 @@ from airflow_provider_tallyfy.api.endpoints.paths import PAGE_SIZE
 from airflow_provider_tallyfy.api.protocol.arguments import check_texts, show
 from airflow_provider_tallyfy.api.protocol.pagination import Walk, read_page
 from airflow_provider_tallyfy.api.runs import search as find
-from airflow_provider_tallyfy.api.runs import update
 from airflow_provider_tallyfy.api.runs.model import Run
-from airflow_provider_tallyfy.api.runs.report import Report, targets
 from airflow_provider_tallyfy.api.runs.search import Criteria, FoundRuns
-from airflow_provider_tallyfy.client.bulk import BulkChange, BulkOptions
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError
-from airflow_provider_tallyfy.hooks._base import TallyfyBaseHook
-
-MOST_WORKERS = 64
+from airflow_provider_tallyfy.hooks._bulk import BulkRunsHook
 
 
-class ManyRunsHook(TallyfyBaseHook):
+class ManyRunsHook(BulkRunsHook):
     """The part of :class:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook` that is about many runs."""
 
     def iter_runs(
@@ -179,65 +174,6 @@ class ManyRunsHook(TallyfyBaseHook):
         rows = found.rows if by_server else find.arranged(found.rows, order)
         found.rows = [find.row_of(row, keep) for row in rows[:most]]
         return found
-
-    def archive_runs(self, run_ids: Iterable[Any], **options: Any) -> Report:
-        """Archive many runs; see :meth:`bulk_change` for the options."""
-        return self.bulk_change("archive", run_ids, **options).run()
-
-    def activate_runs(self, run_ids: Iterable[Any], **options: Any) -> Report:
-        """Bring many archived runs back; see :meth:`bulk_change` for the options."""
-        return self.bulk_change("activate", run_ids, **options).run()
-
-    def update_runs(self, run_ids: Iterable[Any], changes: Mapping[str, Any], **options: Any) -> Report:
-        """Make the same changes to many runs.
-
-        :param changes: the fields of :meth:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook.update_run_outcome`,
-            ``extra_fields`` and ``create_missing_tags`` included.
-        :param options: see :meth:`bulk_change`.
-        """
-        return self.bulk_change("update", run_ids, changes=changes, **options).run()
-
-    def bulk_change(
-        self,
-        doing: Literal["archive", "activate", "update"],
-        run_ids: Iterable[Any],
-        *,
-        changes: Mapping[str, Any] | None = None,
-        max_runs: int | None = None,
-        options: BulkOptions | None = None,
-        **more: Any,
-    ) -> BulkChange:
-        """Prepare a change of many runs; request ``run()`` on what is returned.
-
-        :param doing: ``archive``, ``activate`` or ``update``.
-        :param run_ids: ids, or rows with ``id`` and ``last_updated`` as :meth:`find_runs` returns them. Repeated ids
-            count once.
-        :param changes: for ``update``: what to change.
-        :param max_runs: refuse a longer list, before anything is sent.
-        :param options: see :class:`~airflow_provider_tallyfy.client.bulk.BulkOptions`; its fields may also be given
-            one by one.
-        :raises TallyfyArgumentError: for bad arguments; nothing was sent.
-        """
-        chosen = options or BulkOptions(**more)
-        for name, value, most in (
-            ("concurrency", chosen.concurrency, MOST_WORKERS),
-            ("max_failures", chosen.max_failures, None),
-            ("max_runs", max_runs, None),
-        ):
-            if value is None and name != "concurrency":
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1 or (most and value > most):
-                self._refuse(
-                    f"{name}={show(value)} is not a whole number from 1" + (f" to {most}." if most else " on.")
-                )
-        wanted = self._checked(targets, "run_ids", run_ids, max_runs)
-        prepared: dict[str, Any] = {}
-        if doing == "update":
-            rest = dict(changes or {})
-            extra = rest.pop("extra_fields", None)
-            create = bool(rest.pop("create_missing_tags", False)) and not chosen.dry_run
-            prepared = self._perform(update.prepare(self.organization_id, rest, extra, create_missing_tags=create))
-        return BulkChange(self, doing, wanted, chosen, prepared)
 
     @staticmethod
     def _refuse(why: str) -> NoReturn:
