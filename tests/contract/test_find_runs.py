@@ -409,7 +409,7 @@ class TestTitles:
         assert len(sandbox.requests) <= 3, "the list of runs, the look-up, and a run that would prove the id"
 
     def test_what_exists_may_have_no_runs(self, sandbox: Sandbox, hook: TallyfyHook, many: dict[str, Any]) -> None:
-        unused = {
+        unused: dict[str, Any] = {
             "tag": sandbox.add_tag("Unused"),
             "folder": sandbox.add_folder("Unused"),
             "template": sandbox.add_template("Unused"),

@@ -180,7 +180,8 @@ QUERIES: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("asked", "query"), QUERIES, ids=lambda value: str(value)[:50])
 def test_what_is_sent(asked: dict[str, Any], query: str) -> None:
-    request = run_endpoints.list_runs(ORG, **Asked.of(asked, NOW).query)
+    query_params: dict[str, Any] = Asked.of(asked, NOW).query
+    request = run_endpoints.list_runs(ORG, **query_params)
     assert request.target == f"/organizations/{ORG}/runs?{query}per_page=100"
 
 
