@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, cast
 
-from airflow_provider_tallyfy.api.protocol.arguments import check_id
+from airflow_provider_tallyfy.api.protocol.arguments import check_id, show
 from airflow_provider_tallyfy.api.runs.filters import FILTERS, Asked
 from airflow_provider_tallyfy.api.runs.search import OPTIONS
 from airflow_provider_tallyfy.operators._base import TallyfyBaseOperator
@@ -36,8 +36,8 @@ class TallyfyListRunsOperator(TallyfyBaseOperator):
     do. So does an id that no run and no list has. One request per 100 runs of the list, and one for each list in which
     something is looked up. No run comes twice, and a list that comes up short is an error.
 
-    An empty string counts as "not given", so a DAG param can be left blank. Literal values are checked when the DAG
-    file is parsed, templates and XComs when the task runs.
+    An empty string counts as "not given", also within a list, so a DAG param can be left blank. Literal values are
+    checked when the DAG file is parsed, templates and XComs when the task runs.
 
     .. seealso:: https://tallyfy.com/products/pro/integrations/open-api/ ("List processes")
 
@@ -156,7 +156,10 @@ class TallyfyListRunsOperator(TallyfyBaseOperator):
                 checked(check_id, name, None)
         given = _without_blanks(values)
         asked = _check(given)
-        self.log.info("Looking for runs (%s) in organization %s.", asked, self.hook.organization_id)
+        options = [f"{name}={show(given[name])}" for name in OPTIONS if name in given]
+        self.log.info(
+            "Looking for runs (%s) in organization %s.", ", ".join([str(asked), *options]), self.hook.organization_id
+        )
         found = self.hook.find_runs(**given)
         self.log.info("Looked at %d runs, kept %d.", found.looked_at, len(found))
         if found.reasons:
@@ -176,7 +179,12 @@ class TallyfyListRunsOperator(TallyfyBaseOperator):
 
 
 def _without_blanks(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None and value != ""}
+    """What is given: a DAG param that was left blank is not, as a value of its own or in a list."""
+    given = {name: value for name, value in values.items() if value is not None and value != ""}
+    return {
+        name: [entry for entry in value if entry != ""] if isinstance(value, (list, tuple)) else value
+        for name, value in given.items()
+    }
 
 
 def _check(given: dict[str, Any]) -> Asked:

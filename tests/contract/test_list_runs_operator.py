@@ -107,6 +107,14 @@ class TestWhenRendered:
         names = [*GOOD, *BAD_OPTIONS]
         assert len(find(dict.fromkeys(names, ""), **dict.fromkeys(names, "{{ params.x or '' }}"))) == 3
 
+    def test_blank_param_within_a_list_excludes_nothing_and_is_never_the_only_wanted_tag(
+        self, find: Any, sandbox: Sandbox
+    ) -> None:
+        sandbox.add_runs(3)
+        assert len(find({"exclude_tags": [""]}, exclude_tags=["{{ params.keep or '' }}"])) == 3
+        with pytest.raises(TallyfyArgumentError, match=r"tags=\[\] is empty"):
+            find({"tags": [""]}, tags=["{{ params.tag or '' }}"])
+
     def test_everything_but_the_runs_with_a_tag(self, find: Any, sandbox: Sandbox) -> None:
         keep = sandbox.add_tag("Keep")
         sandbox.add_run("kept", tags=[keep], untouched_days=60)
@@ -126,10 +134,12 @@ class TestLog:
     ) -> None:
         sandbox.add_run("old", untouched_days=60)
         sandbox.add_runs(2)
-        find(status="active", stale_after="P30D")
+        find(status="active", stale_after="P30D", limit="3", order="last_updated")
         cut_off = datetime.now(timezone.utc) - timedelta(days=30)
         assert f"(status 'active', not updated since {cut_off:%Y-%m-%d %H}" in caplog.text
-        assert re.search(r"not updated since [\d-]{10} \d\d:\d\d UTC\) in organization", caplog.text)
+        assert re.search(
+            r"not updated since [\d-]{10} \d\d:\d\d UTC, limit='3', order='last_updated'\) in organization", caplog.text
+        )
         assert "Looked at 3 runs, kept 1." in caplog.text
         assert "Runs that did not match, by the first filter that says so: stale_after: 2." in caplog.text
 
