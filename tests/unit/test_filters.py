@@ -92,7 +92,7 @@ GOOD: dict[str, list[Any]] = {
     "archived_before": [NOW.date(), "2026-01-01T00:00:00Z"],
 }
 BAD: dict[str, list[Any]] = {
-    "q": [5, ["x"]],
+    "q": [5, ["x"], "\ud800"],
     "status": ["completed", "stale", "", ["active"], 7],
     "archived": ["sometimes", "", 1, None.__class__],
     "owners": ["ann@example.com", 7, ["ann"], [], [True], {7: 8}],

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError
 from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Request, Response
 from airflow_provider_tallyfy.api.protocol.problems import Rejected
+from airflow_provider_tallyfy.api.runs.filters import FILTERS, Asked
 from airflow_provider_tallyfy.api.runs.rows import (
     FIELDS,
     KNOWN_FIELDS,
@@ -26,7 +28,7 @@ from airflow_provider_tallyfy.api.runs.rows import (
     row_of,
     sort_for,
 )
-from airflow_provider_tallyfy.api.runs.search import FoundRuns, find
+from airflow_provider_tallyfy.api.runs.search import FoundRuns, Search, find
 from airflow_provider_tallyfy.sandbox import Sandbox
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
@@ -183,6 +185,40 @@ class TestFind:
         run = self.run("1", folders=[B])
         found, _ = play(find(ORG, {"folder": "2026"}, NOW), folders, page(run))
         assert [row["id"] for row in found] == ["1"]
+
+
+_LEAVES = (
+    *(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.dates(), st.datetimes(), st.timedeltas()),
+    *(st.text(st.characters()), st.sampled_from(["only", "P30D", "Keep", A, "a@b", "[z-a]", "\ud800", 10**40, b"x"])),
+)
+ANY_VALUE = st.recursive(
+    st.one_of(_LEAVES), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=2)
+)
+
+
+@given(st.dictionaries(st.sampled_from([*FILTERS, "other"]), ANY_VALUE, max_size=4), ANY_VALUE, ANY_VALUE, ANY_VALUE)
+@example({"q": "\ud800"}, None, None, None)
+@example({"name_pattern": "[z-a]"}, None, None, None)
+@example({"stale_after": timedelta.max}, None, None, None)
+def test_whatever_is_given_is_searched_for_or_refused(
+    filters: dict[str, Any], limit: Any, order: Any, fields: Any
+) -> None:
+    rows = [{"id": A, "title": "Keep", "name": "Keep", "tags": [], "folders": [], "email": "a@b"}]
+    flow = find(ORG, filters, NOW, limit=limit, order=order, fields=fields)
+    with contextlib.suppress(ArgumentError, Rejected, StopIteration):
+        request = next(flow)
+        while True:
+            assert request.target.startswith(f"/organizations/{ORG}/")
+            request = flow.send(Exchange(request, page(*rows)))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"per_page": 0}, {"per_page": True}, {"per_page": 10**5}, {"sort": None}, {"sort": "\ud800"}, {"include": "tags"}],
+)
+def test_bad_options_of_a_walk_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ArgumentError, match=next(iter(options))):
+        Search(ORG, Asked.of({}, NOW), **options)
 
 
 class TestFoundRuns:

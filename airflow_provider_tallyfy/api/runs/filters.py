@@ -7,11 +7,12 @@ match. ``owners``, ``groups`` and ``task_status`` are the exceptions: no row sho
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 from functools import cached_property
 from typing import Any
 
@@ -74,9 +75,24 @@ def _check_archived(argument: str, value: object) -> bool | str:
         ) from None
 
 
+def check_sendable(argument: str, value: object) -> str:
+    """Return text that can be sent in a query: half of a surrogate pair can't be."""
+    text = check_text(argument, value)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ArgumentError(f"{argument}={show(value)} is not valid Unicode text.") from None
+    return text
+
+
 def _check_pattern(argument: str, value: object) -> str:
     if isinstance(value, str) and value.strip():
-        return value
+        try:
+            re.compile(translate(value.casefold()))
+        except re.error:  # such as "[z-a]"
+            pass
+        else:
+            return value
     raise ArgumentError(f"{argument}={show(value)} is not a pattern such as 'Onboarding*'.")
 
 
@@ -173,7 +189,7 @@ class Filter:
 
 
 _FILTERS = (
-    Filter("q", check_text, "name with {}", "q", _fits_words),
+    Filter("q", check_sendable, "name with {}", "q", _fits_words),
     Filter("status", _choice(STATUSES), "status {}", "status", _fits_status),
     Filter("archived", _check_archived, "archived={}", "archived", _fits_archived),
     Filter("owners", _owners, "owner or assignee {}", "owners", kind=titles.MEMBER, shows=_one("owner_id")),
