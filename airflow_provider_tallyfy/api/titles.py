@@ -5,15 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from airflow_provider_tallyfy.api.endpoints import labels as label_endpoints
 from airflow_provider_tallyfy.api.endpoints import organization as organization_endpoints
 from airflow_provider_tallyfy.api.endpoints import templates as template_endpoints
-from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_text, check_texts, check_user_id, show
-from airflow_provider_tallyfy.api.protocol.envelope import item, related
-from airflow_provider_tallyfy.api.protocol.messages import Flow, Request, Response
+from airflow_provider_tallyfy.api.protocol.arguments import (
+    ArgumentError,
+    check_text,
+    check_texts,
+    check_user_id,
+    did_you_mean,
+    show,
+)
+from airflow_provider_tallyfy.api.protocol.messages import Flow, Request, related
 from airflow_provider_tallyfy.api.protocol.pagination import Walk
 from airflow_provider_tallyfy.api.protocol.problems import reject
 
@@ -161,11 +166,7 @@ def unknown(
 ) -> ArgumentError:
     """The error for titles that nothing has, with the nearest ones that there are."""
     titles = {title.casefold(): title for title in known}
-    parts = []
-    for name in missing:
-        near = get_close_matches(name.casefold(), titles, n=3, cutoff=0.5)
-        hint = f" (did you mean {', '.join(repr(titles[n]) for n in near)}?)" if near else ""
-        parts.append(f"{show(name)}{hint}")
+    parts = [f"{show(name)}{did_you_mean(name, titles.values())}" for name in missing]
     some = f"There are {len(titles)} {what}s." if titles else f"There are no {what}s."
     if len(titles) == 1:
         some = f"There is 1 {what}: {next(iter(titles.values()))!r}."
@@ -194,10 +195,12 @@ def tag_ids(org: str, argument: str, names: Iterable[str], *, create_missing: bo
 def _create_tag(org: str, title: str) -> Flow[str]:
     """Make a tag. Where Tallyfy says that the title is taken, or the answer was lost, the list tells the id."""
     exchange = yield label_endpoints.create_tag(org, title, TAG_COLOUR)
-    if exchange.ok and isinstance(exchange.reply, Response):
-        tag: Mapping[str, Any] = item(exchange.reply) or {}
-        if tag.get("id"):
-            return str(tag["id"])
+    if (
+        exchange.ok
+        and (tag := exchange.value) is not None
+        and str(tag.get("title", title)).casefold() == title.casefold()
+    ):
+        return str(tag["id"])
     if not exchange.ok and not exchange.maybe_done and exchange.status != 422:
         reject(exchange)
     ids, _ = resolve("tags", "tag", [title], (yield from read_titles(label_endpoints.list_tags(org))))

@@ -17,7 +17,7 @@ from airflow_provider_tallyfy.api.protocol.pagination import Walk, read_page, re
 from airflow_provider_tallyfy.api.protocol.problems import Kind, Problem, Rejected
 from airflow_provider_tallyfy.api.runs import archive, read, update
 from airflow_provider_tallyfy.api.runs.archive import Outcome
-from airflow_provider_tallyfy.api.runs.compare import same
+from airflow_provider_tallyfy.api.runs.fields import same_instant
 from airflow_provider_tallyfy.api.runs.model import Run
 from airflow_provider_tallyfy.api.runs.read import RunState
 from airflow_provider_tallyfy.api.runs.report import Report, Target
@@ -245,7 +245,7 @@ class BulkChange:
                 del self._unseen[run_id]
 
     def _is_modified(self, target: Target, run: Run) -> bool:
-        return self._guard and target.seen is not None and not same(run.get("last_updated"), target.seen)
+        return self._guard and target.seen is not None and not same_instant(run.get("last_updated"), target.seen)
 
     # -- settling ----------------------------------------------------------------------------------------------------
 

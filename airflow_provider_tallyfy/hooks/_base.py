@@ -17,7 +17,7 @@ from airflow_provider_tallyfy.api.endpoints import custom
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_id
 from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Param, Request
 from airflow_provider_tallyfy.api.protocol.problems import problem_of
-from airflow_provider_tallyfy.api.protocol.reading import read_json
+from airflow_provider_tallyfy.api.protocol.reading import ask
 from airflow_provider_tallyfy.api.protocol.retry import RetryPolicy
 from airflow_provider_tallyfy.client.engine import Engine
 from airflow_provider_tallyfy.client.requests_transport import (
@@ -221,7 +221,7 @@ class TallyfyBaseHook(HttpHook):
         :return: the parsed body as it came (with its ``data``), ``None`` for an empty one.
         :raises TallyfyApiError: for every answer that is not a readable success.
         """
-        return self._perform(read_json(self._checked(custom.custom, method, path, params, json)))
+        return self._perform(ask(self._checked(custom.custom, method, path, params, json)))
 
     @staticmethod
     def _checked(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from airflow_provider_tallyfy import connection_form
 from airflow_provider_tallyfy.api.endpoints import organization as organization_endpoints
 from airflow_provider_tallyfy.api.protocol.arguments import check_id, check_texts
 from airflow_provider_tallyfy.api.protocol.messages import Flow
-from airflow_provider_tallyfy.api.protocol.reading import read_item
+from airflow_provider_tallyfy.api.protocol.reading import ask
 from airflow_provider_tallyfy.api.runs import archive, delete, labels, read, update
 from airflow_provider_tallyfy.api.runs.archive import Outcome
 from airflow_provider_tallyfy.api.runs.model import Run
@@ -62,15 +62,15 @@ class TallyfyHook(ManyRunsHook):
 
     def get_current_user(self) -> dict[str, Any]:
         """Return the token's user (``GET /me``)."""
-        return self._perform(read_item(organization_endpoints.get_me()))
+        return self._perform(ask(organization_endpoints.get_me()))
 
     def get_organization(self) -> dict[str, Any]:
         """Return the organization (``GET /organizations/{org}``)."""
-        return self._perform(read_item(organization_endpoints.get_organization(self.organization_id)))
+        return self._perform(ask(organization_endpoints.get_organization(self.organization_id)))
 
     def get_member(self) -> dict[str, Any]:
         """Return the token's user as a member of the organization, with the role (``GET /organizations/{org}/me``)."""
-        return self._perform(read_item(organization_endpoints.get_member(self.organization_id)))
+        return self._perform(ask(organization_endpoints.get_member(self.organization_id)))
 
     def test_connection(self) -> tuple[bool, str]:
         """Say whether token and organization are right, in a sentence for the person who filled in the form.
@@ -118,10 +118,7 @@ class TallyfyHook(ManyRunsHook):
         wanted = tuple(self._checked(check_texts, "include", include))
 
         def flow() -> Flow[Run]:
-            found = yield from read.look_up(self.organization_id, run_id, include=wanted)
-            if found is None:
-                raise read.unknown_run(self.organization_id, run_id)
-            return found.run
+            return (yield from read.require(self.organization_id, run_id, include=wanted)).run
 
         return self._perform(flow())
 
@@ -169,9 +166,22 @@ class TallyfyHook(ManyRunsHook):
         self,
         run_id: str,
         *,
-        extra_fields: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        summary: str | None = None,
+        owner_id: int | str | None = None,
+        tags: Iterable[str] | None = None,
+        add_tags: Iterable[str] | None = None,
+        remove_tags: Iterable[str] | None = None,
         create_missing_tags: bool = False,
-        **changes: Any,
+        folders: Iterable[str] | None = None,
+        prerun: Mapping[str, Any] | Iterable[Mapping[str, Any]] | None = None,
+        starred: bool | str | None = None,
+        is_public: bool | str | None = None,
+        users: Iterable[int | str] | None = None,
+        groups: Iterable[str] | None = None,
+        publicly_hidden_fields: Iterable[str] | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
+        **unknown: NoReturn,
     ) -> Outcome:
         """Change fields of a live run. What is not given stays as it is, members and groups included.
 
@@ -198,6 +208,22 @@ class TallyfyHook(ManyRunsHook):
         :raises TallyfyNotAppliedError: if the run does not show a wanted value afterwards.
         :raises TallyfyValidationError: if Tallyfy does not accept a value.
         """
+        changes: dict[str, Any] = {
+            "name": name,
+            "summary": summary,
+            "owner_id": owner_id,
+            "tags": tags,
+            "add_tags": add_tags,
+            "remove_tags": remove_tags,
+            "folders": folders,
+            "prerun": prerun,
+            "starred": starred,
+            "is_public": is_public,
+            "users": users,
+            "groups": groups,
+            "publicly_hidden_fields": publicly_hidden_fields,
+            **unknown,
+        }
         return self._perform(
             update.update(self.organization_id, run_id, changes, extra_fields, create_missing_tags=create_missing_tags)
         )

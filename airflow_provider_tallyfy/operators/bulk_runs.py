@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow_provider_tallyfy.operators._base import TallyfyBaseOperator
-from airflow_provider_tallyfy.operators._update_fields import CHANGES
+from airflow_provider_tallyfy.operators.single_runs import UPDATE_FIELDS as CHANGES
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy._compat import Context

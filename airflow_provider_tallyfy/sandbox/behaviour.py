@@ -46,6 +46,7 @@ class Behaviour:
     :param complete_twice: completing a completed task: ``"200"`` (and the events fire again) or ``"422"``.
     :param status_archived_filter: ``GET /runs?status=archived``: ``"empty"`` (archived rows stay excluded) or
         ``"honoured"``.
+    :param archived_filter: ``GET /runs?archived=only``: ``"honoured"``, or ``"ignored"``, so that live rows come too.
     :param per_page_over_100: ``per_page`` above 100: ``"clamp"`` to 100, ``"422"``, or ``"allow"``.
     :param without_pagination: ``without_pagination=true``: ``"plain"`` (every row, no meta) or ``"ignored"`` (page 1
         with meta, as on some of the vendor's routes).
@@ -58,7 +59,9 @@ class Behaviour:
     :param users_shape: ``users`` of a run: ``[7]``, ``[{"id": 7, ...}]`` or ``{"data": [{"id": 7, ...}]}``.
     :param get_with_tags_shape: ``with=tags``: ``{"data": [...]}`` or a plain list; associations either way.
     :param with_folders_shape: ``with=folders``: relation rows (integer ``id``, ``folder_id``), folders with
-        ``folder_object_id``, or folders with a ``pivot``. No page shows it.
+        ``folder_object_id``, folders with a ``pivot``, or ``"plain"`` folders, whose relation numbers only
+        ``GET /folders/{id}`` tells. No page shows it.
+    :param run_state: whether a run says its state: ``"hidden"`` leaves ``archived_at`` and ``status`` out.
     :param unauthenticated_body: 401 for a bad token: Tallyfy's ``{"error": true, "message": ...}`` or Laravel's
         ``{"message": "Unauthenticated."}``.
     :param missing_client_header: request without ``X-Tallyfy-Client``: 401 or "endpoint not found".
@@ -67,6 +70,7 @@ class Behaviour:
     :param foreign_organization: an organization the token's member does not belong to.
     :param burst_429_body: body of a 429 of the sandbox's own ``rate_limit``.
     :param burst_429_retry_after: whether that 429 carries ``Retry-After``.
+    :param ignored_parameters: parameters of ``GET /runs`` that the server does not know, e.g. ``("q", "tag")``.
     :param read_lag: seconds for which reads still show a run as it was before its last change (a read replica).
     """
 
@@ -90,6 +94,7 @@ class Behaviour:
     tasks_of_archived: Literal["empty", "404", "tasks"] = "empty"
     complete_twice: Literal["200", "422"] = "200"
     status_archived_filter: Literal["empty", "honoured"] = "empty"
+    archived_filter: Literal["honoured", "ignored"] = "honoured"
     per_page_over_100: Literal["clamp", "422", "allow"] = "clamp"
     without_pagination: Literal["plain", "ignored"] = "plain"
     pagination_links: Literal["object", "nulls", "null", "absent"] = "object"
@@ -99,17 +104,24 @@ class Behaviour:
     owner_id_type: Literal["int", "str"] = "int"
     users_shape: Literal["ints", "objects", "wrapped"] = "ints"
     get_with_tags_shape: Literal["wrapped", "list"] = "wrapped"
-    with_folders_shape: Literal["relations", "folders", "pivot"] = "relations"
+    with_folders_shape: Literal["relations", "folders", "pivot", "plain"] = "relations"
+    run_state: Literal["shown", "hidden"] = "shown"
     unauthenticated_body: Literal["error", "laravel"] = "error"
     missing_client_header: Literal["401", "404"] = "401"
     wrong_accept: Literal["401", "html_errors"] = "401"
     foreign_organization: Literal["403", "404"] = "403"
     burst_429_body: Literal["json", "html"] = "json"
     burst_429_retry_after: bool = True
+    ignored_parameters: tuple[str, ...] = ()
     read_lag: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse a position that a switch does not have: a typo would silently test the default."""
+        names: Any = self.ignored_parameters
+        if isinstance(names, str):
+            raise ValueError("Behaviour.ignored_parameters takes a tuple of names, not a text")
+        # Made from JSON it is a list; as a tuple nobody can change it.
+        object.__setattr__(self, "ignored_parameters", tuple(names))
         for name, positions in self.positions().items():
             if (value := getattr(self, name)) not in positions:
                 raise ValueError(f"Behaviour.{name} is {value!r}; it takes one of {list(positions)}")

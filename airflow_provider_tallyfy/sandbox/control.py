@@ -3,59 +3,59 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_provider_tallyfy.sandbox.faults import FAULTS, Fault, Injection
-from airflow_provider_tallyfy.sandbox.journal import RequestRecord, summary
-
-if TYPE_CHECKING:
-    from airflow_provider_tallyfy.sandbox.server import Front
+from airflow_provider_tallyfy.sandbox.request_log import RequestRecord, summary
+from airflow_provider_tallyfy.sandbox.run_serializer import RunSerializer
+from airflow_provider_tallyfy.sandbox.state import SandboxState
 
 
 class Control:
     """Answers below ``/_sandbox``. Its own requests are neither recorded nor delayed nor limited.
 
-    :param front: the server to look into.
+    :param state: what to look into.
     """
 
-    def __init__(self, front: Front) -> None:
-        self.front = front
+    def __init__(self, state: SandboxState) -> None:
+        self.state = state
+        self._serializer = RunSerializer(state.organization)
 
     def answer(self, record: RequestRecord) -> tuple[int, Any]:
         """Status and JSON for a request."""
-        with self.front.organization.lock:
+        with self.state.organization.lock:
             try:
                 return self._answer(record.method, record.path, record.query, record.json)
             except (TypeError, ValueError, KeyError) as error:
                 return 422, {"error": f"{type(error).__name__}: {error}"}
 
     def _answer(self, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
-        front, organization = self.front, self.front.organization
+        state, organization = self.state, self.state.organization
         _, _, what = path.removeprefix("/_sandbox").partition("/")
         if (method, what) == ("GET", ""):
             return 200, self.overview()
         if (method, what) == ("GET", "requests"):
-            found = summary(front.records)
+            found = summary(state.records)
             if query.get("full"):
-                found["requests"] = [entry.as_dict() for entry in front.records]
+                found["requests"] = [entry.as_dict() for entry in state.records]
             return 200, found
         if (method, what) == ("DELETE", "requests"):
-            front.records.clear()
-            return 200, summary(front.records)
+            state.records.clear()
+            return 200, summary(state.records)
         if (method, what) == ("GET", "runs"):
             wanted = {"true": True, "false": False}.get(query.get("archived", ""))
             runs = [
                 run for run in organization.runs.values() if wanted is None or (run.archived_at is not None) is wanted
             ]
-            return 200, {"data": [front.wire.run_state(run) for run in runs]}
+            return 200, {"data": [self._serializer.run_state(run) for run in runs]}
         if method == "GET" and what.startswith("runs/"):
             run = organization.runs.get(what.partition("/")[2])
-            return (200, {"data": front.wire.run_state(run)}) if run else (404, {"error": "no such run"})
+            return (200, {"data": self._serializer.run_state(run)}) if run else (404, {"error": "no such run"})
         if (method, what) == ("POST", "faults"):
-            front.plan.append(injection(body))
-            return 201, {"planned": len(front.plan)}
+            state.plan.append(injection(body))
+            return 201, {"planned": len(state.plan)}
         if (method, what) == ("DELETE", "faults"):
-            front.plan.clear()
+            state.plan.clear()
             return 200, {"planned": 0}
         if (method, what) == ("PUT", "behaviour"):
             organization.behaviour = dataclasses.replace(organization.behaviour, **body)
@@ -65,7 +65,7 @@ class Control:
 
     def overview(self) -> dict[str, Any]:
         """What the organization holds."""
-        organization = self.front.organization
+        organization = self.state.organization
         archived = sum(run.archived_at is not None for run in organization.runs.values())
         return {
             "organization_id": organization.id,
@@ -76,17 +76,21 @@ class Control:
             "folders": len(organization.folders),
             "runs": len(organization.runs) - archived,
             "archived_runs": archived,
-            "requests": len(self.front.records),
+            "requests": len(self.state.records),
         }
 
 
 def injection(body: Any) -> Injection:
     """``{"method", "path", "fault", "arguments", "times", "after"}`` as an entry of the plan.
 
+    ``arguments`` of the fault are an object, or a list when they have no names.
+
     :raises ValueError: for a fault that does not exist.
     """
     name = body["fault"]
     if name not in FAULTS:
         raise ValueError(f"no fault {name!r}; there are {FAULTS}")
-    fault: Fault = getattr(Fault, name)(**body.get("arguments", {}))
+    arguments = body.get("arguments", {})
+    make = getattr(Fault, name)
+    fault: Fault = make(*arguments) if isinstance(arguments, list) else make(**arguments)
     return Injection(body.get("method", "*"), body.get("path", "*"), fault, body.get("times", 1), body.get("after", 0))

@@ -6,7 +6,11 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from functools import partial
+from typing import Any
+
+from airflow_provider_tallyfy.sandbox import transmission
+from airflow_provider_tallyfy.sandbox.transmission import RawAnswer, Sender
 
 HTML_404 = b"<!DOCTYPE html><html><head><title>Not Found</title></head><body><h1>Not Found</h1></body></html>"
 HTML_429 = b"<html><head><title>429 Too Many Requests</title></head><body><h1>Too Many Requests</h1></body></html>"
@@ -33,19 +37,27 @@ class Fault:
     :param answer: status, headers and body that are sent instead of the handler's; ``None`` keeps the handler's.
     :param delay_before: seconds before the request is looked at.
     :param delay_after: seconds between carrying it out and answering.
-    :param cut: how the connection ends early: without a byte of an answer, or in the middle of its body.
+    :param cut: end the connection without a byte of an answer.
     :param reset: cut with a TCP reset rather than an orderly close.
-    :param edit: changes the JSON of the handler's answer.
+    :param shown_run: id of a run that is shown instead of what the handler answers.
+    :param edit: changes the JSON of the handler's answer; an answer that has nothing of the kind stays as it is.
+    :param encode: changes the whole answer, status and headers included.
+    :param send: puts the answer onto the socket, piece by piece.
+    :param closes: end the connection after ``send``.
     """
 
     name: str
     applies: bool = False
-    answer: tuple[int, Mapping[str, str], bytes] | None = None
+    answer: RawAnswer | None = None
     delay_before: float = 0.0
     delay_after: float = 0.0
-    cut: Literal["", "silent", "body"] = ""
+    cut: bool = False
     reset: bool = False
+    shown_run: str = ""
     edit: Callable[[Any], Any] | None = field(default=None, compare=False)
+    encode: Callable[[RawAnswer], RawAnswer] | None = field(default=None, compare=False)
+    send: Sender | None = field(default=None, compare=False)
+    closes: bool = True
 
     @classmethod
     def status(cls, code: int, body: Any = None, headers: Mapping[str, str] | None = None) -> Fault:
@@ -88,12 +100,12 @@ class Fault:
     @classmethod
     def drop_before(cls, reset: bool = False) -> Fault:
         """Cut the connection without carrying the request out and without an answer."""
-        return cls("drop_before", cut="silent", reset=reset)
+        return cls("drop_before", cut=True, reset=reset)
 
     @classmethod
     def drop_after(cls, reset: bool = False) -> Fault:
         """Carry the request out, then cut the connection without an answer."""
-        return cls("drop_after", applies=True, cut="silent", reset=reset)
+        return cls("drop_after", applies=True, cut=True, reset=reset)
 
     @classmethod
     def slow(cls, seconds: float) -> Fault:
@@ -108,13 +120,51 @@ class Fault:
     @classmethod
     def truncated(cls) -> Fault:
         """Carry the request out, announce the whole answer, send half of it and close."""
-        return cls("truncated", applies=True, cut="body")
+        return cls("truncated", applies=True, send=transmission.half)
 
     @classmethod
-    def not_json(cls, html: bool = True) -> Fault:
-        """Carry the request out and answer 200 with something that is not JSON."""
+    def not_json(cls, html: bool = True, applies: bool = True) -> Fault:
+        """Answer 200 with something that is not JSON, whether or not (``applies``) the request is carried out."""
         body = b"<!DOCTYPE html><html><body>Please sign in to the network</body></html>" if html else b"OK"
-        return cls("not_json", applies=True, answer=_answer(200, body))
+        return cls("not_json", applies=applies, answer=_answer(200, body))
+
+    @classmethod
+    def other_answer(cls, body: Any, code: int = 200, applies: bool = True) -> Fault:
+        """Answer with this JSON whatever the handler says: ``{}``, ``None``, ``{"error": True}``.
+
+        :param body: JSON value, or ``str`` / ``bytes`` sent as they are.
+        :param code: HTTP status.
+        :param applies: whether the request is carried out.
+        """
+        return cls("other_answer", applies=applies, answer=_answer(code, body))
+
+    @classmethod
+    def other_run(cls, run_id: str, applies: bool = True) -> Fault:
+        """Answer 200 with another run, as ``GET`` shows it, whether or not the request is carried out."""
+        return cls("other_run", applies=applies, shown_run=run_id)
+
+    @classmethod
+    def other_id(cls, object_id: Any = "f" * 32) -> Fault:
+        """Carry the request out and give the object in the answer another id, of any JSON type."""
+
+        def edit(answer: Any) -> Any:
+            answer["data"]["id"] = object_id
+            return answer
+
+        return cls("other_id", applies=True, edit=edit)
+
+    @classmethod
+    def without(cls, *fields: str) -> Fault:
+        """Carry the request out and leave fields out of the object in the answer, or out of each row of a list."""
+
+        def edit(answer: Any) -> Any:
+            rows = answer["data"] if isinstance(answer["data"], list) else [answer["data"]]
+            for row in rows:
+                for name in fields:
+                    row.pop(name, None)
+            return answer
+
+        return cls("without", applies=True, edit=edit)
 
     @classmethod
     def unreadable_page(cls) -> Fault:
@@ -130,6 +180,63 @@ class Fault:
             return page
 
         return cls("total_too_high", applies=True, edit=edit)
+
+    @classmethod
+    def endless_pages(cls, total_pages: int = 10**30) -> Fault:
+        """Announce ``total_pages`` pages and give the same one row on each. Plan it with ``times=None``."""
+        first: list[Any] = []
+
+        def edit(page: Any) -> Any:
+            if not first:
+                first.append(page["data"][0])
+            pagination = page["meta"]["pagination"]
+            pagination.update(total_pages=total_pages, total=total_pages, per_page=1, count=1)
+            page["data"] = first[:1]
+            return page
+
+        return cls("endless_pages", applies=True, edit=edit)
+
+    @classmethod
+    def two_lengths(cls, applies: bool = True) -> Fault:
+        """Answer with two different ``Content-Length`` headers, whether or not the request is carried out."""
+        return cls(
+            "two_lengths", applies, None if applies else _answer(200, {"data": {}}), send=transmission.two_lengths
+        )
+
+    @classmethod
+    def early_hints(cls, count: int = 1, code: int = 103) -> Fault:
+        """Carry the request out, answer 103 Early Hints, then the real answer; the connection stays open.
+
+        :param count: how many of them.
+        :param code: another status below 200, e.g. 102.
+        """
+        return cls("early_hints", applies=True, send=transmission.informational(code, count), closes=False)
+
+    @classmethod
+    def endless_continue(cls, seconds: float = 0.02) -> Fault:
+        """Carry the request out and send ``100 Continue`` every ``seconds`` for as long as the client listens."""
+        return cls("endless_continue", applies=True, send=transmission.endless_continue(seconds))
+
+    @classmethod
+    def dripped_headers(cls, seconds: float = 0.05) -> Fault:
+        """Carry the request out and send the headers of the answer byte by byte, one every ``seconds``."""
+        return cls("dripped_headers", applies=True, send=transmission.dripped_head(seconds))
+
+    @classmethod
+    def dripped_body(cls, seconds: float = 0.05, padding: int = 0) -> Fault:
+        """Carry the request out and send the body of the answer byte by byte, one every ``seconds``.
+
+        :param padding: bytes of white space after the JSON, which make it last longer.
+        """
+        return cls("dripped_body", applies=True, send=transmission.dripped_body(seconds, padding))
+
+    @classmethod
+    def gzip_bomb(cls, size: int = 100_000_000) -> Fault:
+        """Carry the request out and answer in gzip that unpacks to ``size`` bytes: the JSON, and white space.
+
+        :param size: bytes when unpacked; it is sent as about a 200th of that.
+        """
+        return cls("gzip_bomb", applies=True, encode=partial(transmission.gzipped, size=size))
 
     @classmethod
     def short_page(cls, by: int = 1) -> Fault:
@@ -151,22 +258,8 @@ class Fault:
         return cls("redirect", answer=_answer(code, b"", {"Location": location}))
 
 
-FAULTS = (
-    "status",
-    "rate_limited",
-    "server_error",
-    "error_after",
-    "drop_before",
-    "drop_after",
-    "slow",
-    "slow_after",
-    "truncated",
-    "not_json",
-    "unreadable_page",
-    "total_too_high",
-    "short_page",
-    "redirect",
-)
+#: Names of the constructors above.
+FAULTS = tuple(name for name, member in vars(Fault).items() if isinstance(member, classmethod))
 
 
 @dataclass
@@ -204,7 +297,7 @@ class Injection:
         return True
 
 
-def _answer(code: int, body: Any, headers: Mapping[str, str] | None = None) -> tuple[int, Mapping[str, str], bytes]:
+def _answer(code: int, body: Any, headers: Mapping[str, str] | None = None) -> RawAnswer:
     raw = body.encode() if isinstance(body, str) else body
     if isinstance(raw, bytes):
         kind = "text/html; charset=UTF-8" if raw.lstrip()[:1] == b"<" else "text/plain; charset=UTF-8"

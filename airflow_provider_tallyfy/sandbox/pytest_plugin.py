@@ -11,7 +11,14 @@ from airflow_provider_tallyfy.sandbox.sandbox import Sandbox
 
 @pytest.fixture
 def tallyfy_sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """An empty organization, reachable as ``tallyfy_default`` for as long as the test runs."""
+    """An empty organization, reachable as ``tallyfy_default`` for as long as the test runs.
+
+    Fill it with runs of the age that your DAG looks for, and let go wrong what you want to see it survive::
+
+        def test_stale_runs_are_archived(tallyfy_sandbox):
+            run_id = tallyfy_sandbox.add_run(completed_at=timedelta(days=45))
+            tallyfy_sandbox.fail("DELETE", "/runs/*", Fault.drop_after())
+    """
     with Sandbox() as sandbox:
         monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", sandbox.connection_json())
         yield sandbox

@@ -1,4 +1,4 @@
-"""A request that Tallyfy declines, in its own words."""
+"""A request that Tallyfy refuses, in its own words."""
 
 from __future__ import annotations
 

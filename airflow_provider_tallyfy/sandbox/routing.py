@@ -13,8 +13,8 @@ from airflow_provider_tallyfy.sandbox.behaviour import Behaviour
 from airflow_provider_tallyfy.sandbox.models import Member
 from airflow_provider_tallyfy.sandbox.organization import Organization
 from airflow_provider_tallyfy.sandbox.refusal import Refusal
-from airflow_provider_tallyfy.sandbox.selection import RunIndex, flag
-from airflow_provider_tallyfy.sandbox.wire import Wire
+from airflow_provider_tallyfy.sandbox.run_index import RunIndex, flag
+from airflow_provider_tallyfy.sandbox.run_serializer import RunSerializer
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Call:
     """What a handler gets: who asks, what for, and the state to work on.
 
     :param organization: the state; its lock is held.
-    :param wire: writes the state as JSON.
+    :param serializer: writes the state as JSON.
     :param index: selects runs.
     :param member: whom the token belongs to.
     :param ids: the variable segments of the path, percent-decoded.
@@ -45,7 +45,7 @@ class Call:
     """
 
     organization: Organization
-    wire: Wire
+    serializer: RunSerializer
     index: RunIndex
     member: Member
     ids: tuple[str, ...]

@@ -8,9 +8,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_tallyfy.sandbox.contents import Contents
+
 if TYPE_CHECKING:
-    from airflow_provider_tallyfy.sandbox.furnishing import RunAttributes
-    from airflow_provider_tallyfy.sandbox.sandbox import Sandbox
+    from airflow_provider_tallyfy.sandbox.contents import RunAttributes
 
 
 @dataclass(frozen=True)
@@ -133,8 +134,8 @@ _MEMBERS = (
 )
 
 
-def sample_organization(sandbox: Sandbox, seed: int = 1, runs: int = 60) -> None:
-    """Furnish a sandbox with members, templates, tags, folders, and runs of every age and state.
+def sample_organization(sandbox: Contents, seed: int = 1, runs: int = 60) -> None:
+    """Fill a sandbox with members, templates, tags, folders, and runs of every age and state.
 
     About a third of the runs are complete and untouched for more than a month: what a stale-run sweep is after. The
     same seed gives the same organization but for its ids, which are the sandbox's, and the time of day.

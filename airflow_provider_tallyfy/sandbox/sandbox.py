@@ -1,4 +1,4 @@
-"""The sandbox as tests and demos hold it: one object that is started, furnished, asked and stopped."""
+"""The sandbox as tests and demos hold it: one object that is started, filled, asked and stopped."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from urllib.parse import quote
 from aiohttp import web
 
 from airflow_provider_tallyfy.sandbox.behaviour import Behaviour
+from airflow_provider_tallyfy.sandbox.contents import Contents
 from airflow_provider_tallyfy.sandbox.faults import Fault, Injection
-from airflow_provider_tallyfy.sandbox.furnishing import Furnishing
-from airflow_provider_tallyfy.sandbox.journal import RequestRecord
 from airflow_provider_tallyfy.sandbox.organization import Organization
 from airflow_provider_tallyfy.sandbox.registry import ROLES
-from airflow_provider_tallyfy.sandbox.server import Front
+from airflow_provider_tallyfy.sandbox.request_log import RequestRecord
+from airflow_provider_tallyfy.sandbox.sample import sample_organization
+from airflow_provider_tallyfy.sandbox.server import Server
+from airflow_provider_tallyfy.sandbox.state import RateLimit, SandboxState
 
 HOST = "127.0.0.1"
 
 
-class Sandbox(Furnishing):
+class Sandbox(Contents):
     """A Tallyfy organization on loopback.
 
     ::
@@ -37,7 +39,7 @@ class Sandbox(Furnishing):
     :param latency: seconds added to every answer; answers wait side by side.
     :param rate_limit: ``(requests, seconds)``: more than that in any such span get 429.
     :param port: port on 127.0.0.1; 0 takes a free one.
-    :param sample: furnish it with :func:`sample_organization`.
+    :param sample: fill it with :func:`sample_organization`.
     :param seed: makes ids and tokens the same every time.
     """
 
@@ -52,7 +54,8 @@ class Sandbox(Furnishing):
     ) -> None:
         super().__init__(Organization(behaviour or Behaviour(), seed))
         self.port = port
-        self._front = Front(self.organization, latency, rate_limit)
+        self._state = SandboxState(self.organization, latency, RateLimit(*rate_limit) if rate_limit else None)
+        self._server = Server(self._state)
         self._tokens: dict[str, str] = {}
         for role in ROLES:
             member = self.organization.add_member(f"{role}@sandbox.example", role, role.capitalize(), "Member")
@@ -60,8 +63,6 @@ class Sandbox(Furnishing):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         if sample:
-            from airflow_provider_tallyfy.sandbox.sample import sample_organization
-
             sample_organization(self)
 
     # -- life ----------------------------------------------------------------------------------------------------
@@ -121,7 +122,7 @@ class Sandbox(Furnishing):
             loop.close()
 
     async def _listen(self) -> tuple[web.Server, asyncio.Server]:
-        server = web.Server(self._front.handle, access_log=None)
+        server = web.Server(self._server.handle, access_log=None)
         return server, await asyncio.get_running_loop().create_server(server, HOST, self.port, backlog=1024)
 
     # -- where it is and who may enter ---------------------------------------------------------------------------
@@ -197,11 +198,11 @@ class Sandbox(Furnishing):
     @property
     def latency(self) -> float:
         """Seconds added to every answer; assignable."""
-        return self._front.latency
+        return self._state.latency
 
     @latency.setter
     def latency(self, seconds: float) -> None:
-        self._front.latency = seconds
+        self._state.latency = seconds
 
     def fail(self, method: str, path_glob: str, fault: Fault, times: int | None = 1, after: int = 0) -> Injection:
         """Let requests meet a fault. Of several that fit, the one planned first counts.
@@ -239,13 +240,16 @@ class Sandbox(Furnishing):
 
     def _plan(self, entry: Injection) -> Injection:
         with self.organization.lock:
-            self._front.plan.append(entry)
+            self._state.plan.append(entry)
         return entry
 
-    def heal(self) -> None:
+    def forget_faults(self) -> None:
         """Forget every planned fault and action."""
         with self.organization.lock:
-            self._front.plan.clear()
+            self._state.plan.clear()
+
+    #: The former name.
+    heal = forget_faults
 
     # -- requests ------------------------------------------------------------------------------------------------
 
@@ -253,7 +257,7 @@ class Sandbox(Furnishing):
     def requests(self) -> list[RequestRecord]:
         """Every request so far."""
         with self.organization.lock:
-            return list(self._front.records)
+            return list(self._state.records)
 
     @property
     def calls(self) -> list[str]:
@@ -263,4 +267,4 @@ class Sandbox(Furnishing):
     def forget_requests(self) -> None:
         """Empty :attr:`requests`."""
         with self.organization.lock:
-            self._front.records.clear()
+            self._state.records.clear()

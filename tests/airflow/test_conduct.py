@@ -171,19 +171,20 @@ BAD_IDS = [
 ]
 BAD_UPDATES = {
     "owner_id=None": "nothing to update: give at least one of name, summary, owner_id",
-    "name='x' * 551": "name has 551 characters; Tallyfy allows 550",
+    """name="{{ 'x' * 551 }}\"""": "name has 551 characters; Tallyfy allows 550",
     "name='{{ none }}'": "name='None'",
-    "owner_id='maya@example.com'": "owner_id='maya@example.com' is not a Tallyfy user id",
+    """owner_id="{{ 'maya@example.com' }}\"""": "owner_id='maya@example.com' is not a Tallyfy user id",
     "folders='{{ [1] }}'": "folders='[1]' is not a list of ids",
-    "folders=['a/b']": "folders[0]='a/b'",
-    "prerun='Business'": "prerun='Business'",
-    "starred='maybe'": "starred='maybe' is not true or false",
+    """folders=["{{ 'a/b' }}"]""": "folders[0]='a/b'",
+    """prerun="{{ 'Business' }}\"""": "prerun='Business'",
+    """starred="{{ 'maybe' }}\"""": "starred='maybe' is not true or false",
 }
 
 
 @pytest.mark.parametrize("value", BAD_IDS, ids=lambda value: repr(value)[:30])
 def test_bad_id_is_not_sent(value: str, run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
-    done = run_dag(ARCHIVE.format(value=value))
+    """Bad when it is rendered; a literal does not get as far as that."""
+    done = run_dag(ARCHIVE.format(value=value if "{{" in value else f"{{{{ {value!r} }}}}"))
 
     assert (done.task("t").state, done.task("t").tries) == ("failed", 1)
     assert tallyfy_sandbox.calls == []

@@ -16,7 +16,8 @@ from tests.airflow.conftest import WriteDag
 
 OPERATORS = ("TallyfyArchiveRunOperator", "TallyfyActivateRunOperator", "TallyfyUpdateRunOperator")
 MISTAKES = {
-    'if_already="succed"': "if_already='succed': choose one of 'succeed', 'skip', 'fail'.",
+    'if_already="succed"': "if_already='succed': choose one of 'succeed', 'skip', 'fail' (did you mean",
+    'run_id="a/b"': "run_id='a/b' is not a Tallyfy id",
     'run="x"': "'run': 'x'",
     'connection_id="x"': "'connection_id': 'x'",
 }

@@ -26,14 +26,19 @@ TASKS = ("activate", "rename", "archive")
 
 
 @pytest.fixture
-def run_id(tallyfy_sandbox: Sandbox) -> str:
+def tag_before(tallyfy_sandbox: Sandbox) -> str:
+    return tallyfy_sandbox.add_tag("Sales")
+
+
+@pytest.fixture
+def run_id(tallyfy_sandbox: Sandbox, tag_before: str) -> str:
     member = tallyfy_sandbox.add_member("maya@example.com")
     return tallyfy_sandbox.add_run(
         "Onboarding - ACME",
         summary="To be renewed",
         users=[member],
         groups=[tallyfy_sandbox.add_group("Finance", [member])],
-        tags=[tallyfy_sandbox.add_tag("Sales")],
+        tags=[tag_before],
         archived=True,
         untouched_days=40,
     )
@@ -95,13 +100,14 @@ def test_button_leads_to_the_run(done: DagRun, tallyfy_sandbox: Sandbox, run_id:
         assert done.task(task_id).link == address
 
 
-def test_log_can_be_followed(done: DagRun, tallyfy_sandbox: Sandbox, run_id: str) -> None:
+def test_log_can_be_followed(done: DagRun, tallyfy_sandbox: Sandbox, run_id: str, tag_before: str, tag_id: str) -> None:
     organization = tallyfy_sandbox.organization_id
     assert [line for line in done.messages if not line.startswith("DEBUG")] == [
         f"INFO Activating run {run_id} of organization {organization}.",
         f"INFO Run 'Onboarding - ACME' ({run_id}) is active.",
         f"INFO Updating run {run_id} of organization {organization}.",
-        f"INFO Run 'Renewal - ACME' ({run_id}) is updated.",
+        f"INFO Run 'Renewal - ACME' ({run_id}) is updated: name 'Onboarding - ACME' -> 'Renewal - ACME', "
+        f"summary 'To be renewed' -> '', tags {[tag_before]!r} -> {[tag_id]!r}.",
         f"INFO Archiving run {run_id} of organization {organization}.",
         f"INFO Run 'Renewal - ACME' ({run_id}) is archived.",
     ]

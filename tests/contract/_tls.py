@@ -29,7 +29,7 @@ class TlsServer:
 
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        body = json.dumps({"data": {"email": "tls@example.com"}}).encode()
+        body = json.dumps({"data": {"id": 1, "email": "tls@example.com"}}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -389,7 +389,7 @@ def destroy(sandbox: Sandbox, run_id: str) -> None:
 
 def ignore(sandbox: Sandbox, *names: str) -> None:
     """Have the server ignore parameters of lists."""
-    index = sandbox._front._index
+    index = sandbox._server.dispatcher.index
     find = index.find
     index.find = lambda query: find({**{n: v for n, v in query.items() if n not in names}, **_wider(names)})  # type: ignore[method-assign]
 

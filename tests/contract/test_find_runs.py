@@ -147,7 +147,7 @@ class TestFilters:
 
 def heed_nothing(sandbox: Sandbox) -> None:
     """Have the server ignore every filter of a list of runs, as it does with parameters that it does not know."""
-    index = sandbox._front._index
+    index = sandbox._server.dispatcher.index
     find = index.find
     index.find = lambda query: find({"archived": "true", "sort": query.get("sort", "")})  # type: ignore[method-assign]
 
@@ -220,7 +220,7 @@ class TestOrderAndLimit:
         self, order: str, rows: dict[str, str], sandbox: Sandbox, hook: TallyfyHook
     ) -> None:
         # "The two oldest" must not become two others.
-        index = sandbox._front._index
+        index = sandbox._server.dispatcher.index
         find = index.find
         index.find = lambda query: find({**query, "sort": "last_updated"})  # type: ignore[method-assign]
         want = {"created_at": "bc", "-created_at": "ac", "name": "ab", "-name": "cb"}[order]

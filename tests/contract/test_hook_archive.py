@@ -143,18 +143,18 @@ class Case:
 
 
 _IN_A_MINUTE = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=40), usegmt=True)
-LATER = "an earlier answer was lost; asked again"
+LATER = "Tallyfy was asked again after an answer that was lost, and shows it"
 FAULTS = {
     "lost before": Case(Fault.drop_before(), "checked", 2, 0, LATER),
     "reset before": Case(Fault.drop_before(reset=True), "checked", 2, 0, LATER),
     "lost after": Case(Fault.drop_after(), "checked", 2, 1, "after an answer that was lost; checked by reading"),
     "reset after": Case(Fault.drop_after(reset=True), "checked", 2, 1, "checked by reading"),
     "cut off": Case(Fault.truncated(), "checked", 2, 1, "checked by reading"),
-    "error after acting": Case(Fault.error_after(502), "checked", 2, 1, "checked by reading"),
+    "error after acting": Case(Fault.error_after(502), "checked", 2, 1, ", after a 502; checked by reading"),
     "leak after acting": Case(Fault.error_after(500, leak=True), "checked", 2, 1, "checked by reading"),
-    "error, then well": Case(Fault.server_error(503, html=True), "checked", 2, 0, LATER),
-    "not JSON": Case(Fault.not_json(), "changed", 1, 1, "answer did not show the run"),
-    "no text either": Case(Fault.not_json(html=False), "changed", 1, 1, "answer did not show the run"),
+    "error, then well": Case(Fault.server_error(503, html=True), "checked", 2, 0, "asked again after a 503, and shows"),
+    "not JSON": Case(Fault.not_json(), "checked", 1, 1, "answered with an HTML page; checked by reading"),
+    "no text either": Case(Fault.not_json(html=False), "checked", 1, 1, "that are not JSON; checked by reading"),
     "no object": Case(Fault.unreadable_page(), "changed", 1, 1, "answer did not show the run"),
     # A request that was declined was not carried out: no doubt.
     "429, seconds": Case(Fault.rate_limited("7"), "changed", 2, 0),

@@ -139,7 +139,10 @@ class TestPagesThatGoWrong:
             (Fault.unreadable_page(), "GET /runs answered with JSON that is not a list of objects"),
             (Fault.total_too_high(), "the list came up short: Tallyfy counts 7 rows, its pages held 6"),
             (Fault.short_page(), "the list came up short: Tallyfy counts 6 rows, its pages held 4"),
-            (Fault.not_json(), "GET /runs answered with an HTML page. Is the connection's host the API base URL"),
+            (
+                Fault.not_json(),
+                "GET /runs answered with an HTML page (tried 4 times). Is the connection's host the API base URL",
+            ),
         ],
         ids=lambda value: value.name if isinstance(value, Fault) else "",
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import requests
-from requests.exceptions import ChunkedEncodingError, ConnectionError, ReadTimeout
+from requests.exceptions import ChunkedEncodingError, ConnectionError, InvalidHeader, ReadTimeout
 
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
 from airflow_provider_tallyfy.sandbox.faults import FAULTS
@@ -54,10 +54,22 @@ ON_ARCHIVE: list[tuple[Fault, int | type[Exception], bool]] = [
     (Fault.not_json(), 200, True),
     (Fault.not_json(html=False), 200, True),
     (Fault.unreadable_page(), 200, True),
+    (Fault.not_json(applies=False), 200, False),
+    (Fault.not_json(html=False, applies=False), 200, False),
+    (Fault.other_answer({}), 200, True),
+    (Fault.other_answer({"error": True}, code=202, applies=False), 202, False),
+    (Fault.other_run("f" * 32), 200, True),
+    (Fault.other_run("f" * 32, applies=False), 200, False),
+    (Fault.other_id(), 200, True),
+    (Fault.without("id"), 200, True),
+    (Fault.two_lengths(), InvalidHeader, True),
+    (Fault.two_lengths(applies=False), InvalidHeader, False),
+    (Fault.gzip_bomb(10_000), 200, True),
     (Fault.redirect("https://elsewhere.example/steal"), 302, False),
     # What these change is not in an object: nothing happens.
     (Fault.total_too_high(3), 200, True),
     (Fault.short_page(3), 200, True),
+    (Fault.endless_pages(), 200, True),
 ]
 
 
@@ -79,15 +91,26 @@ def test_what_a_client_sees_and_what_is_true(
     assert run is not None
     assert (run["is_archived"], record.applied, record.fault, planned.hits) == (archived, archived, fault.name, 1)
     dropped = seen is ConnectionError
-    assert record.status == (None if dropped else 200 if seen is ChunkedEncodingError else seen)
+    assert record.status == (None if dropped else seen if isinstance(seen, int) else 200)
     # Once was enough: the next request meets nothing.
     assert ask(sandbox, "DELETE", f"/runs/{run_id}").status_code == (404 if archived else 200)
 
 
+SENT_PIECE_BY_PIECE = [
+    Fault.early_hints(),
+    Fault.endless_continue(),
+    Fault.dripped_headers(0.001),
+    Fault.dripped_body(0.001),
+]
+
+
 def test_every_fault_is_tested() -> None:
-    assert {fault.name for fault, _, _ in ON_ARCHIVE} == set(FAULTS)
-    constructors = {name for name, value in vars(Fault).items() if isinstance(value, classmethod)}
-    assert constructors == set(FAULTS)
+    sent = {fault.name for fault in SENT_PIECE_BY_PIECE}
+    assert {fault.name for fault, _, _ in ON_ARCHIVE} | sent == set(FAULTS)
+    for name in FAULTS:
+        documentation = getattr(Fault, name).__doc__
+        assert documentation, name
+        assert documentation.partition("\n")[0].endswith("."), name
 
 
 def test_the_bodies_of_refusals(sandbox: Sandbox) -> None:
@@ -117,7 +140,7 @@ def test_pages_that_lie(sandbox: Sandbox) -> None:
     sandbox.fail("GET", "/runs", Fault.total_too_high(by=2), times=None)
     page = ask(sandbox, "GET", "/runs?page=3").json()
     assert (page["meta"]["pagination"]["total"], page["meta"]["pagination"]["total_pages"]) == (27, 3)
-    sandbox.heal()
+    sandbox.forget_faults()
     sandbox.fail("GET", "/runs", Fault.short_page(by=4), after=1)
     assert [len(ask(sandbox, "GET", f"/runs?page={n}").json()["data"]) for n in (1, 2, 3)] == [10, 6, 5]
     sandbox.fail("GET", "/runs", Fault.unreadable_page(), after=1)
@@ -140,7 +163,7 @@ def test_who_meets_a_fault_and_how_often(sandbox: Sandbox) -> None:
     assert [status("GET", f"/runs/{runs[0]}") for _ in range(5)] == [419, 418, 418, 200, 200]
     assert [status("GET", "/runs") for _ in range(3)] == [420] * 3
     assert status("GET", "/tags") == 200
-    sandbox.heal()
+    sandbox.forget_faults()
     assert status("GET", "/runs") == 200
 
 

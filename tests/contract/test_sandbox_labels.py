@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 
-from airflow_provider_tallyfy.sandbox import Sandbox
+from airflow_provider_tallyfy.sandbox import Behaviour, Sandbox
 from tests.contract._asking import Ask, errors
 
 HEX = re.compile(r"[0-9a-f]{32}")
@@ -89,6 +90,49 @@ def test_folders(sandbox: Sandbox, ask: Ask) -> None:
     assert (sandbox.run(run_id) or {})["folders"] == []
     assert ask("DELETE", f"/folders/{folder}")[0] == 204
     assert ask("GET", f"/folders/{folder}")[0] == 404
+
+
+def test_only_the_folder_tells_the_numbers_of_several_runs_in_it(sandbox: Sandbox, ask: Ask) -> None:
+    sandbox.behaviour = Behaviour(with_folders_shape="plain")
+    folder, other = sandbox.add_folder("Audit"), sandbox.add_folder("Renewals")
+    runs = [sandbox.add_run(f"Run {number}", folders=[folder, other]) for number in range(3)]
+    rows = ask("GET", f"/folders/{folder}")[1]["data"]["objects"]["data"]
+    numbers = {row["subject_id"]: row["id"] for row in rows}
+    assert list(numbers) == runs
+    assert len(set(numbers.values())) == 3
+    assert {row["folder_id"] for row in rows} == {folder}
+    for path in (f"/runs/{runs[1]}?with=folders", "/runs?with=folders,tags"):
+        answer = ask("GET", path)[1]["data"]
+        shown = answer["folders"] if isinstance(answer, dict) else answer[1]["folders"]
+        assert [row["id"] for row in shown["data"]] == [folder, other]
+        assert not set(map(str, numbers.values())) & set(re.findall(r"\d+", json.dumps(shown)))
+    assert ask("DELETE", f"/folders-objects/{numbers[runs[1]]}")[0] == 204
+    assert [(sandbox.run(run_id) or {})["folders"] for run_id in runs] == [[folder, other], [other], [folder, other]]
+
+
+def test_rows_of_a_list_carry_their_tags_and_folders_when_asked(sandbox: Sandbox, ask: Ask) -> None:
+    tag, folder = sandbox.add_tag("Keep"), sandbox.add_folder("Audit")
+    sandbox.add_run("Both", tags=[tag], folders=[folder])
+    sandbox.add_run("None")
+    both, none = ask("GET", "/runs?with=tags,folders")[1]["data"]
+    assert [(row["tag_id"], row["title"], type(row["id"])) for row in both["tags"]["data"]] == [(tag, "Keep", int)]
+    assert [(row["folder_id"], type(row["id"])) for row in both["folders"]["data"]] == [(folder, int)]
+    assert (none["tags"], none["folders"]) == ({"data": []}, {"data": []})
+    assert not {"tags", "folders"} & ask("GET", "/runs")[1]["data"][0].keys()
+
+
+def test_folders_are_found_by_type_and_name(sandbox: Sandbox, ask: Ask) -> None:
+    for name in ("Audit 2025", "Audit 2026", "Renewals"):
+        sandbox.add_folder(name)
+    sandbox.add_folder("Audit of templates", folder_type="checklist")
+
+    def names(query: str) -> list[str]:
+        return [row["name"] for row in ask("GET", f"/folders?{query}")[1]["data"]]
+
+    assert names("folder_type=run&q=audit") == ["Audit 2025", "Audit 2026"]
+    assert names("folder_type=run&q=audit&per_page=1&page=2") == ["Audit 2026"]
+    assert names("q=AUDIT") == ["Audit of templates"]
+    assert names("folder_type=run&q=nothing") == []
 
 
 def test_templates(sandbox: Sandbox, ask: Ask) -> None:

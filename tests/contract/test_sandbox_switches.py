@@ -227,6 +227,20 @@ def with_folders_shape(tallyfy: Client) -> Any:
     ]
 
 
+def run_state(tallyfy: Client) -> Any:
+    run_id = tallyfy.sandbox.add_run(archived=True)
+    rows = [tallyfy.data("GET", f"/runs/{run_id}"), *tallyfy.data("GET", "/runs?archived=only")]
+    assert tallyfy.true(run_id)["archived_at"]
+    rows.append(tallyfy.data("PUT", f"/runs/{run_id}/activate"))
+    return [sorted({"status", "archived_at"} & row.keys()) for row in rows]
+
+
+def archived_filter(tallyfy: Client) -> Any:
+    tallyfy.sandbox.add_run("Live")
+    tallyfy.sandbox.add_run("Gone", archived=True)
+    return ["".join(row["name"] for row in tallyfy.data("GET", f"/runs?{q}")) for q in ("archived=only", "")]
+
+
 def validation_status(tallyfy: Client) -> Any:
     return tallyfy("PUT", f"/runs/{tallyfy.sandbox.add_run()}", json={"name": "x" * 551}).status_code
 
@@ -329,8 +343,15 @@ SWITCHES: dict[str, tuple[Look, dict[Any, Any]]] = {
     "get_with_tags_shape": (get_with_tags_shape, {"wrapped": dict, "list": list}),
     "with_folders_shape": (
         with_folders_shape,
-        {"relations": [True, False, False], "folders": [False, True, False], "pivot": [False, False, True]},
+        {
+            "relations": [True, False, False],
+            "folders": [False, True, False],
+            "pivot": [False, False, True],
+            "plain": [False, False, False],
+        },
     ),
+    "run_state": (run_state, {"shown": [["archived_at", "status"]] * 3, "hidden": [[]] * 3}),
+    "archived_filter": (archived_filter, {"honoured": ["Gone", "Live"], "ignored": ["LiveGone", "Live"]}),
     "unauthenticated_body": (
         unauthenticated_body,
         {"error": (401, "invalid token"), "laravel": (401, "Unauthenticated.")},
@@ -383,3 +404,29 @@ def test_reads_may_lag_behind_writes() -> None:
         assert tallyfy.data("GET", f"/runs/{old}")["archived_at"]
         assert [row["id"] for row in tallyfy.data("GET", "/runs")] == [new]
         assert len(tallyfy.data("GET", f"/runs/{new}/tasks")) == 3
+
+
+def test_parameters_can_be_ignored() -> None:
+    with Sandbox() as sandbox:
+        tallyfy = Client(sandbox)
+        sandbox.add_run("B", starred=True)
+        sandbox.add_run("A")
+        sandbox.add_run("Gone", archived=True)
+
+        def names(query: str) -> str:
+            return " ".join(row["name"] for row in tallyfy.data("GET", f"/runs?{query}"))
+
+        asked = "starred=true&sort=name&archived=true&q=b"
+        assert names(asked) == "B"
+        for ignored, seen in (
+            (["q"], "B"),
+            (["starred", "q"], "A B Gone"),
+            (["starred", "q", "sort"], "B A Gone"),
+            (["starred", "q", "archived"], "A B"),
+        ):
+            # From another process, and moved while it runs.
+            changed = requests.put(f"{sandbox.url}/_sandbox/behaviour", json={"ignored_parameters": ignored}, timeout=5)
+            assert changed.json()["ignored_parameters"] == ignored
+            assert names(asked) == seen
+        with pytest.raises(ValueError, match="takes a tuple of names"):
+            Behaviour(ignored_parameters="q")  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ import requests
 
 from airflow_provider_tallyfy.sandbox import Sandbox, sample_organization
 from airflow_provider_tallyfy.sandbox.__main__ import main
-from airflow_provider_tallyfy.sandbox.furnishing import DAY
+from airflow_provider_tallyfy.sandbox.new_run import DAY
 
 REPOSITORY = Path(__file__).parents[2]
 

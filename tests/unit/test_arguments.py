@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_tallyfy.api.protocol import arguments as check
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError
-from airflow_provider_tallyfy.api.runs.update import FIELDS, checked_changes
+from airflow_provider_tallyfy.api.runs.fields import FIELDS
+from airflow_provider_tallyfy.api.runs.update import checked_changes
 
 RUN = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 EMPTY = "is empty. If it comes from XCom or a template, the upstream task returned nothing"
@@ -35,7 +37,7 @@ _BAD_IDS: list[tuple[Any, str]] = [
     (5012, "is of type int; it must be a string, the 32-character id of Tallyfy (not the number that its web app"),
     (b"0a1b", "is of type bytes; it must be a string"),
     ([RUN], "is of type list; it must be a string"),
-    ({"id": RUN}, "is of type dict; it must be a string"),
+    ({"id": RUN}, "is a whole object. Pass its id: row['id']"),
     (True, "is of type bool; it must be a string"),
     *(
         (f"{RUN[:16]}{bad}{RUN[16:]}", NOT_AN_ID)
@@ -166,7 +168,11 @@ class TestChanges:
         ("extra", "says"),
         [
             ("x", "extra_fields='x' is not an object of field names and values"),
-            ({1: 2}, "is not an object of field names and values"),
+            ({1: 2}, "extra_fields has the name 1 of type int; names are strings"),
+            (
+                {"when": datetime(2026, 1, 1)},
+                r"extra_fields\['when'\]=.* is of type datetime, which can't be sent as JSON",
+            ),
             ({"name": "x", "tags": []}, "extra_fields holds name, tags: pass it as an argument of its own"),
             ({}, "nothing to update"),
         ],
@@ -178,7 +184,7 @@ class TestChanges:
 
 
 _json = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=6,
 )

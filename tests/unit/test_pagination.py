@@ -10,59 +10,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airflow_provider_tallyfy.api.protocol import envelope
-from airflow_provider_tallyfy.api.protocol.messages import Exchange, Request, Response
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Page, Request, Response, Unreadable, unpack
 from airflow_provider_tallyfy.api.protocol.pagination import Walk, read_page
 from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected
 
-LIST = Request("GET", ("organizations", "o", "runs"), (("per_page", 2),))
+LIST = Request("GET", ("organizations", "o", "runs"), (("per_page", 2),), expects="list")
 HTML = b"<!DOCTYPE html><html><body>Sign in</body></html>"
 
 
 def answer(body: Any, **headers: str) -> Response:
     return Response(200, headers, body if isinstance(body, bytes) else json.dumps(body).encode())
-
-
-_ITEMS: list[tuple[Any, Any]] = [
-    ({"data": {"id": "1"}}, {"id": "1"}),
-    ({"id": "1"}, {"id": "1"}),
-    (b"", None),
-    (b" \n", None),
-    ({"data": []}, None),
-    ([], None),
-    ({"data": {}}, {}),
-]
-_NO_ITEMS: list[tuple[Any, str]] = [
-    (HTML, "answered with an HTML page"),
-    (b"OK", "answered with 2 bytes of text/plain that are not JSON"),
-    (b'{"data": {"id": "1"', "bytes of text/plain that are not JSON"),
-    (b"\xff\xfe\xfd", "that are not JSON"),
-    ({"data": "x"}, "JSON str where one object was expected"),
-    ({"data": None}, "JSON NoneType where one object"),
-    ({"data": [{"id": "1"}]}, "JSON list where one object"),
-    (b"[" * 100_000, "that are not JSON"),
-]
-
-
-@pytest.mark.parametrize(("body", "item"), _ITEMS, ids=repr)
-def test_item(body: Any, item: Any) -> None:
-    assert envelope.item(answer(body)) == item
-
-
-@pytest.mark.parametrize(("body", "says"), _NO_ITEMS, ids=lambda value: repr(value)[:30])
-def test_what_is_no_item_says_what_it_is(body: Any, says: str) -> None:
-    kind = "text/html; charset=UTF-8" if body == HTML else "text/plain"
-    with pytest.raises(envelope.Unreadable, match=says):
-        envelope.item(answer(body, **{"content-type": kind}))
-
-
-@pytest.mark.parametrize(
-    ("value", "rows"),
-    [([1], [1]), ({"data": [1]}, [1]), ([], []), ({"data": []}, []), (None, None), ({}, None), ({"data": 1}, None)],
-    ids=repr,
-)
-def test_relation(value: Any, rows: Any) -> None:
-    assert envelope.related(value) == rows
 
 
 _NEXT = {"next": "https://go.tallyfy.com/api/organizations/o/runs?page=2"}
@@ -84,20 +41,20 @@ def test_page(links: Any, more: bool, text: bool) -> None:
     if text:
         numbers = {name: str(value) for name, value in numbers.items()}
     pagination = numbers if links == "absent" else {**numbers, "links": links}
-    page = envelope.page(answer({"data": [{"id": "1"}], "meta": {"pagination": pagination}}))
-    assert page == envelope.Page([{"id": "1"}], number=3, total_pages=6, total=55, per_page=10, more=more)
+    page = unpack(LIST, answer({"data": [{"id": "1"}], "meta": {"pagination": pagination}}))
+    assert page == Page([{"id": "1"}], total_pages=6, total=55, per_page=10, more=more)
 
 
 @pytest.mark.parametrize("meta", [{}, {"meta": None}, {"meta": []}, {"meta": {"pagination": []}}], ids=repr)
 def test_page_without_numbers_is_the_only_one(meta: Any) -> None:
-    assert envelope.page(answer({"data": [{"id": "1"}], **meta})) == envelope.Page([{"id": "1"}])
+    assert unpack(LIST, answer({"data": [{"id": "1"}], **meta})) == Page([{"id": "1"}])
     assert [row["id"] for row in walk_over([[{"id": "1"}]], lambda _: meta)] == ["1"]
 
 
 @pytest.mark.parametrize("body", [{"data": None}, {"data": {"id": 1}}, {"data": [1]}, {}, "x", 7, b""], ids=repr)
 def test_page_that_is_no_list(body: Any) -> None:
-    with pytest.raises(envelope.Unreadable, match="not a list of objects"):
-        envelope.page(answer(body))
+    with pytest.raises(Unreadable, match="not a list of objects"):
+        unpack(LIST, answer(body))
 
 
 def walk_over(pages: list[list[dict[str, Any]]], meta: Callable[[int], dict[str, Any]]) -> list[dict[str, Any]]:

@@ -159,9 +159,10 @@ def test_rate_limit_passes_on_what_was_asked(header: str, says: str, seconds: fl
 
 _REDIRECTS: list[tuple[str, str]] = [
     ("https://elsewhere.example/a?token=abc#f", "It redirects to https://elsewhere.example/a. Redirects"),
-    ("https://user:secret@elsewhere.example:8443/a", "It redirects to https://elsewhere.example/a. Redirects"),
+    ("https://user:secret@elsewhere.example:8443/a", "It redirects to https://elsewhere.example:8443/a. Redirects"),
     ("/login", "It redirects to another address."),
     ("", "It redirects to another address."),
+    ("http://elsewhere.example:x/a", "It redirects to another address."),
     ("http://[bad", "It redirects to another address."),
 ]
 

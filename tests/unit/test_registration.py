@@ -74,7 +74,7 @@ class TestInfo:
         links = {
             f"{type(link).__module__}.{type(link).__qualname__}"
             for operator in vars(operators).values()
-            if isinstance(operator, type) and operator.__module__ == operators.__name__
+            if isinstance(operator, type) and operator.__name__ in operators.__all__
             for link in getattr(operator, "operator_extra_links", ())
         }
         assert links == set(INFO["extra-links"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_choice, show
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_choice, check_json, check_text, show
 from airflow_provider_tallyfy.api.protocol.messages import Param, Request
 
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD")
@@ -26,11 +26,16 @@ def custom(method: str, path: str, params: Mapping[str, Param | None] | None = N
                 f"path={show(path)} is not a plain path: no '.', '..', empty part, '?', '#', '%' or backslash. "
                 "Query parameters go into params=."
             )
+    if params is not None and not isinstance(params, Mapping):
+        raise ArgumentError(f"params={show(params)} is not an object of names and values.")
     given = {name: value for name, value in (params or {}).items() if value is not None}
     for name, value in given.items():
+        check_text("name in params", name)
+        check_json(f"params[{name!r}]", value)
         if not isinstance(value, (str, int, float)):
             raise ArgumentError(
                 f"params[{name!r}]={show(value)} is of type {type(value).__name__}; "
                 "it must be a string, a number or a bool. Lists are joined with commas."
             )
-    return Request(check_choice("method", method.upper(), METHODS), segments, tuple(given.items()), json)
+    verb = check_choice("method", method.upper() if isinstance(method, str) else method, METHODS)
+    return Request(verb, segments, tuple(given.items()), check_json("json", json))

@@ -8,24 +8,24 @@ from airflow_provider_tallyfy.api.protocol.messages import Request
 
 def get_me() -> Request:
     """Read the token's user: proves the token."""
-    return Request("GET", ("me",))
+    return Request("GET", ("me",), expects="object")
 
 
 def get_organization(org: str) -> Request:
     """Read the organization."""
-    return Request("GET", organization(org))
+    return Request("GET", organization(org), expects="object", identity=org)
 
 
 def get_member(org: str) -> Request:
     """The token's user as a member of the organization, with the role: proves token, organization and role at once."""
-    return Request("GET", organization(org, "me"))
+    return Request("GET", organization(org, "me"), expects="object")
 
 
 def list_members(org: str) -> Request:
     """List the organization's members ("users" in the API)."""
-    return Request("GET", organization(org, "users"), (("per_page", PAGE_SIZE),))
+    return Request("GET", organization(org, "users"), (("per_page", PAGE_SIZE),), expects="list")
 
 
 def list_groups(org: str) -> Request:
     """List the organization's groups of members."""
-    return Request("GET", organization(org, "groups"), (("per_page", PAGE_SIZE),))
+    return Request("GET", organization(org, "groups"), (("per_page", PAGE_SIZE),), expects="list")

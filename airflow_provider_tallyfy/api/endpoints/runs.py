@@ -13,17 +13,24 @@ from airflow_provider_tallyfy.api.protocol.messages import Param, Request
 def get_run(org: str, run_id: str, include: Iterable[str] = ()) -> Request:
     """Read a run, with the relations in ``include``. An archived one may answer 404."""
     wanted = csv(check_texts("include", include))
-    return Request("GET", organization(org, "runs", check_id("run_id", run_id)), (("with", wanted),) if wanted else ())
+    return Request(
+        "GET",
+        organization(org, "runs", check_id("run_id", run_id)),
+        (("with", wanted),) if wanted else (),
+        expects="object",
+        identity=run_id,
+    )
 
 
 def archive_run(org: str, run_id: str) -> Request:
     """Archive a run (soft delete)."""
-    return Request("DELETE", organization(org, "runs", check_id("run_id", run_id)))
+    return Request("DELETE", organization(org, "runs", check_id("run_id", run_id)), expects="object", identity=run_id)
 
 
 def activate_run(org: str, run_id: str) -> Request:
     """Bring an archived run back."""
-    return Request("PUT", organization(org, "runs", check_id("run_id", run_id), "activate"))
+    path = organization(org, "runs", check_id("run_id", run_id), "activate")
+    return Request("PUT", path, expects="object", identity=run_id)
 
 
 def delete_run(org: str, run_id: str) -> Request:
@@ -33,7 +40,8 @@ def delete_run(org: str, run_id: str) -> Request:
 
 def update_run(org: str, run_id: str, body: Mapping[str, Any]) -> Request:
     """Write fields of a run. Never bare: members that the body leaves out are removed (see :mod:`.update`)."""
-    return Request("PUT", organization(org, "runs", check_id("run_id", run_id)), json=dict(body))
+    path = organization(org, "runs", check_id("run_id", run_id))
+    return Request("PUT", path, json=dict(body), expects="object", identity=run_id)
 
 
 def list_runs(
@@ -58,6 +66,5 @@ def list_runs(
         "sort": sort,
         "per_page": per_page,
     }
-    return Request(
-        "GET", organization(org, "runs"), tuple((name, value) for name, value in pairs.items() if value is not None)
-    )
+    params = tuple((name, value) for name, value in pairs.items() if value is not None)
+    return Request("GET", organization(org, "runs"), params, expects="list")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 NAME_LIMIT = 550  # characters; Tallyfy's documentation of launch and update
+NUMBER_LIMIT = 10**300  # Python writes no number of more than 4,300 digits
+DEPTH_LIMIT = 50
 ID_LIMIT = 255  # characters; what Tallyfy's own SDK accepts
 _ID = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _ABSENT = frozenset({"none", "null", "nan", "undefined"})
 _FROM_XCOM = "If it comes from XCom or a template, the upstream task returned nothing or it was not rendered."
 
@@ -19,8 +24,18 @@ class ArgumentError(ValueError):
 
 def show(value: object, limit: int = 80) -> str:
     """The value as a person would recognise it, bounded."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # a number of too many digits, a list within itself, somebody's own __repr__
+        text = f"<{type(value).__name__} that can't be shown>"
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The nearest known names, as an insertion into a sentence; empty if none is near."""
+    titles = {title.casefold(): title for title in known}
+    near = get_close_matches(name.casefold(), titles, n=3, cutoff=0.5)
+    return f" (did you mean {', '.join(repr(titles[n]) for n in near)}?)" if near else ""
 
 
 def check_id(argument: str, value: object) -> str:
@@ -37,10 +52,13 @@ def check_id(argument: str, value: object) -> str:
         raise ArgumentError(f"{argument}={show(value)} is not an id. {_FROM_XCOM}")
     if value is None or (isinstance(value, str) and not value.strip()):
         raise ArgumentError(f"{argument}={show(value)} is empty. {_FROM_XCOM}")
+    if isinstance(value, Mapping) and "id" in value:
+        raise ArgumentError(f"{argument}={show(value)} is a whole object. Pass its id: row['id'].")
     if not isinstance(value, str):
+        hint = " (not the number that its web app shows)" if isinstance(value, int) else ""
         raise ArgumentError(
-            f"{argument}={show(value)} is of type {type(value).__name__}; it must be a string, "
-            "the 32-character id of Tallyfy (not the number that its web app shows)."
+            f"{argument}={show(value)} is of type {type(value).__name__}; it must be a string, the 32-character id of "
+            f"Tallyfy{hint}."
         )
     if len(value) > ID_LIMIT:
         raise ArgumentError(f"{argument}={show(value)} is longer than {ID_LIMIT} characters.")
@@ -89,8 +107,7 @@ def check_user_ids(argument: str, value: object) -> list[int]:
 
 def check_name(argument: str, value: object) -> str:
     """Return a run's name: text, not blank, at most 550 characters."""
-    if not isinstance(value, str):
-        raise ArgumentError(f"{argument}={show(value)} is of type {type(value).__name__}; it must be a string.")
+    value = check_text(argument, value)
     if not value.strip() or value.strip() == "None":
         raise ArgumentError(f"{argument}={show(value)}: a run needs a name. {_FROM_XCOM}")
     if len(value) > NAME_LIMIT:
@@ -99,9 +116,14 @@ def check_name(argument: str, value: object) -> str:
 
 
 def check_text(argument: str, value: object) -> str:
-    """Return text; ``""`` is text."""
+    """Return text; ``""`` is text. Half a character (a lone surrogate) is none: it can't be sent."""
     if not isinstance(value, str):
         raise ArgumentError(f"{argument}={show(value)} is of type {type(value).__name__}; it must be a string.")
+    if not value.isascii() and _SURROGATE.search(value):
+        raise ArgumentError(
+            f"{argument}={show(value)} holds half a character (a lone surrogate): the text was cut in the "
+            "middle of one, or decoded with the wrong encoding."
+        )
     return value
 
 
@@ -125,8 +147,45 @@ def check_choice(argument: str, value: object, choices: Iterable[str]) -> str:
     """Return ``value`` if it is one of ``choices``."""
     allowed = list(choices)
     if value not in allowed:
-        raise ArgumentError(f"{argument}={show(value)}: choose one of {', '.join(map(repr, allowed))}.")
+        hint = did_you_mean(value, allowed) if isinstance(value, str) else ""
+        raise ArgumentError(f"{argument}={show(value)}: choose one of {', '.join(map(repr, allowed))}{hint}.")
     return str(value)
+
+
+def check_json(argument: str, value: object, depth: int = 0) -> Any:
+    """Return a value that can be sent as JSON: texts, finite numbers, flags, ``None``, lists and objects of such.
+
+    :raises ArgumentError: for anything else, and for what is nested more than ``DEPTH_LIMIT`` deep (or within itself).
+    """
+    if depth > DEPTH_LIMIT:
+        raise ArgumentError(f"{argument[:80]}... is nested more than {DEPTH_LIMIT} deep.")
+    if isinstance(value, str):
+        return check_text(argument, value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, (int, float)):
+        if not (math.isfinite(value) if isinstance(value, float) else abs(value) < NUMBER_LIMIT):
+            raise ArgumentError(f"{argument}={show(value)} is a number that JSON does not carry safely.")
+        return value
+    if isinstance(value, Mapping):
+        return check_object(argument, value, depth)
+    if isinstance(value, (list, tuple)):
+        return [check_json(f"{argument}[{i}]", inner, depth + 1) for i, inner in enumerate(value)]
+    raise ArgumentError(
+        f"{argument}={show(value)} is of type {type(value).__name__}, which can't be sent as JSON. Use texts, numbers, "
+        "flags, lists and objects; dates as ISO text."
+    )
+
+
+def check_object(argument: str, value: object, depth: int = 0) -> dict[str, Any]:
+    """Return an object whose names are texts and whose values can be sent as JSON."""
+    if not isinstance(value, Mapping):
+        raise ArgumentError(f"{argument}={show(value)} is not an object of field names and values.")
+    for key in value:
+        if not isinstance(key, str):
+            raise ArgumentError(f"{argument} has the name {show(key)} of type {type(key).__name__}; names are strings.")
+        check_text(f"name in {argument}", key)
+    return {key: check_json(f"{argument}[{key!r}]", inner, depth + 1) for key, inner in value.items()}
 
 
 def check_kickoff_answers(argument: str, value: object) -> dict[str, Any]:
@@ -154,7 +213,7 @@ def check_kickoff_answers(argument: str, value: object) -> dict[str, Any]:
         key = check_id(f"key of {argument}", field)
         if key in folded and not _identical(folded[key], answer):
             raise ArgumentError(f"{argument} answers the field {key} twice: {show(folded[key])} and {show(answer)}.")
-        folded[key] = answer
+        folded[key] = check_json(f"{argument}[{key!r}]", answer)
     return folded
 
 

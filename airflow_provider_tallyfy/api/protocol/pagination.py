@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_tallyfy.api.protocol import envelope
-from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Request, Response
-from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected, about, reject, unreadable
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Page, Request
+from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected, about, reject
+from airflow_provider_tallyfy.api.protocol.reading import ask
+
+#: Pages after which a list counts as endless: two million runs.
+MOST_PAGES = 20_000
 
 
 class Walk:
@@ -21,17 +24,15 @@ class Walk:
     What a count can't show stays unseen: as many rows removed as added between the same two pages.
 
     :param request: the list request, without a page number.
-    :param key: the member that tells rows apart.
     """
 
-    def __init__(self, request: Request, key: str = "id") -> None:
+    def __init__(self, request: Request) -> None:
         self._request = request
-        self._key = key
         self._ids: set[Any] = set()
         self._places: list[tuple[int, int]] = []  # stretches of the list, from and to, whose rows have been seen
         self._size: int | None = None
         self._grown = 0
-        self._idle = 0
+        self._idle = self._fruitful = self._read = 0
         #: Number of the page to read next, ``None`` when the walk is over.
         self.next_page: int | None = 1
         self.total: int | None = None
@@ -49,12 +50,9 @@ class Walk:
 
         :raises Rejected: for a page that can't be read, and for a walk that comes up short.
         """
-        if not (isinstance(exchange.reply, Response) and exchange.ok):
+        if not exchange.ok:
             reject(exchange)
-        try:
-            page = envelope.page(exchange.reply)
-        except envelope.Unreadable as fault:
-            raise unreadable(exchange, fault) from None
+        page: Page = exchange.value
         assert self.next_page is not None
         fresh = [row for row in page.rows if self._is_new(row)]
         self.looked_at += len(fresh)
@@ -70,12 +68,20 @@ class Walk:
                 self.next_page = self._first_unknown(last)
             else:
                 raise self._short(exchange, f"Tallyfy counts {self.total} rows, its pages held {self.looked_at}")
+        # What counts is how many pages held something new, not how many the server says there are.
+        self._fruitful += bool(fresh)
         self._idle = 0 if fresh else self._idle + 1
-        if self.next_page is not None and self._idle > 10 + 2 * last:
-            raise self._short(exchange, "it changes faster than it can be read")
+        if self.next_page is not None and self._idle > 10 + 2 * self._fruitful:
+            raise self._short(
+                exchange,
+                "its pages repeat earlier rows: it changes faster than it can be read, or the page number is ignored",
+            )
+        self._read += 1
+        if self.next_page is not None and self._read >= MOST_PAGES:
+            raise self._short(exchange, f"it does not end after {MOST_PAGES:,} pages")
         return fresh
 
-    def _note(self, number: int, page: envelope.Page, progress: bool) -> int:
+    def _note(self, number: int, page: Page, progress: bool) -> int:
         """Remember which places are known now; return the number of the last page."""
         size = self._size = page.per_page or self._size or max(len(page.rows), 1)
         if page.total is not None:
@@ -120,9 +126,7 @@ class Walk:
         )
 
     def _is_new(self, row: dict[str, Any]) -> bool:
-        identity = row.get(self._key)
-        if identity is None:
-            return True
+        identity = row["id"]
         if identity in self._ids:
             return False
         self._ids.add(identity)
@@ -137,12 +141,7 @@ def read_page(walk: Walk) -> Flow[list[dict[str, Any]]]:
     return walk.take((yield request))
 
 
-def read_page_number(request: Request, number: int) -> Flow[envelope.Page]:
+def read_page_number(request: Request, number: int) -> Flow[Page]:
     """Read one page by its number, outside of any walk."""
-    exchange = yield replace(request, params=(*request.params, ("page", number)))
-    if not (isinstance(exchange.reply, Response) and exchange.ok):
-        reject(exchange)
-    try:
-        return envelope.page(exchange.reply)
-    except envelope.Unreadable as fault:
-        raise unreadable(exchange, fault) from None
+    page: Page = yield from ask(replace(request, params=(*request.params, ("page", number))))
+    return page

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from itertools import islice
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from airflow_provider_tallyfy.api.protocol.messages import Exchange, Lost, Request, Response, gave_up
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Lost, Request, Response, Unreadable, gave_up
 from airflow_provider_tallyfy.api.protocol.retry import retry_after
 
 MESSAGE_LIMIT = 500  # characters of the server's message that are passed on
@@ -90,6 +89,7 @@ _LOST = {
     "timeout": "no answer in time. Tallyfy may be slow; the extra 'timeout' sets the patience in seconds",
     "cut": "the connection was cut before the answer was complete",
 }
+_IS_IT_THE_API = "Is the connection's host the API base URL (https://go.tallyfy.com/api or https://api.tallyfy.com)?"
 _ADVICE = {
     Kind.AUTH: "The access token is wrong or expired, or its owner logged out of the Tallyfy web app since (which "
     "deletes a personal token). Put a new one (Tallyfy > Settings > Integrations > REST API) into the connection's "
@@ -108,6 +108,10 @@ def problem_of(exchange: Exchange) -> Problem:
         kind = Kind.UNREACHABLE if request.repeatable or not reply.sent else Kind.UNREPEATABLE
         story = f"{request.label} got no answer{tries}: {_LOST[reply.kind]}. [{reply.detail}]"
         return _problem(request, kind, story + _unrepeatable(kind))
+    if exchange.unreadable:
+        kind = Kind.SERVER if request.repeatable else Kind.UNREPEATABLE
+        story = f"{request.label} {exchange.unreadable}{tries}. {_IS_IT_THE_API}"
+        return _problem(request, kind, story + _unrepeatable(kind), reply)
     kind = _kind(request, reply)
     errors = field_errors(reply)
     lines = [f"{request.label} failed with {reply.status}{tries}: {server_words(reply)}"]
@@ -130,21 +134,6 @@ def problem_of(exchange: Exchange) -> Problem:
 def reject(exchange: Exchange) -> NoReturn:
     """End the flow with what the exchange's last reply means."""
     raise Rejected(problem_of(exchange))
-
-
-def unreadable(exchange: Exchange, fault: Exception) -> Rejected:
-    """A 2xx whose body makes no sense, where nothing else can tell what happened."""
-    assert isinstance(exchange.reply, Response)
-    kind = Kind.SERVER if exchange.request.repeatable else Kind.UNREPEATABLE
-    return Rejected(
-        _problem(
-            exchange.request,
-            kind,
-            f"{exchange.request.label} {fault}. Is the connection's host the API base URL "
-            "(https://go.tallyfy.com/api or https://api.tallyfy.com)?" + _unrepeatable(kind),
-            exchange.reply,
-        )
-    )
 
 
 def about(
@@ -179,7 +168,7 @@ def server_words(response: Response) -> str:
                 return told
         if field_errors(response):
             return "The request is invalid."
-    text = response.body[:20_000].decode("utf-8", "replace")
+    text = response.body[:8_000].decode("utf-8", "replace")
     if body is None and text.strip():
         text = re.sub(r"(?is)<(script|style).*?</\1>|<[^>]*>", " ", text)
         plain = _line(_without_sql(html.unescape(text)), TEXT_LIMIT)
@@ -242,7 +231,8 @@ def _unrepeatable(kind: Kind) -> str:
 def _redirected(response: Response) -> str:
     try:
         where = urlsplit(response.headers.get("location", ""))
-        place = f"{where.scheme}://{where.hostname}{where.path}" if where.hostname else "another address"
+        port = "" if where.port is None else f":{where.port}"
+        place = f"{where.scheme}://{where.hostname}{port}{where.path}" if where.hostname else "another address"
     except ValueError:
         place = "another address"
     return (
@@ -253,8 +243,8 @@ def _redirected(response: Response) -> str:
 
 def _json(response: Response) -> Any:
     try:
-        return json.loads(response.body)
-    except (ValueError, RecursionError):
+        return response.parsed
+    except Unreadable:
         return None
 
 
@@ -264,11 +254,14 @@ def _without_sql(text: str) -> str:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, (Mapping, list)):
-        for inner in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(inner)
-    else:
-        yield str(value)
+    """The texts in a value of any shape, in order."""
+    waiting = [value]
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current, (Mapping, list)):
+            waiting += reversed(list(current.values() if isinstance(current, Mapping) else current))
+        else:
+            yield str(current)
 
 
 def _line(text: str, limit: int) -> str:

@@ -9,8 +9,15 @@ from dataclasses import dataclass
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 
-from airflow_provider_tallyfy.api.protocol import envelope
-from airflow_provider_tallyfy.api.protocol.messages import Exchange, Lost, Reply, Request, Response, may_have_happened
+from airflow_provider_tallyfy.api.protocol.messages import (
+    Exchange,
+    Lost,
+    Reply,
+    Request,
+    Response,
+    may_have_happened,
+    why_unreadable,
+)
 
 #: Answers of servers and proxies that say "not now". 501 and 505 say "never".
 _PASSING = frozenset({408, 500, 502, 503, 504, *range(520, 531)})
@@ -48,7 +55,8 @@ class RetryPolicy:
       ``longest_wait``; a longer one ends the attempts, and the caller learns what the server asked for.
     * 5xx, 408 and transport faults: GET, PUT and DELETE. A POST only if none of its bytes left, for Tallyfy
       has no idempotency key.
-    * a 200 to a GET whose body can't be read counts as a transport fault.
+    * a success that is no answer to the request: GET. A PUT or DELETE only after a read has shown that it was not
+      carried out (``Request.after``).
 
     :param max_retries: repetitions after the first attempt; 0 = none.
     :param first_wait: seconds before the first repetition where the server says nothing; doubled each time.
@@ -67,12 +75,15 @@ class RetryPolicy:
     max_rate_limited: int | None = None
     jitter: Callable[[], float] = random.random
 
-    def next_wait(self, request: Request, reply: Reply, attempt: int, waited: float) -> Wait | None:
+    def next_wait(
+        self, request: Request, reply: Reply, attempt: int, waited: float, *, not_done: bool = False
+    ) -> Wait | None:
         """Decide after attempt number ``attempt`` (from 1); ``None`` = this reply is final.
 
         :param waited: seconds waited for this request so far.
+        :param not_done: whether a read has shown that the attempt was not carried out.
         """
-        reason = _passing_fault(request, reply)
+        reason = _passing_fault(request, reply, not_done)
         rate_limited = isinstance(reply, Response) and reply.status == 429
         most = self.max_rate_limited if rate_limited and self.max_rate_limited is not None else self.max_retries
         if reason is None or attempt > most:
@@ -90,8 +101,20 @@ class RetryPolicy:
 
 
 def exchange(request: Request, policy: RetryPolicy) -> Generator[Step, Reply | None, Exchange]:
-    """Send a request as often as the policy says. Yields steps; is sent the reply to each ``Send``."""
-    doubt, waited, attempt = False, 0.0, 0
+    """Send a request as often as the policy says. Yields steps; is sent the reply to each ``Send``.
+
+    For a request that repeats an exchange (``request.after``), the attempts of that one count as well; where the policy
+    allows no more, that exchange is returned and nothing is sent.
+    """
+    doubt: Reply | None = None
+    waited, attempt = 0.0, 0
+    if request.after is not None:
+        attempt = request.after.attempts
+        wait = policy.next_wait(request, request.after.reply, attempt, waited, not_done=True)
+        if wait is None:
+            return request.after
+        waited += wait.seconds
+        yield wait
     while True:
         attempt += 1
         reply = yield Send(request)
@@ -99,7 +122,8 @@ def exchange(request: Request, policy: RetryPolicy) -> Generator[Step, Reply | N
         wait = policy.next_wait(request, reply, attempt, waited)
         if wait is None:
             return Exchange(request, reply, attempts=attempt, doubt=doubt)
-        doubt = doubt or may_have_happened(reply)
+        if may_have_happened(request, reply):
+            doubt = reply
         waited += wait.seconds
         yield wait
 
@@ -128,7 +152,7 @@ def _epoch(text: str) -> float | None:
         return None
 
 
-def _passing_fault(request: Request, reply: Reply) -> str | None:
+def _passing_fault(request: Request, reply: Reply, not_done: bool) -> str | None:
     """Name the fault if it may pass and the request may be repeated after it."""
     if isinstance(reply, Lost):
         passing = reply.kind != "tls" and (request.repeatable or not reply.sent)  # a wrong certificate stays wrong
@@ -139,9 +163,8 @@ def _passing_fault(request: Request, reply: Reply) -> str | None:
         return None
     if reply.status in _PASSING:
         return f"Tallyfy answered {reply.status}"
-    if request.method == "GET" and reply.ok:
-        try:
-            envelope.parse(reply)
-        except envelope.Unreadable as fault:
-            return f"Tallyfy {fault}"
+    # A write that was answered by something else is looked after first: only where it was not done, it is repeated.
+    if request.reads or not_done:
+        why = why_unreadable(request, reply)
+        return f"Tallyfy {why}" if why else None
     return None

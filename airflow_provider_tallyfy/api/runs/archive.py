@@ -7,14 +7,22 @@ shows: ``archived_at`` set, or gone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from airflow_provider_tallyfy.api.endpoints import runs as run_endpoints
 from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Request
 from airflow_provider_tallyfy.api.protocol.problems import Kind, about, reject
-from airflow_provider_tallyfy.api.runs.model import Run, describe, is_archived, says_whether_archived
-from airflow_provider_tallyfy.api.runs.read import RunState, look_up, run_in, seen
+from airflow_provider_tallyfy.api.runs.model import Run, archived_state, describe
+from airflow_provider_tallyfy.api.runs.read import (
+    RunState,
+    asked_again,
+    look_up,
+    repeat_until_seen,
+    seen,
+    stateless,
+)
 
 #: Answers that can also mean "there is nothing to do": settled by reading.
 _MAYBE_ALREADY = frozenset({400, 404, 409, 410, 422})
@@ -27,13 +35,15 @@ class Outcome:
     :param run: the run as Tallyfy returned it.
     :param how: ``changed`` = Tallyfy said so; ``already`` = the wanted state held before, nothing was changed;
         ``checked`` = the answer was lost or unclear, and reading the run showed the wanted state;
-        ``modified`` = left alone, for somebody changed it after the caller saw it.
+        ``modified`` = left alone, because somebody changed it after the caller saw it.
     :param note: one sentence for the log; empty where there is nothing to add.
+    :param before: for an update: what the changed fields were before, as an update would send them.
     """
 
     run: Run
     how: Literal["changed", "already", "checked", "modified"]
     note: str = ""
+    before: Mapping[str, Any] | None = None
 
 
 def archive(org: str, run_id: str, *, look_first: bool = False) -> Flow[Outcome]:
@@ -53,11 +63,24 @@ def activate(org: str, run_id: str, *, look_first: bool = False) -> Flow[Outcome
 def _bring_about(request: Request, org: str, run_id: str, wanted: bool, look_first: bool) -> Flow[Outcome]:
     if look_first:
         before = yield from look_up(org, run_id)
+        if before is not None and before.archived is None:
+            raise stateless(request)
         if before is not None and before.archived is wanted:
             return Outcome(before.run, "already", f"it was {_STATES[wanted]} before")
-    result = yield from attempt(request, wanted)
+
+    def settle(exchange: Exchange) -> Flow[Outcome | None]:
+        found = yield from look_up(org, run_id, behind=exchange)
+        if found is not None and found.archived is not wanted:
+            return None
+        return judge(exchange, found, wanted)
+
+    result = yield from repeat_until_seen(request, settle)
     if isinstance(result, Outcome):
         return result
+    outcome = _shown(result, wanted)
+    if outcome is not None:
+        return outcome
+    _reject_refusal(result)
     return judge(result, (yield from look_up(org, run_id, behind=result)), wanted)
 
 
@@ -72,15 +95,26 @@ def attempt(request: Request, wanted: bool) -> Flow[Outcome | Exchange]:
     :raises Rejected: where Tallyfy clearly refused, or was clearly not reached.
     """
     exchange = yield request
-    said = run_in(exchange)
-    if exchange.ok and said is not None and says_whether_archived(said) and is_archived(said) is wanted:
-        if exchange.doubt:
-            note = f"an earlier answer was lost; asked again, Tallyfy shows it {_STATES[wanted]}"
-            return Outcome(said, "checked", note)
-        return Outcome(said, "changed")
+    outcome = _shown(exchange, wanted)
+    if outcome is not None:
+        return outcome
+    _reject_refusal(exchange)
+    return exchange
+
+
+def _shown(exchange: Exchange, wanted: bool) -> Outcome | None:
+    """What the answer shows; ``None`` where it does not show the wanted state."""
+    run: Run | None = exchange.value if exchange.ok else None
+    if run is None or archived_state(run) is not wanted:
+        return None
+    if exchange.doubt is not None:
+        return Outcome(run, "checked", f"{asked_again(exchange)}, and shows it {_STATES[wanted]}")
+    return Outcome(run, "changed")
+
+
+def _reject_refusal(exchange: Exchange) -> None:
     if not exchange.ok and not exchange.maybe_done and exchange.status not in _MAYBE_ALREADY:
         reject(exchange)
-    return exchange
 
 
 def judge(exchange: Exchange, found: RunState | None, wanted: bool) -> Outcome:

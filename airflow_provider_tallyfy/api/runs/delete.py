@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from airflow_provider_tallyfy.api.endpoints import runs as run_endpoints
-from airflow_provider_tallyfy.api.protocol.messages import Flow
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow
 from airflow_provider_tallyfy.api.protocol.problems import Kind, about, reject
 from airflow_provider_tallyfy.api.runs.model import Run, describe
-from airflow_provider_tallyfy.api.runs.read import look_up, unknown_run
+from airflow_provider_tallyfy.api.runs.read import GONE, look_up, stateless, unknown_run
 
 
 def delete(org: str, run_id: str) -> Flow[Run]:
@@ -20,6 +22,8 @@ def delete(org: str, run_id: str) -> Flow[Run]:
     if found is None:
         raise unknown_run(org, run_id)
     request = run_endpoints.delete_run(org, run_id)
+    if found.archived is None:
+        raise stateless(request)
     if not found.archived:
         raise about(
             request,
@@ -28,11 +32,26 @@ def delete(org: str, run_id: str) -> Flow[Run]:
             "if it is really this one.",
         )
     exchange = yield request
-    if exchange.ok:
+    if exchange.ok and _says_deleted(exchange, run_id):
         return found.run
-    if not exchange.maybe_done and exchange.status not in {404, 410}:
+    if not exchange.ok and not exchange.maybe_done and exchange.status not in GONE:
         reject(exchange)
-    # A lost answer, or the 404 that a repetition gets: gone is gone.
-    if (yield from look_up(org, run_id)) is not None:
+    # A lost or an unclear answer, or the 404 that a repetition gets: gone is gone.
+    left = yield from look_up(org, run_id, behind=exchange)
+    if left is None:
+        return found.run
+    if not exchange.ok:
         reject(exchange)
-    return found.run
+    raise about(
+        request,
+        Kind.SERVER,
+        f"{request.label} answered {exchange.status}, yet the run {describe(left.run)} is still there.",
+        like=exchange,
+    )
+
+
+def _says_deleted(exchange: Exchange, run_id: str) -> bool:
+    """Whether the answer is Tallyfy's: it has no body, or names the run."""
+    body = exchange.value
+    data = body.get("data", body) if isinstance(body, Mapping) else body
+    return data is None or (isinstance(data, Mapping) and str(data.get("id")) == run_id)

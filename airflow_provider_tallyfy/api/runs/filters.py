@@ -11,21 +11,26 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import get_close_matches
 from fnmatch import fnmatchcase, translate
 from functools import cached_property
 from typing import Any
 
 from airflow_provider_tallyfy.api import titles
 from airflow_provider_tallyfy.api.endpoints.paths import csv
-from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_flag, check_text, show
+from airflow_provider_tallyfy.api.protocol.arguments import (
+    ArgumentError,
+    check_choice,
+    check_flag,
+    check_text,
+    did_you_mean,
+    show,
+)
 from airflow_provider_tallyfy.api.protocol.messages import Param
 from airflow_provider_tallyfy.api.runs.model import (
     Run,
     folder_ids,
     is_archived,
     member_ids,
-    says_whether_archived,
     tag_ids,
 )
 from airflow_provider_tallyfy.api.timestamps import ago, check_duration, check_instant, instant, readable
@@ -52,18 +57,6 @@ _STATUS = {
 }
 
 
-def check_one_of(argument: str, value: object, choices: Mapping[str, Any] | tuple[str, ...]) -> str:
-    """Return ``value`` if it is one of ``choices``.
-
-    :raises ArgumentError: for another one, naming the nearest.
-    """
-    if isinstance(value, str) and value in choices:
-        return value
-    near = get_close_matches(value.strip().lower(), choices, n=1) if isinstance(value, str) else []
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    raise ArgumentError(f"{argument}={show(value)}: choose one of {', '.join(map(repr, choices))}{hint}.")
-
-
 def _check_archived(argument: str, value: object) -> bool | str:
     if value == "only":
         return "only"
@@ -73,16 +66,6 @@ def _check_archived(argument: str, value: object) -> bool | str:
         raise ArgumentError(
             f"{argument}={show(value)}: use False (live runs), True (archived ones too) or 'only'."
         ) from None
-
-
-def check_sendable(argument: str, value: object) -> str:
-    """Return text that can be sent in a query: half of a surrogate pair can't be."""
-    text = check_text(argument, value)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ArgumentError(f"{argument}={show(value)} is not valid Unicode text.") from None
-    return text
 
 
 def _check_pattern(argument: str, value: object) -> str:
@@ -97,7 +80,7 @@ def _check_pattern(argument: str, value: object) -> str:
 
 
 def _choice(choices: Mapping[str, Any] | tuple[str, ...]) -> Callable[[str, object], str]:
-    return lambda argument, value: check_one_of(argument, value, choices)
+    return lambda argument, value: check_choice(argument, value, choices)
 
 
 def _title(kind: Kind) -> Callable[[str, object], str]:
@@ -130,7 +113,7 @@ def _fits_status(run: Run, status: str) -> bool:
 
 def _fits_archived(run: Run, archived: bool | str) -> bool:
     if archived == "only":
-        return says_whether_archived(run) and is_archived(run)
+        return is_archived(run)
     return archived is True or not is_archived(run)
 
 
@@ -189,7 +172,7 @@ class Filter:
 
 
 _FILTERS = (
-    Filter("q", check_sendable, "name with {}", "q", _fits_words),
+    Filter("q", check_text, "name with {}", "q", _fits_words),
     Filter("status", _choice(STATUSES), "status {}", "status", _fits_status),
     Filter("archived", _check_archived, "archived={}", "archived", _fits_archived),
     Filter("owners", _owners, "owner or assignee {}", "owners", kind=titles.MEMBER, shows=_one("owner_id")),
@@ -396,6 +379,4 @@ def _shown(value: object) -> str:
 
 def unknown_filter(name: str) -> str:
     """The sentence for a filter that there is not, with the nearest."""
-    near = get_close_matches(name, FILTERS, n=1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
-    return f"no such filter: {show(name)}{hint}. There are {', '.join(FILTERS)}."
+    return f"no such filter: {show(name)}{did_you_mean(name, FILTERS)}. There are {', '.join(FILTERS)}."

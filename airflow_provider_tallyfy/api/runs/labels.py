@@ -8,10 +8,11 @@ from typing import Any
 
 from airflow_provider_tallyfy.api.endpoints import labels as label_endpoints
 from airflow_provider_tallyfy.api.endpoints import runs as run_endpoints
-from airflow_provider_tallyfy.api.protocol.envelope import item, related
-from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Request, Response
-from airflow_provider_tallyfy.api.protocol.problems import Kind, about, reject
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Request, related, whole_number
+from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected, about, reject
+from airflow_provider_tallyfy.api.protocol.reading import ask
 from airflow_provider_tallyfy.api.runs.model import Run, describe, folder_ids, id_of, tag_ids
+from airflow_provider_tallyfy.api.runs.read import seen
 
 
 @dataclass(frozen=True)
@@ -70,15 +71,25 @@ def _make(org: str, run_id: str, relation: Relation, run: Run, wanted: list[str]
     after = yield from _read(org, run_id, relation)
     if set(shown_ids(after, relation)) == set(wanted):
         return after
-    if not last.ok:
-        reject(last)
     what = f"the run's {relation.field} are {', '.join(shown_ids(after, relation)) or 'none'}"
+    if not last.ok:
+        raise unconfirmed(last, what)
     raise about(
         last.request,
         Kind.NOT_APPLIED,
         f"{last.request.label} answered {last.status}, yet {what}; wanted were {', '.join(wanted) or 'none'}.",
         like=last,
         errors={relation.field: [what]},
+    )
+
+
+def unconfirmed(exchange: Exchange, what: str) -> Rejected:
+    """An attach or a detach whose answer was lost, and which a read shows not to have been carried out."""
+    return about(
+        exchange.request,
+        Kind.SERVER,
+        f"{exchange.request.label} was not carried out ({seen(exchange)}): read afterwards, {what}. A retry does it.",
+        like=exchange,
     )
 
 
@@ -127,16 +138,19 @@ def _relation_number(org: str, run_id: str, relation: Relation, run: Run, thing:
         if isinstance(row, Mapping) and str(id_of(row, *_NAMES[relation.field])) == thing:
             pivot = row.get("pivot")
             inner = pivot.get("id") if isinstance(pivot, Mapping) else None
-            for number in (row.get("folder_object_id"), row.get("association_id"), inner, row.get("id")):
-                if _is_number(number):
-                    return int(number)  # type: ignore[arg-type]  # _is_number says that it can be
+            for candidate in (row.get("folder_object_id"), row.get("association_id"), inner, row.get("id")):
+                if (number := whole_number(candidate)) is not None:
+                    return number
     request = run_endpoints.get_run(org, run_id, (relation.field,))
     if relation is FOLDERS:
         exchange = yield label_endpoints.get_folder(org, thing)
         request = exchange.request
         for row in _objects(exchange):
-            if str(row.get("subject_id")) == run_id and _is_number(row.get("id")):
-                return int(row["id"])
+            # Tasks can be in a folder too, and each object has a number: only that of this run may be used.
+            number = whole_number(row.get("id"))
+            ours = row.get("subject_type") in _RUN_TYPES and str(row.get("subject_id")) == run_id
+            if ours and number is not None:
+                return number
     raise about(
         request,
         Kind.NOT_APPLIED,
@@ -146,28 +160,21 @@ def _relation_number(org: str, run_id: str, relation: Relation, run: Run, thing:
     )
 
 
+_RUN_TYPES = (None, "Run", "App\\Models\\Run")
 _NAMES = {"tags": ("tag_id", "id"), "folders": ("folder_id", "id")}
 
 
 def _objects(exchange: Exchange) -> list[Mapping[str, Any]]:
-    if not (exchange.ok and isinstance(exchange.reply, Response)):
-        return []
-    folder = item(exchange.reply) or {}
+    """What a folder holds."""
+    if not exchange.ok:
+        reject(exchange)
+    folder = exchange.value
     rows = [row for name in ("objects", "folder_objects", "subjects") for row in related(folder.get(name)) or []]
     return [row for row in rows if isinstance(row, Mapping)]
 
 
-def _is_number(value: Any) -> bool:
-    if isinstance(value, str):
-        return value.isascii() and value.isdigit() and len(value) < 20  # an id of 32 digits is no number
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def _read(org: str, run_id: str, relation: Relation) -> Flow[Run]:
-    exchange = yield run_endpoints.get_run(org, run_id, (relation.field,))
-    if not (exchange.ok and isinstance(exchange.reply, Response)):
-        reject(exchange)
-    return item(exchange.reply) or {}
+    return (yield from ask(run_endpoints.get_run(org, run_id, (relation.field,))))  # type: ignore[no-any-return]
 
 
 def shown_ids(run: Run, relation: Relation) -> list[str]:

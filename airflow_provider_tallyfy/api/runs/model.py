@@ -5,24 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_tallyfy.api.protocol.envelope import related
+from airflow_provider_tallyfy.api.protocol.messages import related
 
 Run = dict[str, Any]
 
 
-def is_archived(run: Mapping[str, Any]) -> bool:
-    """Whether the run is archived.
+def archived_state(run: Mapping[str, Any]) -> bool | None:
+    """Whether the run is archived; ``None`` if it does not say.
 
-    ``archived_at`` decides; ``status`` keeps its old value on some answers, so it is asked only where that is missing.
+    ``archived_at`` decides. ``status`` keeps its old value on some answers, so it proves nothing unless it is
+    "archived", and is asked only where ``archived_at`` is missing.
     """
     if "archived_at" in run:
         return bool(run["archived_at"])
-    return str(run.get("status", "")).lower() == "archived"
+    return True if str(run.get("status", "")).lower() == "archived" else None
 
 
-def says_whether_archived(run: Mapping[str, Any]) -> bool:
-    """Whether the object tells at all."""
-    return "archived_at" in run or str(run.get("status", "")).lower() == "archived"
+def is_archived(run: Mapping[str, Any]) -> bool:
+    """Whether the run says that it is archived."""
+    return archived_state(run) is True
 
 
 def is_complete(run: Mapping[str, Any]) -> bool:
@@ -36,7 +37,7 @@ def is_complete(run: Mapping[str, Any]) -> bool:
 
 
 def describe(run: Mapping[str, Any]) -> str:
-    """The run as a person would request it: name and id."""
+    """The run as a person would call it: name and id."""
     name = run.get("name")
     identity = str(run.get("id", "?"))
     return f"{name!r} ({identity})" if isinstance(name, str) and name else identity

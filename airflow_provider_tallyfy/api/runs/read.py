@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from airflow_provider_tallyfy.api.endpoints import runs as run_endpoints
-from airflow_provider_tallyfy.api.protocol import envelope
-from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Response
+from airflow_provider_tallyfy.api.protocol.messages import (
+    Exchange,
+    Flow,
+    Lost,
+    Reply,
+    Request,
+    Response,
+    why_unreadable,
+)
 from airflow_provider_tallyfy.api.protocol.pagination import Walk
 from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected, about, reject
-from airflow_provider_tallyfy.api.runs.model import Run, is_archived, says_whether_archived
+from airflow_provider_tallyfy.api.runs.model import Run, archived_state
 
 #: Pages of archived runs that are searched for one run whose id can't be read directly.
 SEARCH_PAGES = 100
+#: Statuses that say "no such thing".
+GONE = frozenset({404, 410})
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class RunState:
-    """A run that was read, and whether it is archived (the list of archived runs says so even if the row does not)."""
+    """A run that was read.
+
+    :param run: the run.
+    :param archived: whether it is archived; ``None`` = Tallyfy does not say.
+    """
 
     run: Run
-    archived: bool
+    archived: bool | None
 
 
 def look_up(
@@ -32,21 +49,37 @@ def look_up(
     of archived runs is searched, ``SEARCH_PAGES`` pages at most.
 
     :param behind: the write whose outcome is being settled, so that an error can say what is in doubt.
-    :raises Rejected: when reading fails, or the search ends at its bound without an answer.
+    :raises Rejected: when reading fails, or the search ends at its bound without an answer; with ``behind``, also when
+        the run does not say whether it is archived.
     """
     exchange = yield run_endpoints.get_run(org, run_id, include)
     if exchange.ok:
-        run = run_in(exchange)
-        if run is None:
-            raise _undecided(exchange, behind, "reading the run gave no run")
-        if behind is not None and not says_whether_archived(run):
+        state = state_of(exchange.value)
+        if behind is not None and state.archived is None:
             raise _undecided(exchange, behind, "reading the run does not tell whether it is archived")
-        return RunState(run, is_archived(run))
-    if exchange.status not in {404, 410}:
+        return state
+    if exchange.status not in GONE:
         if behind is not None and acted(behind):
-            raise _undecided(exchange, behind, f"reading it failed too ({seen(exchange)})")
+            why = exchange.unreadable or seen(exchange)
+            raise _undecided(exchange, behind, f"reading it failed too ({why})")
         reject(exchange)
     return (yield from _search_archived(org, run_id, behind))
+
+
+def require(org: str, run_id: str, *, include: tuple[str, ...] = ()) -> Flow[RunState]:
+    """Read a run, live or archived.
+
+    :raises Rejected: if there is none, in Tallyfy's own words, and for all that :func:`look_up` raises.
+    """
+    found = yield from look_up(org, run_id, include=include)
+    if found is None:
+        raise unknown_run(org, run_id)
+    return found
+
+
+def state_of(run: Run) -> RunState:
+    """The run with its state, as far as it says so itself."""
+    return RunState(run, archived_state(run))
 
 
 def state_in(exchange: Exchange) -> RunState | None:
@@ -54,17 +87,49 @@ def state_in(exchange: Exchange) -> RunState | None:
 
     :raises Rejected: for any other failure, and where the answer does not tell the run's state.
     """
-    if exchange.ok:
-        run = run_in(exchange)
-        if run is None or not says_whether_archived(run):
-            raise _undecided(exchange, None, "reading the run does not tell whether it is archived")
-        return RunState(run, is_archived(run))
-    if exchange.status in {404, 410}:
+    if exchange.status in GONE:
         return None
-    reject(exchange)
+    if not exchange.ok:
+        reject(exchange)
+    state = state_of(exchange.value)
+    if state.archived is None:
+        raise stateless(exchange.request, exchange)
+    return state
 
 
-def unknown_run(org: str, run_id: str) -> Exception:
+def repeat_until_seen(
+    request: Request,
+    settle: Callable[[Exchange], Flow[T | None]],
+) -> Flow[T | Exchange]:
+    """Send a write; where its answer is no answer to it, look; and where it was not carried out, send it again.
+
+    :param settle: reads, and returns what the exchange came to; ``None`` = it was not carried out.
+    :return: what ``settle`` returned, or the exchange, whose answer is one, or which the policy does not repeat.
+    """
+    exchange = yield request
+    while exchange.unreadable:
+        outcome = yield from settle(exchange)
+        if outcome is not None:
+            return outcome
+        again = yield replace(request, after=exchange)
+        if again is exchange:
+            break
+        exchange = again
+    return exchange
+
+
+def stateless(request: Request, like: Exchange | None = None) -> Rejected:
+    """The error for a run of which nothing says whether it is archived."""
+    return about(
+        request,
+        Kind.SERVER,
+        f"{request.label}: the run that Tallyfy returned says neither archived_at nor the status 'archived', so "
+        "there is no telling whether it is archived.",
+        like=like,
+    )
+
+
+def unknown_run(org: str, run_id: str) -> Rejected:
     """The run was looked for everywhere and is not there."""
     request = run_endpoints.get_run(org, run_id)
     return about(
@@ -89,8 +154,14 @@ def _search_archived(org: str, run_id: str, behind: Exchange | None) -> Flow[Run
             why = str(failure).splitlines()[0]
             raise _undecided(exchange, behind, f"searching the archived runs failed too ({why})") from None
         for row in rows:
-            if str(row.get("id")) == run_id and row.get("archived_at", True):
-                return RunState(row, True)
+            # A list that ignores "archived=only" shows live runs as well: the row itself has to say what it is.
+            if str(row.get("id")) == run_id and archived_state(row) is not False:
+                state = state_of(row)
+                if state.archived is None:
+                    if behind is None:
+                        raise stateless(exchange.request, exchange)
+                    raise _undecided(exchange, behind, "its row in the list does not tell whether it is archived")
+                return state
     if walk.next_request is None:
         return None
     raise _undecided(
@@ -106,9 +177,9 @@ def acted(behind: Exchange) -> bool:
     return behind.ok or behind.maybe_done
 
 
-def _undecided(reading: Exchange, behind: Exchange | None, why: str) -> Exception:
-    if behind is None:
-        return about(reading.request, Kind.INDETERMINATE, f"{reading.request.label}: {why}.", like=reading)
+def _undecided(reading: Exchange, behind: Exchange | None, why: str) -> Rejected:
+    if behind is None:  # a read leaves nothing in doubt
+        return about(reading.request, Kind.SERVER, f"{reading.request.label}: {why}.", like=reading)
     doubt = "may or may not have been done" if acted(behind) else "did not say what state the run is in"
     return about(
         behind.request,
@@ -119,19 +190,21 @@ def _undecided(reading: Exchange, behind: Exchange | None, why: str) -> Exceptio
     )
 
 
-def run_in(exchange: Exchange) -> Run | None:
-    """The run that a successful answer holds; ``None`` where it holds none or can't be read."""
-    if not (exchange.ok and isinstance(exchange.reply, Response)):
-        return None
-    try:
-        run = envelope.item(exchange.reply)
-    except envelope.Unreadable:
-        return None
-    return run or None
-
-
 def seen(exchange: Exchange) -> str:
     """What came back, in a few words."""
-    if isinstance(exchange.reply, Response):
-        return f"the answer was {exchange.status}" + (", after an answer that was lost" if exchange.doubt else "")
-    return "the answer was lost"
+    if isinstance(exchange.reply, Lost):
+        return "the answer was lost"
+    what = f"Tallyfy {exchange.unreadable}" if exchange.unreadable else f"the answer was {exchange.reply.status}"
+    return what if exchange.doubt is None else f"{what}, after {_earlier(exchange.request, exchange.doubt)}"
+
+
+def asked_again(exchange: Exchange) -> str:
+    """Why a request was repeated although it may have been carried out, as the beginning of a sentence."""
+    assert exchange.doubt is not None
+    return f"Tallyfy was asked again after {_earlier(exchange.request, exchange.doubt)}"
+
+
+def _earlier(request: Request, reply: Reply) -> str:
+    if isinstance(reply, Lost):
+        return "an answer that was lost"
+    return "an answer about something else" if why_unreadable(request, reply) else f"a {reply.status}"

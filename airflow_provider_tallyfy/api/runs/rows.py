@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from itertools import pairwise
 from typing import Any
 
 from airflow_provider_tallyfy.api import titles
-from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_texts, show
-from airflow_provider_tallyfy.api.protocol.envelope import related
-from airflow_provider_tallyfy.api.runs.filters import TIMESTAMPS, check_one_of
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_choice, check_texts, did_you_mean, show
+from airflow_provider_tallyfy.api.protocol.messages import related
+from airflow_provider_tallyfy.api.runs.filters import TIMESTAMPS
 from airflow_provider_tallyfy.api.runs.model import Run, folder_ids, id_of, tag_ids
 from airflow_provider_tallyfy.api.timestamps import instant
 
@@ -53,10 +52,9 @@ def check_fields(argument: str, value: object) -> list[str]:
     fields = ["id"]
     for name in check_texts(argument, value):
         if name not in KNOWN_FIELDS:
-            near = get_close_matches(name.strip().lower(), KNOWN_FIELDS, n=3)
-            hint = f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
             raise ArgumentError(
-                f"{argument}: a run has no field {show(name)}{hint}. There are {', '.join(KNOWN_FIELDS)}."
+                f"{argument}: a run has no field {show(name)}{did_you_mean(name, KNOWN_FIELDS)}. "
+                f"There are {', '.join(KNOWN_FIELDS)}."
             )
         fields += [name, LABELS[name]] if name in LABELS else [name]
     return list(dict.fromkeys(fields))
@@ -116,7 +114,7 @@ def row_of(run: Run, fields: Iterable[str], known: Mapping[str, Mapping[str, str
 
 def check_order(argument: str, value: object) -> str:
     """Return the order, if it is one."""
-    return check_one_of(argument, value, ORDERS)
+    return check_choice(argument, value, ORDERS)
 
 
 def sort_for(order: str) -> str:

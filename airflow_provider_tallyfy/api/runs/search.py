@@ -11,12 +11,12 @@ from typing import Any, overload
 from airflow_provider_tallyfy.api import titles
 from airflow_provider_tallyfy.api.endpoints import runs as run_endpoints
 from airflow_provider_tallyfy.api.endpoints.paths import PAGE_SIZE
-from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_flag, check_texts, show
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_flag, check_text, check_texts, show
 from airflow_provider_tallyfy.api.protocol.messages import Flow, Param, Request
 from airflow_provider_tallyfy.api.protocol.pagination import Walk, read_page, read_page_number
 from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected, about
 from airflow_provider_tallyfy.api.runs import rows as _rows
-from airflow_provider_tallyfy.api.runs.filters import FILTERS, Asked, check_sendable
+from airflow_provider_tallyfy.api.runs.filters import FILTERS, Asked
 from airflow_provider_tallyfy.api.runs.model import Run, describe
 
 MOST_PER_PAGE = 1000  # Tallyfy gives 100 at most, as far as its clients know
@@ -83,13 +83,12 @@ class Search:
         self.found = FoundRuns()
         #: The page that was read last, with the runs that do not match.
         self.page: list[Run] = []
-        more = [check_sendable(f"include[{i}]", name) for i, name in enumerate(check_texts("include", include))]
-        self._relations = list(dict.fromkeys([*asked.relations, *more]))
+        self._relations = list(dict.fromkeys([*asked.relations, *check_texts("include", include)]))
         self._needed = list(asked.relations)
         self._form_fields_values = (
             None if form_fields_values is None else check_flag("form_fields_values", form_fields_values)
         )
-        self._sort = check_sendable("sort", sort)
+        self._sort = check_text("sort", sort)
         self._per_page = per_page
         self._walk: Walk | None = None
         self._titles: dict[str, dict[str, str]] = {}

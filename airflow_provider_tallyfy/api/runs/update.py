@@ -8,44 +8,31 @@ is compared with what is there afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from airflow_provider_tallyfy.api import titles
 from airflow_provider_tallyfy.api.endpoints import runs as run_endpoints
 from airflow_provider_tallyfy.api.protocol import arguments as check
-from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, show
-from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow
-from airflow_provider_tallyfy.api.protocol.problems import Kind, about, reject
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, did_you_mean, show
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, related
+from airflow_provider_tallyfy.api.protocol.problems import Kind, about, problem_of, reject
 from airflow_provider_tallyfy.api.runs.archive import Outcome
-from airflow_provider_tallyfy.api.runs.compare import MEMBERS, differing, same
-from airflow_provider_tallyfy.api.runs.labels import RELATIONS, change, shown_ids
+from airflow_provider_tallyfy.api.runs.fields import (
+    FIELDS,
+    MEMBERS,
+    TAG_CHANGES,
+    answers_of,
+    before,
+    differing,
+    not_taken,
+    same_day,
+    same_instant,
+)
+from airflow_provider_tallyfy.api.runs.labels import RELATIONS, change, shown_ids, unconfirmed
 from airflow_provider_tallyfy.api.runs.model import Run, describe, member_ids
-from airflow_provider_tallyfy.api.runs.read import look_up, run_in, unknown_run
-
-#: What can be updated, and the rule for each value.
-FIELDS: dict[str, Callable[[str, object], Any]] = {
-    "name": check.check_name,
-    "summary": check.check_text,
-    "owner_id": check.check_user_id,
-    "tags": titles.check_titles,
-    "add_tags": titles.check_titles,
-    "remove_tags": titles.check_titles,
-    "folders": check.check_ids,
-    "prerun": check.check_kickoff_answers,
-    "starred": check.check_flag,
-    "is_public": check.check_flag,
-    "users": check.check_user_ids,
-    "groups": check.check_ids,
-    "publicly_hidden_fields": check.check_texts,
-}
-
-
-#: Documented for updates, but not among the members of a run: where a run does not show it, Tallyfy's yes must do.
-_NOT_SHOWN = frozenset({"publicly_hidden_fields"})
-
-#: Changes of the list of tags; they are not sent as they are.
-_TAG_CHANGES = ("add_tags", "remove_tags")
+from airflow_provider_tallyfy.api.runs.read import asked_again, look_up, repeat_until_seen, require
 
 
 def checked_changes(changes: Mapping[str, Any], extra_fields: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -53,25 +40,35 @@ def checked_changes(changes: Mapping[str, Any], extra_fields: Mapping[str, Any] 
 
     :raises ArgumentError: for a bad value, and when there is nothing to change.
     """
-    wanted = {name: FIELDS[name](name, value) for name, value in changes.items() if value is not None}
-    for name in _TAG_CHANGES:
+    unknown = sorted(set(changes) - set(FIELDS))
+    if unknown:
+        raise ArgumentError(
+            f"{unknown[0]!r} is not a field that an update can change{did_you_mean(unknown[0], FIELDS)}. There are "
+            f"{', '.join(FIELDS)}; further fields of the API go into extra_fields."
+        )
+    wanted = {name: FIELDS[name].check(name, value) for name, value in changes.items() if value is not None}
+    for name in TAG_CHANGES:
         if wanted.get(name) == []:
             del wanted[name]
-    if "tags" in wanted and (clash := [name for name in _TAG_CHANGES if name in wanted]):
+    if "tags" in wanted and (clash := [name for name in TAG_CHANGES if name in wanted]):
         raise ArgumentError(f"tags and {' and '.join(clash)} are both given: tags replaces all of a run's tags.")
     both = set(wanted.get("add_tags", ())) & set(wanted.get("remove_tags", ()))
     if both:
         raise ArgumentError(f"add_tags and remove_tags both hold {', '.join(map(repr, sorted(both)))}.")
     if extra_fields is not None:
-        if not isinstance(extra_fields, Mapping) or not all(isinstance(key, str) for key in extra_fields):
-            raise ArgumentError(f"extra_fields={show(extra_fields)} is not an object of field names and values.")
-        doubled = sorted(set(extra_fields) & set(FIELDS))
-        if doubled:
-            raise ArgumentError(f"extra_fields holds {', '.join(doubled)}: pass it as an argument of its own.")
-        wanted.update(extra_fields)
+        wanted.update(check_extra_fields("extra_fields", extra_fields))
     if not wanted:
         raise ArgumentError(f"nothing to update: give at least one of {', '.join(FIELDS)}, or extra_fields.")
     return wanted
+
+
+def check_extra_fields(argument: str, value: object) -> dict[str, Any]:
+    """Return further fields of the API, by name; those that are arguments of their own are refused."""
+    fields = check.check_object(argument, value)
+    doubled = sorted(set(fields) & set(FIELDS))
+    if doubled:
+        raise ArgumentError(f"{argument} holds {', '.join(doubled)}: pass it as an argument of its own.")
+    return fields
 
 
 def prepare(
@@ -87,7 +84,7 @@ def prepare(
     :raises ArgumentError: for a bad value, for nothing to change, and for titles of tags that nothing has.
     """
     wanted = checked_changes(changes, extra_fields)
-    for name in ("tags", *_TAG_CHANGES):
+    for name in ("tags", *TAG_CHANGES):
         if name in wanted:
             create = create_missing_tags and name != "remove_tags"
             wanted[name] = yield from titles.tag_ids(org, name, wanted[name], create_missing=create)
@@ -125,27 +122,45 @@ def apply(
     :param seen: ``last_updated`` when the caller saw the run; if it is another one now, the run is left alone.
     :param dry_run: read only; an outcome ``changed`` then says what would happen.
     """
-    on_tags = any(name in prepared for name in ("tags", *_TAG_CHANGES))
+    on_tags = any(name in prepared for name in ("tags", *TAG_CHANGES))
     include = tuple(name for name in RELATIONS if name in prepared or (name == "tags" and on_tags))
-    found = yield from look_up(org, run_id, include=include)
-    if found is None:
-        raise unknown_run(org, run_id)
+    found = yield from require(org, run_id, include=include)
     if found.archived:
         raise _archived(org, run_id, found.run)
-    before = found.run
-    wanted = _with_tags(prepared, before)
-    if not differing(before, wanted):
-        return Outcome(before, "already", "it had every wanted value before")
-    if seen is not None and not same(before.get("last_updated"), seen):
-        return Outcome(before, "modified", f"it was modified at {before.get('last_updated')}, after it was found")
+    run = found.run
+    wanted = _with_tags(prepared, run)
+    changed = differing(run, wanted)
+    if changed == ["prerun"] and (dates := _same_days(run, wanted["prerun"])):
+        # The same moment in another spelling is the same answer in a date field, and another one in a text field.
+        dates &= yield from _date_fields(org, run_id)
+        open_answers = {key: answer for key, answer in wanted["prerun"].items() if key not in dates}
+        changed = differing(run, {"prerun": open_answers})
+    if not changed:
+        return Outcome(run, "already", "it had every wanted value before")
+    if seen is not None and not same_instant(run.get("last_updated"), seen):
+        return Outcome(run, "modified", f"it was modified at {run.get('last_updated')}, after it was found")
+    was = before(run, {name: wanted[name] for name in changed})
     if dry_run:
-        return Outcome(before, "changed", "")
-    return (yield from _write(org, run_id, before, wanted, include))
+        return Outcome(run, "changed", before=was)
+    return replace((yield from _write(org, run_id, run, wanted, include)), before=was)
+
+
+def _same_days(run: Run, wanted: Mapping[str, Any]) -> set[str]:
+    """Kick-off answers that differ from those of the run in their text, but name the same moment."""
+    have = answers_of(run)
+    return {key for key, answer in wanted.items() if have.get(key) != answer and same_day(have.get(key), answer)}
+
+
+def _date_fields(org: str, run_id: str) -> Flow[set[str]]:
+    """Ids of the kick-off fields that Tallyfy calls dates."""
+    found = yield from require(org, run_id, include=("ko_form_fields",))
+    rows = related(found.run.get("ko_form_fields")) or []
+    return {str(row.get("id")) for row in rows if isinstance(row, Mapping) and row.get("field_type") == "date"}
 
 
 def _with_tags(prepared: Mapping[str, Any], run: Run) -> dict[str, Any]:
     """What is wanted of this run: tags to add and to remove become the list of tags."""
-    wanted = {name: value for name, value in prepared.items() if name not in _TAG_CHANGES}
+    wanted = {name: value for name, value in prepared.items() if name not in TAG_CHANGES}
     if len(wanted) < len(prepared):
         gone = set(prepared.get("remove_tags", ()))
         kept = [tag for tag in shown_ids(run, RELATIONS["tags"]) if tag not in gone]
@@ -154,34 +169,60 @@ def _with_tags(prepared: Mapping[str, Any], run: Run) -> dict[str, Any]:
 
 
 def _write(org: str, run_id: str, before: Run, wanted: dict[str, Any], include: tuple[str, ...]) -> Flow[Outcome]:
-    """Write what differs from the run as just read, and see that it is there."""
+    """Write, and see that what was wanted is there."""
     kept = {name: _members(before, name, org, run_id) for name in MEMBERS if name not in wanted}
     target = {**wanted, **kept}
-    exchange = yield run_endpoints.update_run(org, run_id, target)
-    run = run_in(exchange)
+
+    def settle(exchange: Exchange) -> Flow[Run | None]:
+        run = yield from _read(org, run_id, include, exchange)
+        return None if not_taken(run, target) else run
+
+    result = yield from repeat_until_seen(run_endpoints.update_run(org, run_id, target), settle)
+    if not isinstance(result, Exchange):
+        return Outcome(result, "checked", "the answer was about something else; read afterwards, " + _COMPLETE)
+    exchange = result
     if not exchange.ok and not exchange.maybe_done:
         yield from _reject_update(exchange, org, run_id)
-    note = "an earlier answer was lost; asked again, Tallyfy shows every wanted value" if exchange.doubt else ""
-    if run is None or differing(run, target):
+    run: Run | None = exchange.value if exchange.ok else None
+    note = f"{asked_again(exchange)}, and shows every wanted value" if exchange.doubt else ""
+    if run is None or not_taken(run, target):
         # The answer is lost, or does not show everything: read the run itself.
         run = yield from _read(org, run_id, include, exchange)
         note = "read again to check it"
-    ignored = [name for name in differing(run, target) if name in RELATIONS]
+    unclear: Exchange | None = None
+    ignored = [name for name in not_taken(run, target) if name in RELATIONS]
     for name in ignored:
-        yield from change(org, run_id, RELATIONS[name], run, wanted[name])
+        last = yield from change(org, run_id, RELATIONS[name], run, wanted[name])
+        unclear = unclear if last.ok else last
     if ignored:
         run = yield from _read(org, run_id, include, exchange)
-    missing = differing(run, target)
+    missing = yield from _missing(org, run_id, before, run, target)
     if missing and not exchange.ok:
         reject(exchange)
-    unseen = [name for name in missing if name in _NOT_SHOWN and name not in run]
+    if unclear is not None and set(missing) & set(ignored):
+        raise unconfirmed(unclear, f"the run's {' and '.join(missing)} are not as wanted")
+    unseen = [name for name in missing if name in FIELDS and FIELDS[name].hidden and name not in run]
     if missing != unseen:
         raise _not_applied(exchange, run, target, missing)
     if unseen:
         return Outcome(run, "changed", f"Tallyfy does not show {', '.join(unseen)}, so that could not be checked")
     if exchange.ok:
         return Outcome(run, "changed", note)
-    return Outcome(run, "checked", "the answer was lost; read afterwards, the run has every wanted value")
+    return Outcome(run, "checked", "the answer was lost; read afterwards, " + _COMPLETE)
+
+
+_COMPLETE = "the run has every wanted value"
+
+
+def _missing(org: str, run_id: str, before: Run, run: Run, target: Mapping[str, Any]) -> Flow[list[str]]:
+    """The fields that the run does not show as they were sent; a date field may spell its day in another way."""
+    missing = not_taken(run, target)
+    if "prerun" in missing and (dates := _same_days(run, target["prerun"])):
+        dates &= yield from _date_fields(org, run_id)
+        rest = {key: answer for key, answer in target["prerun"].items() if key not in dates}
+        if not not_taken(run, {"prerun": rest}):
+            missing = [name for name in missing if name != "prerun"]
+    return missing
 
 
 def _members(run: Run, name: str, org: str, run_id: str) -> list[Any]:
@@ -213,17 +254,19 @@ def _reject_update(exchange: Exchange, org: str, run_id: str) -> Flow[None]:
     if exchange.status in {404, 422}:
         found = yield from look_up(org, run_id)
         if found is not None and found.archived:
-            raise _archived(org, run_id, found.run)
+            raise _archived(org, run_id, found.run, exchange)
     reject(exchange)
 
 
-def _archived(org: str, run_id: str, run: Mapping[str, Any]) -> Exception:
+def _archived(org: str, run_id: str, run: Mapping[str, Any], refusal: Exchange | None = None) -> Exception:
     since = f" since {run['archived_at']}" if run.get("archived_at") else ""
     return about(
         run_endpoints.update_run(org, run_id, {}),
         Kind.ARCHIVED,
         f"The run {describe(run)} is archived{since}, and Tallyfy updates no archived runs. Activate it first "
-        "(TallyfyActivateRunOperator, hook.activate_run), update it, and archive it again if you like.",
+        "(TallyfyActivateRunOperator, hook.activate_run), update it, and archive it again if you like."
+        + (f" [{problem_of(refusal).message}]" if refusal is not None else ""),
+        like=refusal,
     )
 
 
@@ -231,9 +274,7 @@ def _not_applied(exchange: Exchange, run: Run, target: Mapping[str, Any], missin
     said: dict[str, list[str]] = {}
     for name in missing:
         if name == "prerun":
-            answers = run.get("prerun")
-            have = answers if isinstance(answers, Mapping) else {}
-            wrong = [key for key, answer in target[name].items() if not same(have.get(key), answer)]
+            wrong = [key for key, answer in target[name].items() if not_taken(run, {name: {key: answer}})]
             said[name] = [
                 f"the answer to {key} was not stored (is it the id of a kick-off field of this template? "
                 "labels and aliases are dropped silently)"

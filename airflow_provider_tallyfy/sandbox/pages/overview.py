@@ -6,12 +6,10 @@ import time
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from airflow_provider_tallyfy.sandbox.journal import RequestRecord
 from airflow_provider_tallyfy.sandbox.models import Run
 from airflow_provider_tallyfy.sandbox.organization import Organization
-from airflow_provider_tallyfy.sandbox.pages.markup import Html, el, join, name, row, table
-from airflow_provider_tallyfy.sandbox.pages.selection import PAGE_SIZE, Filters, Selection
-from airflow_provider_tallyfy.sandbox.pages.words import (
+from airflow_provider_tallyfy.sandbox.pages.filters import PAGE_SIZE, Filters, Selection
+from airflow_provider_tallyfy.sandbox.pages.fragments import (
     STATES,
     badge,
     caller,
@@ -24,6 +22,8 @@ from airflow_provider_tallyfy.sandbox.pages.words import (
     tag_list,
     when,
 )
+from airflow_provider_tallyfy.sandbox.pages.markup import Html, el, join, name, row, table
+from airflow_provider_tallyfy.sandbox.request_log import RequestRecord
 
 LATEST = 12
 _HEADS = ("Run", "State", "Owner", "Tags", "Age", "Last change")

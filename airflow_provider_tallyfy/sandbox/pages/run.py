@@ -7,12 +7,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_tallyfy.sandbox.journal import RequestRecord
 from airflow_provider_tallyfy.sandbox.models import Event, FormField, Run
 from airflow_provider_tallyfy.sandbox.organization import Organization
-from airflow_provider_tallyfy.sandbox.pages.markup import NOTHING, Html, el, join, name, row, table
-from airflow_provider_tallyfy.sandbox.pages.overview import answered, authorization
-from airflow_provider_tallyfy.sandbox.pages.words import (
+from airflow_provider_tallyfy.sandbox.pages.fragments import (
     badge,
     caller,
     happened,
@@ -24,6 +21,9 @@ from airflow_provider_tallyfy.sandbox.pages.words import (
     tasks_shown,
     when,
 )
+from airflow_provider_tallyfy.sandbox.pages.markup import NOTHING, Html, el, join, name, row, table
+from airflow_provider_tallyfy.sandbox.pages.overview import answered, authorization
+from airflow_provider_tallyfy.sandbox.request_log import RequestRecord
 
 #: Entries of the history that are shown; a poll every second would otherwise bury the page.
 HISTORY = 100

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import time
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from airflow_provider_tallyfy.sandbox.pages import overview, run
+from airflow_provider_tallyfy.sandbox.pages.filters import Filters, Selector
+from airflow_provider_tallyfy.sandbox.pages.fragments import without_tokens
 from airflow_provider_tallyfy.sandbox.pages.markup import Html, el, join, name
-from airflow_provider_tallyfy.sandbox.pages.selection import Filters, Selector
-from airflow_provider_tallyfy.sandbox.pages.words import without_tokens
+from airflow_provider_tallyfy.sandbox.state import SandboxState
 
-if TYPE_CHECKING:
-    from airflow_provider_tallyfy.sandbox.server import Front
-
+# The overview, and a run: /{organization}/processes/{run}.
+_PAGES = re.compile(r"/|/(?!(?:api|organizations|_sandbox)/)[^/]+/processes/[^/]+")
 # One response: status, headers, body.
 Page = tuple[int, Mapping[str, str], bytes]
 
@@ -31,25 +31,28 @@ _ICON = (
 class Site:
     """The pages of a sandbox. Looking at them changes nothing, and is no request to Tallyfy: none is recorded.
 
-    :param front: the server whose organization and requests they show.
+    :param state: the organization and the requests that they show.
     """
 
-    def __init__(self, front: Front) -> None:
-        self.front = front
-        self._selector = Selector(front.organization)
+    def __init__(self, state: SandboxState) -> None:
+        self.state = state
+        self._selector = Selector(state.organization)
 
     @staticmethod
     def wants(path: str, headers: Mapping[str, str]) -> bool:
-        """Whether a GET is a browser's for one of the pages, and not a client's of the API."""
-        if path != "/" and "/processes/" not in path:
+        """Whether a GET is for one of the pages: the address of one, and no demand for JSON alone.
+
+        ``curl`` and others that take anything get the page too: the API has nothing at these addresses.
+        """
+        if not _PAGES.fullmatch(path):
             return False
-        accept = headers.get("Accept", "")
-        return "text/html" in accept and "application/json" not in accept and (path == "/" or path.count("/") == 3)
+        ranges = [part.partition(";")[0].strip().lower() for part in headers.get("Accept", "*/*").split(",")]
+        return not all(kind == "application/json" or kind.endswith("+json") for kind in ranges)
 
     def answer(self, path: str, raw_query: str) -> Page:
         """The page at an address; with ``live=MARK`` only its changing part, or 204 if that is still the same."""
         query = dict(parse_qsl(raw_query, errors="replace"))
-        with self.front.organization.lock:
+        with self.state.organization.lock:
             mark = self._mark()
             if query.get("live") == mark:
                 return 204, _HEADERS, b""
@@ -60,12 +63,12 @@ class Site:
 
     def _mark(self) -> str:
         """What stays the same for as long as the pages do, but for the ages on them."""
-        front = self.front
-        return f"{front.organization.version}.{len(front.records)}.{front.answered}.{int(time.time() / 20)}"
+        state = self.state
+        return f"{state.organization.version}.{len(state.records)}.{state.answered}.{int(time.time() / 20)}"
 
     def _content(self, path: str, query: Mapping[str, str]) -> tuple[int, str, Html, Html]:
         """Status, title, what never changes, what may."""
-        organization, records = self.front.organization, self.front.records
+        organization, records = self.state.organization, self.state.records
         if path == "/":
             filters = Filters.of(query)
             page = query.get("page", "")
@@ -90,7 +93,7 @@ class Site:
         return join([el("h1", title), el("p", what), el("p", el("a", "All runs", href="/"))])
 
     def _document(self, title: str, above: Html, live: Html) -> Html:
-        organization = self.front.organization
+        organization = self.state.organization
         about = "It runs on this machine alone and is not Tallyfy. Nothing in it is real, and nothing is kept."
         controls = el(
             "p",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 from typing import Any
 
 from airflow_provider_tallyfy.sandbox.listing import page
@@ -39,43 +40,59 @@ def activity(call: Call) -> Answer:
     if since or until:
         events = [event for event in events if (since or "") <= _day(event) <= (until or "9999")]
     events.sort(key=lambda event: (event.created_at, event.id), reverse=True)
-    return page(call, events, call.wire.event, default=20)
+    return page(call, events, call.serializer.event, default=20)
 
 
 @routes.add("GET", f"{ORG}/search")
 def search(call: Call) -> Answer:
-    """``GET /search?on=process&search=...``: the page under the name of what was searched."""
-    organization, wire = call.organization, call.wire
-    kind, text = call.query.get("on", ""), call.query.get("search", "").lower()
-    rows: list[dict[str, Any]]
-    if kind == "process":
-        runs = [run for run in organization.runs.values() if run.archived_at is None and text in run.name.lower()]
-        keys = ("id", "increment_id", "name", "status", "type", "due_date_passed", "due_soon")
-        answer = page(call, runs, lambda run: {key: wire.run(run)[key] for key in keys}, default=20)
-    elif kind == "blueprint":
-        templates = [t for t in organization.templates.values() if t.archived_at is None and text in t.title.lower()]
-        answer = page(
-            call, templates, lambda t: {"id": t.id, "title": t.title, "steps_count": len(t.steps)}, default=20
-        )
-    elif kind == "task":
-        rows = [
-            # No run_id: the search does not give it.
-            {"id": task.id, "increment_id": task.increment_id, "name": task.title, "status": task.status}
-            for run in organization.runs.values()
-            if run.archived_at is None
-            for task in organization.tasks_of(run).values()
-            if text in task.title.lower()
-        ]
-        answer = page(call, rows, dict, default=20)
-    elif kind in ("snippet", "capture", "step"):
-        answer = page(call, list[dict[str, Any]](), dict, default=20)
-    else:
-        raise invalid("on", "The selected on is invalid.")
-    return Answer({kind: answer.data})
+    """``GET /search?on=process,task&search=...``: a page of each kind that is named, under its name."""
+    kinds = [kind.strip() for kind in call.query.get("on", "").split(",")]
+    if unknown := [kind for kind in kinds if kind not in SEARCHES]:
+        raise invalid("on", f"The selected on is invalid: {unknown[0]}.")
+    text = call.query.get("search", "").lower()
+    return Answer({kind: page(call, SEARCHES[kind](call, text), dict, default=20).data for kind in kinds})
+
+
+def _processes(call: Call, text: str) -> list[dict[str, Any]]:
+    keys = ("id", "increment_id", "name", "status", "type", "due_date_passed", "due_soon")
+    runs = [run for run in call.organization.runs.values() if run.archived_at is None and text in run.name.lower()]
+    rows = [call.serializer.run(run) for run in runs]
+    return [{key: row[key] for key in keys if key in row} for row in rows]
+
+
+def _blueprints(call: Call, text: str) -> list[dict[str, Any]]:
+    templates = call.organization.templates.values()
+    found = [template for template in templates if template.archived_at is None and text in template.title.lower()]
+    return [{"id": template.id, "title": template.title, "steps_count": len(template.steps)} for template in found]
+
+
+def _tasks(call: Call, text: str) -> list[dict[str, Any]]:
+    return [
+        # No run_id: the search does not give it.
+        {"id": task.id, "increment_id": task.increment_id, "name": task.title, "status": task.status}
+        for run in call.organization.runs.values()
+        if run.archived_at is None
+        for task in call.organization.tasks_of(run).values()
+        if text in task.title.lower()
+    ]
+
+
+def _nothing(call: Call, text: str) -> list[dict[str, Any]]:
+    return []
+
+
+SEARCHES: dict[str, Callable[[Call, str], list[dict[str, Any]]]] = {
+    "process": _processes,
+    "blueprint": _blueprints,
+    "task": _tasks,
+    "snippet": _nothing,
+    "capture": _nothing,
+    "step": _nothing,
+}
 
 
 def _beginning(run: Run) -> list[Event]:
-    """Runs that the sandbox was furnished with were created too, though by no request."""
+    """Runs that the sandbox was filled with were created too, though by no request."""
     return [Event(run.increment_id, "created", run.started_by, run.id, "run", run.id, run.name, run.created_at)]
 
 

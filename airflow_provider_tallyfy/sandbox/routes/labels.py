@@ -34,7 +34,7 @@ def create_tag(call: Call) -> Answer:
     """``POST /tags``: 201."""
     title = _title(call, None)
     color = _color(call.json.get("color")) or "#2ecc71"
-    return Answer({"data": call.wire.tag(call.organization.add_tag(title, color))}, 201)
+    return Answer({"data": call.serializer.tag(call.organization.add_tag(title, color))}, 201)
 
 
 @routes.add("PUT", f"{ORG}/tags/{{}}")
@@ -43,7 +43,7 @@ def update_tag(call: Call) -> Answer:
     tag = _find_tag(call)
     tag.title = _title(call, tag)
     tag.color = _color(call.json.get("color")) or tag.color
-    return Answer({"data": call.wire.tag(tag)})
+    return Answer({"data": call.serializer.tag(tag)})
 
 
 @routes.add("DELETE", f"{ORG}/tags/{{}}")
@@ -73,7 +73,7 @@ def attach_tag(call: Call) -> Answer:
         # Attaching again makes no second association, but the event fires again.
         organization.log("linked", call.member, subject, "run", subject.id, f"Tag {tag.title} added")
     link = organization.link_tag(subject, tag.id)
-    row = next(row for row in call.wire.tag_links(subject) if row["id"] == link)
+    row = next(row for row in call.serializer.tag_links(subject) if row["id"] == link)
     return Answer({"data": row}, 201)
 
 
@@ -106,7 +106,7 @@ def get_folder(call: Call) -> Answer:
     """``GET /folders/{folder}`` with the objects in it."""
     folder = _find_folder(call, call.ids[1])
     rows = [
-        call.wire.folder_link(run, folder_id, link)
+        call.serializer.folder_link(run, folder_id, link)
         for link, (run, folder_id) in call.organization.folder_links.items()
         if folder_id == folder.id
     ]
@@ -125,7 +125,7 @@ def create_folder(call: Call) -> Answer:
     parent = body.get("parent_id")
     if parent is not None:
         _find_folder(call, _text(parent))
-    return Answer({"data": call.wire.folder(call.organization.add_folder(name, kind, parent))}, 201)
+    return Answer({"data": call.serializer.folder(call.organization.add_folder(name, kind, parent))}, 201)
 
 
 @routes.add("PUT", f"{ORG}/folders/{{}}")
@@ -134,7 +134,7 @@ def update_folder(call: Call) -> Answer:
     _not_light(call)
     folder = _find_folder(call, call.ids[1])
     folder.name = _folder_name(call.json)
-    return Answer({"data": call.wire.folder(folder)})
+    return Answer({"data": call.serializer.folder(folder)})
 
 
 @routes.add("DELETE", f"{ORG}/folders/{{}}")
@@ -163,7 +163,7 @@ def add_to_folder(call: Call) -> Answer:
     organization.write(run)
     link = organization.link_folder(run, folder.id)
     organization.log("linked", call.member, run, "run", run.id, f"Moved to folder {folder.name}")
-    return Answer({"data": call.wire.folder_link(run, folder.id, link)}, 201)
+    return Answer({"data": call.serializer.folder_link(run, folder.id, link)}, 201)
 
 
 @routes.add("DELETE", f"{ORG}/folders-objects/{{}}")
@@ -207,7 +207,7 @@ def _find_tag(call: Call) -> Tag:
 
 
 def _tag(call: Call, tag: Tag) -> dict[str, Any]:
-    item = call.wire.tag(tag)
+    item = call.serializer.tag(tag)
     if "statistics" in call.with_:
         kinds = [type(subject) for subject, tag_id in call.organization.tag_links.values() if tag_id == tag.id]
         item["statistics"] = {"data": {"runs": kinds.count(Run), "checklists": kinds.count(Template)}}
@@ -246,10 +246,10 @@ def _find_folder(call: Call, folder_id: str) -> Folder:
 
 
 def _folder(call: Call, folder: Folder) -> dict[str, Any]:
-    item = call.wire.folder(folder)
+    item = call.serializer.folder(folder)
     if "children" in call.with_:
         children = [f for f in call.organization.folders.values() if f.parent_id == folder.id]
-        item["children"] = {"data": [call.wire.folder(child) for child in children]}
+        item["children"] = {"data": [call.serializer.folder(child) for child in children]}
     return item
 
 

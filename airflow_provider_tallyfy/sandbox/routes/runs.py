@@ -20,13 +20,13 @@ RUN = "/organizations/{}/runs/{}"
 @routes.add("GET", RUNS)
 def list_runs(call: Call) -> Answer:
     """``GET /runs``."""
-    return page(call, call.index.find(call.query), lambda run: call.wire.run(run, call.with_, in_list=True))
+    return page(call, call.index.find(call.query), lambda run: call.serializer.run(run, call.with_, in_list=True))
 
 
 @routes.add("GET", RUN)
 def get_run(call: Call) -> Answer:
     """``GET /runs/{run}``."""
-    return Answer({"data": call.wire.run(call.organization.read_run(call.ids[1]), call.with_)})
+    return Answer({"data": call.serializer.run(call.organization.read_run(call.ids[1]), call.with_)})
 
 
 @routes.add("POST", RUNS)
@@ -89,7 +89,7 @@ def launch(call: Call) -> Answer:
     organization.add_run(run)
     organization.set_tags(run, tags)
     organization.set_folders(run, folders)
-    return Answer({"data": call.wire.run(run)}, 201)
+    return Answer({"data": call.serializer.run(run)}, 201)
 
 
 @routes.add("PUT", RUN)
@@ -146,7 +146,7 @@ def update(call: Call) -> Answer:
     for change in changes:
         change()
     organization.log("updated", call.member, run, "run", run.id, f"{call.member.full_name} updated {run.name}")
-    item = call.wire.run(run, call.with_)
+    item = call.serializer.run(run, call.with_)
     if call.behaviour.update_echo == "always":
         echo = {"tags": run.tags, "folders": run.folders}
     if call.behaviour.update_echo != "never":
@@ -182,7 +182,7 @@ def complete_prerun(call: Call) -> Answer:
     call.organization.write(run)
     run.prerun_completed_at, run.prerun_completed_by = run.last_updated, call.member.id
     call.organization.settle(run)
-    return Answer({"data": {**call.wire.run(run), "rules_evaluated": 0, "tasks_changed_by_rules": []}})
+    return Answer({"data": {**call.serializer.run(run), "rules_evaluated": 0, "tasks_changed_by_rules": []}})
 
 
 @routes.add("DELETE", f"{RUN}/complete-prerun")
@@ -192,21 +192,23 @@ def reopen_prerun(call: Call) -> Answer:
     call.organization.write(run)
     run.prerun_completed_at = run.prerun_completed_by = None
     call.organization.settle(run)
-    return Answer({"data": {**call.wire.run(run), "rules_evaluated": 0, "tasks_changed_by_rules": []}})
+    return Answer({"data": {**call.serializer.run(run), "rules_evaluated": 0, "tasks_changed_by_rules": []}})
 
 
 @routes.add("GET", f"{RUN}/form-fields")
 def form_fields(call: Call) -> Answer:
     """Values of every form of the run."""
     run = call.organization.read_run(call.ids[1])
-    return Answer({"form_fields": call.wire.form_fields(run), "ko_form_fields": call.wire.ko_form_fields(run)})
+    return Answer(
+        {"form_fields": call.serializer.form_fields(run), "ko_form_fields": call.serializer.ko_form_fields(run)}
+    )
 
 
 @routes.add("POST", f"{RUN}/export")
 def export(call: Call) -> Answer:
     """The whole run as one JSON document."""
     run = call.organization.read_run(call.ids[1])
-    return Answer({"data": call.wire.run(run, ("tasks", "tags", "folders", "ko_form_fields", "form_fields"))})
+    return Answer({"data": call.serializer.run(run, ("tasks", "tags", "folders", "ko_form_fields", "form_fields"))})
 
 
 @routes.add("POST", f"{RUN}/comment")
@@ -233,7 +235,7 @@ def resolve(call: Call) -> Answer:
     threads[0].resolved = True
     call.organization.settle(run)
     call.organization.log("issue-resolved", call.member, run, "thread", threads[0].id, threads[0].content)
-    return Answer({"data": call.wire.thread(threads[0])})
+    return Answer({"data": call.serializer.thread(threads[0])})
 
 
 def _thread(call: Call, label: str) -> Answer:
@@ -247,7 +249,7 @@ def _thread(call: Call, label: str) -> Answer:
     call.organization.settle(run)
     verb = "issue-reported" if label == "problem" else "commented"
     call.organization.log(verb, call.member, run, "thread", thread.id, content)
-    return Answer({"data": call.wire.thread(thread)}, 201)
+    return Answer({"data": call.serializer.thread(thread)}, 201)
 
 
 def _live(call: Call) -> Run:
@@ -260,7 +262,7 @@ def _live(call: Call) -> Run:
 def _maybe_body(call: Call, run: Run, switch: str) -> Answer:
     if switch == "204":
         return Answer(status=204)
-    return Answer() if switch == "empty" else Answer({"data": call.wire.run(run)})
+    return Answer() if switch == "empty" else Answer({"data": call.serializer.run(run)})
 
 
 def _template(call: Call, checklist_id: Any) -> Template:

@@ -48,8 +48,12 @@ def get_task(call: Call) -> Answer:
 
 @routes.add("GET", f"{ORG}/tasks")
 def list_tasks(call: Call) -> Answer:
-    """``GET /tasks``: of the whole organization."""
-    return _page(call, _all_tasks(call))
+    """``GET /tasks``: of the whole organization, or with ``assignee=me`` (or a member's id) of one member."""
+    tasks = _all_tasks(call)
+    if assignee := call.query.get("assignee"):
+        member_id = str(call.member.id) if assignee == "me" else assignee
+        tasks = [task for task in tasks if member_id in map(str, task.users)]
+    return _page(call, tasks)
 
 
 @routes.add("GET", f"{ORG}/me/tasks")
@@ -165,7 +169,7 @@ def edit_comment(call: Call) -> Answer:
     """Change a comment."""
     thread = _find_thread(call.organization.find_task(call.ids[1]), call.ids[2])
     thread.content = forms.a_text("content", call.json.get("content"))
-    return Answer({"data": call.wire.thread(thread)})
+    return Answer({"data": call.serializer.thread(thread)})
 
 
 @routes.add("DELETE", f"{ORG}/tasks/{{}}/comment/{{}}")
@@ -187,7 +191,7 @@ def resolve(call: Call) -> Answer:
     thread.resolved = True
     run = _settle(call, task)
     call.organization.log("issue-resolved", call.member, run, "thread", thread.id, thread.content)
-    return Answer({"data": call.wire.thread(thread)})
+    return Answer({"data": call.serializer.thread(thread)})
 
 
 def _complete(call: Call, task: Task) -> Answer:
@@ -211,7 +215,7 @@ def _complete(call: Call, task: Task) -> Answer:
     _settle(call, task)
     # Completing it again changes nothing, yet tells everybody once more.
     organization.log("completed", call.member, run, "task", task.id, f"{task.title} completed")
-    return Answer({"data": {**call.wire.task(task, single=True), "tasks_changed_by_rules": []}})
+    return Answer({"data": {**call.serializer.task(task, single=True), "tasks_changed_by_rules": []}})
 
 
 def _reopen(call: Call, task: Task) -> Answer:
@@ -219,7 +223,7 @@ def _reopen(call: Call, task: Task) -> Answer:
     task.status, task.completed_at, task.completer_id, task.is_approved = "in-progress", None, None, None
     _settle(call, task)
     call.organization.log("uncompleted", call.member, run, "task", task.id, f"{task.title} reopened")
-    return Answer({"data": {**call.wire.task(task, single=True), "tasks_changed_by_rules": []}})
+    return Answer({"data": {**call.serializer.task(task, single=True), "tasks_changed_by_rules": []}})
 
 
 def _update(call: Call, task: Task) -> Answer:
@@ -270,7 +274,7 @@ def _thread(call: Call, label: str) -> Answer:
     run = _settle(call, task)
     verb = "issue-reported" if label == "problem" else "commented"
     organization.log(verb, call.member, run, "thread", thread.id, content)
-    return Answer({"data": call.wire.thread(thread)}, 201)
+    return Answer({"data": call.serializer.thread(thread)}, 201)
 
 
 def _unlocked(call: Call, task: Task) -> Run | None:
@@ -304,7 +308,7 @@ def _set_owners(call: Call, task: Task, owners: Any) -> None:
 
 
 def _one(call: Call, task: Task, status: int = 200) -> Answer:
-    return Answer({"data": call.wire.task(task, call.with_, single=True)}, status)
+    return Answer({"data": call.serializer.task(task, call.with_, single=True)}, status)
 
 
 def _page(call: Call, tasks: Sequence[Task], default_status: str = "all") -> Answer:
@@ -319,7 +323,7 @@ def _page(call: Call, tasks: Sequence[Task], default_status: str = "all") -> Ans
     sort = call.query.get("sort", "")
     if sort.lstrip("-") in ("position", "deadline"):
         rows.sort(key=lambda task: getattr(task, sort.lstrip("-")) or 0, reverse=sort.startswith("-"))
-    return page(call, rows, lambda task: call.wire.task(task, call.with_))
+    return page(call, rows, lambda task: call.serializer.task(task, call.with_))
 
 
 def _has_status(task: Task, wanted: str) -> bool:

@@ -19,13 +19,13 @@ def list_templates(call: Call) -> Answer:
     """``GET /checklists``: without archived ones."""
     text = call.query.get("q", "").lower()
     templates = [t for t in call.organization.templates.values() if t.archived_at is None and text in t.title.lower()]
-    return page(call, templates, lambda template: call.wire.template(template, call.with_))
+    return page(call, templates, lambda template: call.serializer.template(template, call.with_))
 
 
 @routes.add("GET", f"{CHECKLISTS}/{{}}")
 def get_template(call: Call) -> Answer:
     """``GET /checklists/{checklist}``: 404 when archived."""
-    return Answer({"data": call.wire.template(_find(call), call.with_)})
+    return Answer({"data": call.serializer.template(_find(call), call.with_)})
 
 
 @routes.add("PUT", f"{CHECKLISTS}/{{}}")
@@ -42,13 +42,13 @@ def update_template(call: Call) -> Answer:
         template.summary = forms.a_text("summary", body["summary"])
     template.last_updated = time.time()
     call.organization.version += 1
-    return Answer({"data": call.wire.template(template)})
+    return Answer({"data": call.serializer.template(template)})
 
 
 @routes.add("GET", f"{CHECKLISTS}/{{}}/steps")
 def list_steps(call: Call) -> Answer:
     """``GET /checklists/{checklist}/steps``: pages, whatever ``without_pagination`` says."""
-    return page(call, call.wire.steps(_find(call)), dict)
+    return page(call, call.serializer.steps(_find(call)), dict)
 
 
 def _find(call: Call) -> Template:

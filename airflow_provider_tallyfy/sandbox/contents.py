@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import time
+import inspect
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_tallyfy.sandbox.models import Run, Template
+from airflow_provider_tallyfy.sandbox.moments import Moment
+from airflow_provider_tallyfy.sandbox.new_run import add_new_run
 from airflow_provider_tallyfy.sandbox.organization import Organization
-from airflow_provider_tallyfy.sandbox.wire import Wire
+from airflow_provider_tallyfy.sandbox.run_serializer import RunSerializer
 
 if TYPE_CHECKING:
     from typing_extensions import TypedDict, Unpack
 
     class RunAttributes(TypedDict, total=False):
-        """What :meth:`Furnishing.add_runs` says about a run."""
+        """What :meth:`Contents.add_run` takes beside the name."""
 
         template: str | None
         status: str | None
         owner_id: int | None
+        created_at: Moment | None
+        last_updated: Moment | None
+        completed_at: Moment | None
+        archived_at: Moment | None
         days_old: float
         untouched_days: float | None
         completed_days_ago: float | None
@@ -33,18 +38,15 @@ if TYPE_CHECKING:
         done: int | None
 
 
-DAY = 86400.0
-
-
-class Furnishing:
-    """The part of :class:`Sandbox` that works on the organization directly, without a request.
+class Contents:
+    """Puts members, templates and runs into an organization, and shows and changes them, without a request.
 
     :param organization: the state to work on.
     """
 
     def __init__(self, organization: Organization) -> None:
         self.organization = organization
-        self._wire = Wire(organization)
+        self._serializer = RunSerializer(organization)
 
     def add_member(self, email: str, role: str = "standard", first_name: str = "", last_name: str = "") -> int:
         """Add a member and return the integer id.
@@ -67,7 +69,11 @@ class Furnishing:
         title: str = "Simple process",
         steps: Iterable[str | Mapping[str, Any]] = ("Collect details", "Review", "Confirm"),
         kickoff_fields: Iterable[str | Mapping[str, Any]] = (),
-        **attributes: Any,
+        *,
+        summary: str | None = None,
+        owner_id: int | None = None,
+        type: str = "procedure",
+        days_old: float = 200.0,
     ) -> str:
         """Add a template and return its id.
 
@@ -75,16 +81,20 @@ class Furnishing:
         :param steps: titles, or mappings with ``title`` and any of ``id``, ``task_type``, ``fields``.
         :param kickoff_fields: labels, or mappings with ``label`` and any of ``id``, ``field_type``, ``required``,
             ``options`` (texts or ``{"id", "text"}``), ``columns``.
-        :param attributes: ``summary``, ``owner_id``, ``type``, ``days_old``.
+        :param summary: its description.
+        :param owner_id: a member; the administrator by default.
+        :param type: procedure or form.
+        :param days_old: its age in days.
         """
         with self.organization.lock:
-            return self.organization.add_template(title, steps, kickoff_fields, **attributes).id
+            template = self.organization.add_template(title, steps, kickoff_fields, summary, owner_id, type, days_old)
+            return template.id
 
     def template(self, template_id: str) -> dict[str, Any]:
         """A template as the API shows it, steps included: where the ids of fields and steps are found."""
         with self.organization.lock:
             template = self.organization.templates[template_id]
-            return {**self._wire.template(template), "steps": self._wire.steps(template)}
+            return {**self._serializer.template(template), "steps": self._serializer.steps(template)}
 
     def add_tag(self, title: str, tag_type: str = "private", color: str = "#2ecc71") -> str:
         """Add a tag and return its id."""
@@ -101,41 +111,18 @@ class Furnishing:
         with self.organization.lock:
             return self.organization.add_group(name, members).id
 
-    def add_run(self, name: str | None = None, **attributes: Unpack[RunAttributes]) -> str:
-        """Add a run and return its id.
-
-        :param name: what it is called.
-        :param attributes: see :meth:`add_runs`.
-        """
-        with self.organization.lock:
-            return self._new_run(name, **attributes).id
-
-    def add_runs(self, count: int, name: str | None = None, **attributes: Unpack[RunAttributes]) -> list[str]:
-        """Add many runs that differ by number and return their ids.
-
-        :param count: how many.
-        :param name: what they are called, followed by a number.
-        :param attributes: of each run:
-            ``template`` (id; a simple one by default),
-            ``status`` (active, complete, problem, issue, delayed),
-            ``owner_id`` (the administrator by default),
-            ``days_old`` (age of ``created_at`` and ``started_at``, days),
-            ``untouched_days`` (age of ``last_updated``, days; what happened last by default),
-            ``completed_days_ago`` (days; makes it complete),
-            ``tags``, ``folders``, ``users``, ``groups`` (ids),
-            ``prerun`` (answers by field id or by label),
-            ``done`` (how many tasks are completed), ``summary``, ``starred``, ``archived``.
-        """
-        with self.organization.lock:
-            return [self._new_run(f"{name} {n}" if name else None, **attributes).id for n in range(1, count + 1)]
-
-    def _new_run(
+    def add_run(
         self,
-        name: str | None,
+        name: str | None = None,
+        *,
         template: str | None = None,
         status: str | None = None,
         owner_id: int | None = None,
-        days_old: float = 0.0,
+        created_at: Moment | None = None,
+        last_updated: Moment | None = None,
+        completed_at: Moment | None = None,
+        archived_at: Moment | None = None,
+        days_old: float | None = None,
         untouched_days: float | None = None,
         completed_days_ago: float | None = None,
         tags: Iterable[str] = (),
@@ -147,62 +134,88 @@ class Furnishing:
         starred: bool = False,
         archived: bool = False,
         done: int | None = None,
-    ) -> Run:
-        organization, now = self.organization, time.time()
-        source = organization.templates[template] if template else organization.default_template()
-        created = now - DAY * max(days_old, completed_days_ago or 0.0, untouched_days or 0.0)
-        completed = None
-        if completed_days_ago is not None or status == "complete":
-            status = "complete"
-            age = completed_days_ago if completed_days_ago is not None else untouched_days or 0.0
-            completed = now - DAY * age
-        touched = now - DAY * untouched_days if untouched_days is not None else completed or created
-        owner = owner_id or next(iter(organization.members))
-        number = organization.next_number("increment")
-        run = Run(
-            organization.new_id(),
-            number,
-            source,
-            name or f"{source.title} {number}",
-            owner,
-            owner,
-            created,
-            created,
-            touched,
-            source.steps,
-            summary=summary,
-            status=status or "active",
-            done=_done(source, status, done),
-            delayed=status == "delayed",
-            completed_at=completed,
-            archived_at=touched if archived else None,
-            prerun=_by_id(source, prerun or {}),
-            prerun_completed_at=created,
-            prerun_completed_by=owner,
-            starred=starred,
-            users=list(users),
-            groups=list(groups),
-        )
-        if status == "issue":
-            run.threads.append(organization.new_thread("Something is wrong here.", "problem", owner))
-        organization.add_run(run)
-        for tag_id in tags:
-            organization.link_tag(run, tag_id)
-        for folder_id in folders:
-            organization.link_folder(run, folder_id)
-        return run
+    ) -> str:
+        """Add a run and return its id.
+
+        A run that was archived 40 days ago, a week after it was completed::
+
+            sandbox.add_run(completed_at=timedelta(days=47), archived_at=timedelta(days=40))
+
+        Each moment is a ``datetime`` (UTC unless it says otherwise), a ``timedelta`` (so long ago), or ISO 8601 text of
+        either: ``"2026-03-01T09:00:00Z"``, ``"P40D"``.
+
+        :param name: what it is called.
+        :param template: id of a template; a simple one by default.
+        :param status: active, complete, problem, issue or delayed.
+        :param owner_id: a member; the administrator by default.
+        :param created_at: when it was created and started; by default now, or as early as what happened to it.
+        :param last_updated: when it last changed; by default when the last of the others happened.
+        :param completed_at: when its last task was completed; makes it complete.
+        :param archived_at: when it was archived; makes it archived.
+        :param days_old: ``created_at`` in days ago.
+        :param untouched_days: ``last_updated`` in days ago.
+        :param completed_days_ago: ``completed_at`` in days ago.
+        :param tags: ids of tags.
+        :param folders: ids of folders.
+        :param users: ids of members.
+        :param groups: ids of groups.
+        :param prerun: kick-off answers by field id or by label.
+        :param summary: its description.
+        :param starred: whether it is starred.
+        :param archived: archived when it last changed, unless ``archived_at`` says when.
+        :param done: how many of its tasks are completed.
+        :raises ValueError: when a moment is said in both ways, is not readable, or is before the run was created.
+        :raises TypeError: for a moment that is neither, such as a bare number.
+        """
+        with self.organization.lock:
+            run = add_new_run(
+                self.organization,
+                name,
+                template=template,
+                status=status,
+                owner_id=owner_id,
+                created_at=created_at,
+                last_updated=last_updated,
+                completed_at=completed_at,
+                archived_at=archived_at,
+                days_old=days_old,
+                untouched_days=untouched_days,
+                completed_days_ago=completed_days_ago,
+                tags=tags,
+                folders=folders,
+                users=users,
+                groups=groups,
+                prerun=prerun,
+                summary=summary,
+                starred=starred,
+                archived=archived,
+                done=done,
+            )
+            return run.id
+
+    def add_runs(self, count: int, name: str | None = None, **attributes: Unpack[RunAttributes]) -> list[str]:
+        """Add many runs that differ by number and return their ids.
+
+        :param count: how many.
+        :param name: what they are called, followed by a number.
+        :param attributes: of each run: those of :meth:`add_run`.
+        """
+        if unknown := attributes.keys() - inspect.signature(self.add_run).parameters.keys():
+            raise TypeError(f"add_runs() got an unexpected keyword argument {min(unknown)!r}")
+        with self.organization.lock:
+            return [self.add_run(f"{name} {n}" if name else None, **attributes) for n in range(1, count + 1)]
 
     # -- looking and meddling ------------------------------------------------------------------------------------
 
     def run(self, run_id: str) -> dict[str, Any] | None:
         """The true state of a run, whatever the switches make the API show; ``None`` when it does not exist.
 
-        Fields as on the wire, ``status`` as it was before archiving, ``tags`` and ``folders`` as lists of ids, and
-        ``is_archived``.
+        Fields as the API sends them, ``status`` as it was before archiving, ``tags`` and ``folders`` as lists of ids,
+        and ``is_archived``.
         """
         with self.organization.lock:
             run = self.organization.runs.get(run_id)
-            return None if run is None else self._wire.run_state(run)
+            return None if run is None else self._serializer.run_state(run)
 
     def runs(self, archived: bool | None = None) -> list[dict[str, Any]]:
         """The true state of every run.
@@ -211,7 +224,7 @@ class Furnishing:
         """
         with self.organization.lock:
             return [
-                self._wire.run_state(run)
+                self._serializer.run_state(run)
                 for run in self.organization.runs.values()
                 if archived is None or (run.archived_at is not None) is archived
             ]
@@ -220,7 +233,7 @@ class Furnishing:
         """The tasks of a run in their true state, archived or not."""
         with self.organization.lock:
             tasks = self.organization.tasks_of(self.organization.runs[run_id]).values()
-            return [self._wire.task(task, ("threads",), single=True) for task in tasks]
+            return [self._serializer.task(task, ("threads",), single=True) for task in tasks]
 
     def archive(self, run_id: str, by_bot: bool = False) -> None:
         """Archive a run behind the client's back.
@@ -248,15 +261,3 @@ class Furnishing:
         """Let somebody work on a run: its ``last_updated`` becomes now."""
         with self.organization.lock:
             self.organization.write(self.organization.find_run(run_id))
-
-
-def _done(template: Template, status: str | None, done: int | None) -> int:
-    if status == "complete":
-        return len(template.steps)
-    # A live run always has something left to do, else it would be complete.
-    return min(done or 0, max(0, len(template.steps) - 1))
-
-
-def _by_id(template: Template, prerun: Mapping[str, Any]) -> dict[str, Any]:
-    ids = {name: item.id for item in template.kickoff for name in (item.label, item.alias)}
-    return {ids.get(key, key): value for key, value in prerun.items()}

@@ -6,10 +6,10 @@ import re
 import time
 from typing import Any
 
-from airflow_provider_tallyfy.sandbox.journal import RequestRecord
 from airflow_provider_tallyfy.sandbox.models import Event, Run, Tag, Task
 from airflow_provider_tallyfy.sandbox.organization import Organization
 from airflow_provider_tallyfy.sandbox.pages.markup import NOTHING, Html, dot, el, name
+from airflow_provider_tallyfy.sandbox.request_log import RequestRecord
 
 STATES = ("active", "complete", "delayed", "problem", "issue", "archived")
 _TOKEN = re.compile(r"sandbox-(admin|standard|light)-[0-9a-f]{40}")

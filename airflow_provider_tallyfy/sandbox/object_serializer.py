@@ -30,7 +30,7 @@ def _stamp(seconds: int, ending: str) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + ending
 
 
-class Objects:
+class ObjectSerializer:
     """Writes what an organization holds as its API would, by the organization's :class:`Behaviour`."""
 
     def __init__(self, organization: Organization) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from airflow_provider_tallyfy.sandbox.models import Run
 from airflow_provider_tallyfy.sandbox.organization import Organization
-from airflow_provider_tallyfy.sandbox.pages.words import state_of
+from airflow_provider_tallyfy.sandbox.pages.fragments import state_of
 
 PAGE_SIZE = 50
 

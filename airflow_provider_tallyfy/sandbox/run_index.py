@@ -44,6 +44,7 @@ class RunIndex:
     def find(self, query: Mapping[str, str]) -> list[Run]:
         """The runs that a request's filters leave, in its order."""
         organization = self.organization
+        query = self._honoured(query)
         key = (*(query.get(name) for name in _FILTERS), organization.behaviour.default_order)
         key = (*key, organization.behaviour.status_archived_filter)
         if organization.behaviour.read_lag > 0:
@@ -54,6 +55,14 @@ class RunIndex:
         if key not in self._remembered:
             self._remembered[key] = _select(organization, query, list(organization.runs.values()))
         return self._remembered[key]
+
+    def _honoured(self, query: Mapping[str, str]) -> Mapping[str, str]:
+        """The part of a query that the switches let the server honour."""
+        behaviour = self.organization.behaviour
+        honoured = {name: value for name, value in query.items() if name not in behaviour.ignored_parameters}
+        if honoured.get("archived") == "only" and behaviour.archived_filter == "ignored":
+            honoured["archived"] = "true"
+        return honoured
 
 
 def _select(organization: Organization, query: Mapping[str, str], runs: list[Run]) -> list[Run]:

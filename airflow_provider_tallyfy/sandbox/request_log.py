@@ -18,8 +18,8 @@ class RequestRecord:
     """One request.
 
     :param method: HTTP method.
-    :param path: raw path as on the wire, without the query.
-    :param raw_query: raw query as on the wire.
+    :param path: raw path as it was sent, without the query.
+    :param raw_query: raw query as it was sent.
     :param headers: request headers, looked up in any case.
     :param body: raw body.
     :param status: status of the answer; ``None`` while there is none, and for ever when the connection was cut.

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from airflow_provider_tallyfy.sandbox.models import Run, Task
-from airflow_provider_tallyfy.sandbox.objects import Json, Objects
+from airflow_provider_tallyfy.sandbox.object_serializer import Json, ObjectSerializer
 
 
-class Wire(Objects):
+class RunSerializer(ObjectSerializer):
     """Writes what an organization holds as its API would, by the organization's :class:`Behaviour`."""
 
     def run(self, run: Run, with_: Sequence[str] = (), *, in_list: bool = False) -> Json:
@@ -61,6 +61,8 @@ class Wire(Objects):
             "can_add_oot": True,
             "has_open_issue": bool(run.threads) and run.has_open_issue,
         }
+        if behaviour.run_state == "hidden":
+            del item["status"], item["archived_at"]
         for name in with_:
             if (include := self._includes.get(name)) is not None:
                 item[name] = include(self, run)
@@ -74,12 +76,13 @@ class Wire(Objects):
         return item
 
     def run_state(self, run: Run) -> Json:
-        """The true state of a run, for tests: wire fields by their most usual shape, ids of relations."""
+        """The true state of a run, for tests: fields in their most usual shape, ids of relations."""
         complete, total = self.organization.progress(run)
         progress = {"complete": complete, "total": total, "percent": _percent(complete, total)}
         return {
             **self.run(run),
             "status": run.status,
+            "archived_at": self.stamp(run.archived_at),
             "progress": progress,
             "whole_progress": dict(progress),
             "prerun": copy.deepcopy(run.prerun),
@@ -123,8 +126,10 @@ class Wire(Objects):
                 rows.append({**self.folder_link(run, folder_id, link), "folder": folder})
             elif shape == "folders":
                 rows.append({**folder, "folder_object_id": link})
-            else:
+            elif shape == "pivot":
                 rows.append({**folder, "pivot": self.folder_link(run, folder_id, link)})
+            else:
+                rows.append(folder)
         return {"data": rows}
 
     def _next_task(self, run: Run) -> Json:
@@ -151,7 +156,7 @@ class Wire(Objects):
             for item in task.step.fields
         ]
 
-    _includes: ClassVar[dict[str, Callable[[Wire, Run], Any]]] = {
+    _includes: ClassVar[dict[str, Callable[[RunSerializer, Run], Any]]] = {
         "checklist": lambda self, run: {"data": self.template(run.template)},
         "tasks": lambda self, run: {"data": [self.task(task) for task in self._tasks(run)]},
         "tags": lambda self, run: self._run_tags(run),

@@ -1,0 +1,338 @@
+"""Operators on one run ("process" in Tallyfy's web app): arguments in, run out as XCom."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from airflow_provider_tallyfy._compat import AirflowSkipException
+from airflow_provider_tallyfy.api.protocol.arguments import check_choice, check_id
+from airflow_provider_tallyfy.links.tallyfy import RUN_URL_KEY, TallyfyRunLink
+from airflow_provider_tallyfy.operators._base import TallyfyBaseOperator
+from airflow_provider_tallyfy.operators._literals import check_literals, checked, literals
+
+if TYPE_CHECKING:
+    from airflow_provider_tallyfy._compat import Context, XComArg
+    from airflow_provider_tallyfy.api.runs.archive import Outcome
+
+IfAlready = Literal["succeed", "skip", "fail"]
+_IF_ALREADY = ("succeed", "skip", "fail")
+
+#: Fields that an update can change, as arguments of the operators.
+UPDATE_FIELDS = (
+    "name",
+    "summary",
+    "owner_id",
+    "tags",
+    "add_tags",
+    "remove_tags",
+    "folders",
+    "prerun",
+    "starred",
+    "is_public",
+    "users",
+    "groups",
+    "publicly_hidden_fields",
+    "extra_fields",
+)
+
+
+def check_update_literals(operator: Any) -> None:
+    """Check the literal values among an operator's update fields, each by itself.
+
+    :raises TallyfyArgumentError: for a bad value. It is a ``ValueError``.
+    """
+    from airflow_provider_tallyfy.api.runs.fields import FIELDS
+    from airflow_provider_tallyfy.api.runs.update import check_extra_fields
+
+    given = literals(operator, UPDATE_FIELDS)
+    for name, value in given.items():
+        check = check_extra_fields if name == "extra_fields" else FIELDS[name].check
+        checked(check, name, value)
+
+
+class TallyfySingleRunOperator(TallyfyBaseOperator):
+    """What the operators that change one run have in common."""
+
+    template_fields: Sequence[str] = ("run_id", *TallyfyBaseOperator.template_fields)
+    operator_extra_links = (TallyfyRunLink(),)
+
+    #: What it does, for log lines: "Archiving".
+    doing: ClassVar[str]
+
+    def __init__(self, *, run_id: str | XComArg, if_already: IfAlready, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        checked(check_choice, "if_already", if_already, _IF_ALREADY)
+        self.run_id = run_id
+        self.if_already = if_already
+        check_literals(self, {"run_id": check_id})
+
+    @property
+    def rendered_run_id(self) -> Any:
+        """The run's id when the task runs; whether it is one is checked where the request is made."""
+        return self.run_id
+
+    @abstractmethod
+    def act(self, look_first: bool) -> Outcome:
+        """Do it.
+
+        :param look_first: the caller must know for certain whether the wanted state held before.
+        """
+
+    @abstractmethod
+    def done(self, outcome: Outcome) -> str:
+        """What was done, for the log line "Run 'Onboarding' (0a1b...) ...": "is archived"."""
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Do it once, safely, and return the run as Tallyfy returned it."""
+        from airflow_provider_tallyfy.api.runs.model import describe
+
+        run_id = self.rendered_run_id
+        context["ti"].xcom_push(key=RUN_URL_KEY, value=self.hook.run_url(run_id))
+        self.log.info("%s run %s of organization %s.", self.doing, run_id, self.hook.organization_id)
+        outcome = self.act(self.if_already != "succeed")
+        name = describe({**outcome.run, "id": run_id})
+        note = f" ({outcome.note})" if outcome.note else ""
+        self.log.debug("Requests to Tallyfy: %d.", self.hook.request_count)
+        if outcome.how != "already":
+            self.log.info("Run %s %s%s.", name, self.done(outcome), note)
+        elif self.if_already == "skip":
+            raise AirflowSkipException(f"Run {name}: nothing to do{note}.")
+        elif self.if_already == "fail":
+            from airflow_provider_tallyfy.exceptions import TallyfyAlreadyError
+
+            raise TallyfyAlreadyError(f"Run {name}: nothing to do{note}, and if_already='fail'.")
+        else:
+            self.log.info("Run %s: nothing to do%s.", name, note)
+        return outcome.run
+
+
+class TallyfyArchiveRunOperator(TallyfySingleRunOperator):
+    """Archive a run. Tallyfy keeps it and its tasks; :class:`TallyfyActivateRunOperator` brings them back.
+
+    XCom ``return_value``: the run as Tallyfy returned it; ``tallyfy_run_url``: its address. Safe to retry: a run that
+    is archived already counts as done, and an answer that got lost is settled by reading the run.
+
+    .. seealso:: https://tallyfy.com/products/pro/integrations/open-api/ ("Archive process")
+
+    :param run_id: 32-character id of the run. (templated)
+    :param if_already: what to do with a run that is archived already: ``succeed``, ``skip`` the task or ``fail`` it.
+        For the latter two the run is read first (one request more), so that it is known for certain.
+    :param organization_id: 32-character id; ``None`` = the connection's. (templated)
+    :param tallyfy_conn_id: the connection. (templated)
+    :raises TallyfyNotFoundError: if there is no such run; further errors in
+        :mod:`airflow_provider_tallyfy.exceptions`.
+    """
+
+    doing = "Archiving"
+
+    def __init__(
+        self,
+        *,
+        run_id: str | XComArg,
+        if_already: IfAlready = "succeed",
+        organization_id: str | None = None,
+        tallyfy_conn_id: str = "tallyfy_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            run_id=run_id,
+            if_already=if_already,
+            organization_id=organization_id,
+            tallyfy_conn_id=tallyfy_conn_id,
+            **kwargs,
+        )
+
+    def act(self, look_first: bool) -> Outcome:
+        """Archive the run."""
+        return self.hook.archive_run_outcome(self.rendered_run_id, look_first=look_first)
+
+    def done(self, outcome: Outcome) -> str:
+        """Say that it is archived."""
+        return "is archived"
+
+
+class TallyfyActivateRunOperator(TallyfySingleRunOperator):
+    """Bring an archived run back, with its tasks, in the state it had before.
+
+    XCom ``return_value``: the run as Tallyfy returned it; ``tallyfy_run_url``: its address. Safe to retry.
+
+    .. seealso:: https://tallyfy.com/products/pro/integrations/open-api/ ("Activate process")
+
+    :param run_id: 32-character id of the run. (templated)
+    :param if_already: what to do with a run that is not archived: ``succeed``, ``skip`` the task or ``fail`` it.
+        For the latter two the run is read first (one request more), so that it is known for certain.
+    :param organization_id: 32-character id; ``None`` = the connection's. (templated)
+    :param tallyfy_conn_id: the connection. (templated)
+    :raises TallyfyNotFoundError: if there is no such run; further errors in
+        :mod:`airflow_provider_tallyfy.exceptions`.
+    """
+
+    doing = "Activating"
+
+    def __init__(
+        self,
+        *,
+        run_id: str | XComArg,
+        if_already: IfAlready = "succeed",
+        organization_id: str | None = None,
+        tallyfy_conn_id: str = "tallyfy_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            run_id=run_id,
+            if_already=if_already,
+            organization_id=organization_id,
+            tallyfy_conn_id=tallyfy_conn_id,
+            **kwargs,
+        )
+
+    def act(self, look_first: bool) -> Outcome:
+        """Activate the run."""
+        return self.hook.activate_run_outcome(self.rendered_run_id, look_first=look_first)
+
+    def done(self, outcome: Outcome) -> str:
+        """Say that it is active."""
+        return "is active"
+
+
+class TallyfyUpdateRunOperator(TallyfySingleRunOperator):
+    """Change fields of a live run. What is not given stays as it is, members and groups included.
+
+    ``None`` = not given; ``""`` and ``[]`` = cleared. Reads the run, merges, writes, and checks that every wanted
+    value is there afterwards; a field that Tallyfy ignored is an error that names it. XCom ``return_value``: the run as
+    Tallyfy returned it; ``tallyfy_run_url``: its address. Safe to retry.
+
+    .. seealso:: https://tallyfy.com/products/pro/integrations/open-api/ ("Update process")
+
+    :param run_id: 32-character id of the run. (templated)
+    :param name: new name, at most 550 characters. (templated)
+    :param summary: new summary. (templated)
+    :param owner_id: user id of the new owner, a number or its digits. (templated)
+    :param tags: ids or titles of tags; replaces the run's tags. (templated)
+    :param add_tags: ids or titles of tags to add to those that the run has. (templated)
+    :param remove_tags: ids or titles of tags to take away. (templated)
+    :param create_missing_tags: make tags that don't exist, instead of failing.
+    :param folders: folder ids; replaces the run's folders. (templated)
+    :param prerun: kick-off answers, ``{field id: answer}`` or a list of such; answers not named stay. (templated)
+    :param starred: starred or not. (templated)
+    :param is_public: public or not. (templated)
+    :param users: user ids; replaces the run's members. (templated)
+    :param groups: group ids; replaces the run's groups. (templated)
+    :param publicly_hidden_fields: what guests don't see, such as ``["comments"]``. (templated)
+    :param extra_fields: further fields of the API, by name. (templated)
+    :param if_already: what to do with a run that has every wanted value: ``succeed``, ``skip`` the task or ``fail`` it.
+    :param organization_id: 32-character id; ``None`` = the connection's. (templated)
+    :param tallyfy_conn_id: the connection. (templated)
+    :raises TallyfyArchivedError: if the run is archived; further errors in :mod:`airflow_provider_tallyfy.exceptions`.
+    """
+
+    template_fields: Sequence[str] = (*TallyfySingleRunOperator.template_fields, *UPDATE_FIELDS)
+    template_fields_renderers: ClassVar[dict[str, str]] = {"prerun": "json", "extra_fields": "json"}
+    doing = "Updating"
+
+    def __init__(
+        self,
+        *,
+        run_id: str | XComArg,
+        name: str | XComArg | None = None,
+        summary: str | XComArg | None = None,
+        owner_id: int | str | XComArg | None = None,
+        tags: Iterable[str] | XComArg | None = None,
+        add_tags: Iterable[str] | XComArg | None = None,
+        remove_tags: Iterable[str] | XComArg | None = None,
+        create_missing_tags: bool = False,
+        folders: Iterable[str] | XComArg | None = None,
+        prerun: Mapping[str, Any] | Iterable[Mapping[str, Any]] | XComArg | None = None,
+        starred: bool | str | XComArg | None = None,
+        is_public: bool | str | XComArg | None = None,
+        users: Iterable[int | str] | XComArg | None = None,
+        groups: Iterable[str] | XComArg | None = None,
+        publicly_hidden_fields: Iterable[str] | XComArg | None = None,
+        extra_fields: Mapping[str, Any] | XComArg | None = None,
+        if_already: IfAlready = "succeed",
+        organization_id: str | None = None,
+        tallyfy_conn_id: str = "tallyfy_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            run_id=run_id,
+            if_already=if_already,
+            organization_id=organization_id,
+            tallyfy_conn_id=tallyfy_conn_id,
+            **kwargs,
+        )
+        self.name = name
+        self.summary = summary
+        self.owner_id = owner_id
+        self.tags = tags
+        self.add_tags = add_tags
+        self.remove_tags = remove_tags
+        self.create_missing_tags = create_missing_tags
+        self.folders = folders
+        self.prerun = prerun
+        self.starred = starred
+        self.is_public = is_public
+        self.users = users
+        self.groups = groups
+        self.publicly_hidden_fields = publicly_hidden_fields
+        self.extra_fields = extra_fields
+        check_update_literals(self)
+
+    def act(self, look_first: bool) -> Outcome:
+        """Update the run. It is read first in any case."""
+        changes: dict[str, Any] = {field: getattr(self, field) for field in UPDATE_FIELDS}
+        return self.hook.update_run_outcome(
+            self.rendered_run_id, create_missing_tags=self.create_missing_tags is True, **changes
+        )
+
+    def done(self, outcome: Outcome) -> str:
+        """Say what changed, from what to what."""
+        from airflow_provider_tallyfy.api.runs.fields import told
+
+        return f"is updated: {told(outcome.before or {}, outcome.run)}"
+
+
+class TallyfyDeleteRunOperator(TallyfyBaseOperator):
+    """Destroy an archived run for ever, with its tasks and answers. There is no way back.
+
+    XCom ``return_value``: the run as it was before.
+
+    .. seealso:: https://tallyfy.com/products/pro/integrations/open-api/ ("Delete process")
+
+    :param run_id: 32-character id of the run. (templated)
+    :param confirm: must be ``True``, in the DAG file.
+    :param organization_id: 32-character id; ``None`` = the connection's. (templated)
+    :param tallyfy_conn_id: the connection. (templated)
+    :raises TallyfyValidationError: if the run is not archived; further errors in
+        :mod:`airflow_provider_tallyfy.exceptions`.
+    """
+
+    template_fields: Sequence[str] = ("run_id", *TallyfyBaseOperator.template_fields)
+
+    def __init__(
+        self,
+        *,
+        run_id: str | XComArg,
+        confirm: bool = False,
+        organization_id: str | None = None,
+        tallyfy_conn_id: str = "tallyfy_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(organization_id=organization_id, tallyfy_conn_id=tallyfy_conn_id, **kwargs)
+        if confirm is not True:
+            raise ValueError(f"confirm={confirm!r}: deleting a run can't be undone; pass confirm=True.")
+        self.run_id = run_id
+        self.confirm = confirm
+        check_literals(self, {"run_id": check_id})
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Destroy it; return the run as it was."""
+        from airflow_provider_tallyfy.api.runs.model import describe
+
+        run_id: Any = self.run_id
+        self.log.info("Deleting run %s of organization %s for ever.", run_id, self.hook.organization_id)
+        run = self.hook.delete_run(run_id, confirm=self.confirm)
+        self.log.info("Run %s is deleted for ever.", describe(run))
+        return run
