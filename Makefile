@@ -17,12 +17,18 @@ demo: .env-main ## Archive stale runs in real Airflow against a sandbox; UI=1 ke
 test: .env-main .env-sdk ## Run the tests; ARGS="-k form" is handed on to pytest
 	@.venv/bin/pytest --numprocesses=auto --dist=loadfile $(ARGS)
 
+.PHONY: soak
+soak: .env-main ## Make many more generated calls than the tests do; CALLS=200000, SEED=1 repeats a run
+	@seed=$${SEED:-$$RANDOM}; echo "SEED=$$seed CALLS=$${CALLS:-50000}, in each of three parts"; \
+	FUZZ_SEED=$$seed FUZZ_CALLS=$${CALLS:-50000} PYTEST_TIMEOUT=0 .venv/bin/pytest --numprocesses=auto --dist=loadfile \
+		-p no:logging --show-capture=no --tb=short tests/contract/test_every_*_fails_as_documented.py $(ARGS)
+
 .PHONY: matrix
 matrix: .env-main .env-sdk ## Run the tests on all supported Airflow and Python versions; ARGS="3.0 py3.13" picks some
 	@.venv/bin/python dev/matrix.py $(ARGS)
 
 .PHONY: e2e
-e2e: .env-e2e .env-airflow2 ## Run the whole of Airflow, 3 and 2.11, in a real browser (4 min); ARGS as in test
+e2e: .env-e2e .env-airflow2 ## Run the whole of Airflow, 3 and 2.11, in a browser and a database outage (7 min); ARGS as in test
 	@.venv-e2e/bin/pytest tests/e2e $(ARGS)
 
 .PHONY: pictures

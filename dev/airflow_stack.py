@@ -55,6 +55,8 @@ class Airflow:
     :param settings: further environment variables of all processes, such as ``AIRFLOW__CORE__PARALLELISM``.
     :param prepare: command lines for that interpreter, run one after the other before the start instead of
         ``-m airflow db migrate``.
+    :param supervised: start a component again that has ended, as systemd or Kubernetes does in production, instead of
+        failing. Some of Airflow's end when they lose their database. ``restarted`` names those that were.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Airflow:
         port: int = 0,
         settings: Mapping[str, str] | None = None,
         prepare: Sequence[Sequence[str]] = (("-m", "airflow", "db", "migrate"),),
+        supervised: bool = False,
     ) -> None:
         self.home = home.resolve()
         self.python = str(python)
@@ -74,6 +77,8 @@ class Airflow:
         self.url = f"http://{HOST}:{free_port(port)}"
         self.environment = self._environment(dags) | dict(settings or {})
         self._prepare = prepare
+        self._supervised = supervised
+        self.restarted: list[str] = []
         self._token: str | None = None
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._sessions: set[int] = set()
@@ -94,15 +99,8 @@ class Airflow:
                 *("--firstname", "Ada", "--lastname", "Admin", "--email", "admin@sandbox.example"),
             )
         try:
-            for name, arguments in COMPONENTS[self.major].items():
-                with (self.home / f"{name}.log").open("w") as log:
-                    # A session of its own: Ctrl-C is for this process, which then stops the others in good order.
-                    self.processes[name] = subprocess.Popen(
-                        [self.python, "-W", "ignore", "-m", "airflow", name, *arguments],
-                        env=self.environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.home,
-                        start_new_session=True,
-                    )  # fmt: skip
-                self._sessions.add(self.processes[name].pid)
+            for name in COMPONENTS[self.major]:
+                self._start(name)
             self._wait_until_healthy()
         except BaseException:
             self.stop()
@@ -137,13 +135,20 @@ class Airflow:
         self.stop()
 
     def require_alive(self) -> None:
-        """Raise if a component has ended.
+        """Raise if a component has ended; where they are supervised, start it again.
 
         :raises AirflowFailed: naming it.
         """
-        for name, process in self.processes.items():
-            if process.poll() is not None:
+        for name, process in list(self.processes.items()):
+            if process.poll() is None:
+                continue
+            if not self._supervised:
                 raise self._failure(f"Airflow's {name} ended with exit code {process.returncode}", name)
+            # What is left of it goes first, as with a container.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            self._start(name)
+            self.restarted.append(name)
 
     def pids(self) -> list[int]:
         """Every process of this Airflow, children included; none where the system has no ``/proc``."""
@@ -248,6 +253,17 @@ class Airflow:
         if found.returncode:
             raise AirflowFailed(f"{self.python} has no Airflow.")
         return found.stdout.strip()
+
+    def _start(self, name: str) -> None:
+        with (self.home / f"{name}.log").open("a") as log:
+            # A session of its own: Ctrl-C is for this process, which then stops the others in good order.
+            process = subprocess.Popen(
+                [self.python, "-W", "ignore", "-m", "airflow", name, *COMPONENTS[self.major][name]],
+                env=self.environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.home,
+                start_new_session=True,
+            )  # fmt: skip
+        self.processes[name] = process
+        self._sessions.add(process.pid)
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

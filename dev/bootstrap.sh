@@ -5,7 +5,7 @@
 #   .venv-sdk  Tallyfy's own Python SDK, which the sandbox is tested with. On its own, because it pins a dependency to
 #              one version that Airflow's dependencies don't agree with
 #   .venv-bench  this package beside the operators of others, whose cost it is compared with
-#   .venv-e2e  as .venv, and what drives a browser; the browser itself is Debian's
+#   .venv-e2e  as .venv, and what drives a browser and PostgreSQL; those themselves are Debian's
 #   .venv-airflow2  this package with the newest Airflow 2 that is pinned
 #   .venv-release  what builds and checks a release
 #   .venv-uv   uv, which fills the others in seconds where pip takes half a minute
@@ -35,15 +35,21 @@ print(getattr(sys, "_base_executable", sys.executable))' "$newest" 2>/dev/null &
         "Install one, or name it: PYTHON=/path/to/python3 make ..."
 }
 
-install_debian_venv() {
-    local package output
-    package=$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
+# apt_install PACKAGE WHY IT IS NEEDED
+# A thing of the system's is put in where that can be done without a question, and asked for otherwise.
+apt_install() {
+    local package=$1 why=$2 output
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
-        fail "$python can't make virtual environments. On Debian and Ubuntu: sudo apt-get install $package"
+        fail "$why On Debian and Ubuntu: sudo apt-get install $package"
     printf 'Installing %s ...\n' "$package"
     output=$(apt-get update -qq 2>&1 && DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends "$package" 2>&1) ||
-        fail "$output" "apt-get could not install $package, without which $python can't make environments."
+        fail "$output" "apt-get could not install $package. $why"
+}
+
+install_debian_venv() {
+    apt_install "$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')" \
+        "$python can't make virtual environments."
 }
 
 ensure_uv() {
@@ -55,18 +61,18 @@ ensure_uv() {
     .venv-uv/bin/python -m pip install -qq --disable-pip-version-check 'uv>=0.9'
 }
 
-# A browser is a thing of the system's: put in where that can be done without a question, asked for otherwise.
 ensure_chromium() {
-    local command output
+    local command
     for command in chromium chromium-browser google-chrome; do
         command -v "$command" >/dev/null && return
     done
-    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
-        fail "The browser tests need Chromium. On Debian and Ubuntu: sudo apt-get install chromium"
-    printf 'Installing chromium ...\n'
-    output=$(apt-get update -qq 2>&1 && DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends chromium 2>&1) ||
-        fail "$output" "apt-get could not install chromium, which the browser tests need."
+    apt_install chromium "The browser tests need Chromium."
+}
+
+# Debian keeps PostgreSQL's programs off PATH.
+ensure_postgresql() {
+    command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ||
+        apt_install postgresql "The test of a database outage needs PostgreSQL."
 }
 
 # make_venv FOLDER WHAT INPUTS... -- ARGUMENTS OF "uv pip install"
@@ -116,13 +122,14 @@ for name in "${@:-main}"; do
             ;;
         e2e)
             make_venv .venv-e2e "Airflow and what drives a browser" pyproject.toml dev/constraints-airflow3.txt -- \
-                --constraint dev/constraints-airflow3.txt --editable . --group test --group e2e
+                --constraint dev/constraints-airflow3.txt --editable . --group test --group e2e --group postgres
             ensure_chromium
+            ensure_postgresql
             ;;
         airflow2)
             python=$(find_python 12)
             make_venv .venv-airflow2 "Airflow 2" pyproject.toml dev/constraints-airflow2.txt -- \
-                --constraint dev/constraints-airflow2.txt --editable . 'apache-airflow<3'
+                --constraint dev/constraints-airflow2.txt --editable . 'apache-airflow<3' --group postgres
             python=$(find_python)
             ;;
         release)

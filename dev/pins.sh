@@ -17,8 +17,8 @@ pin() {
     printf '%s: %d packages\n' "$file" "$(wc -l <"$file")"
 }
 
-echo 'apache-airflow>=2.11,<3' | pin dev/constraints-airflow2.txt pyproject.toml --group test
-echo 'apache-airflow>=3' | pin dev/constraints-airflow3.txt pyproject.toml --group test --group lint --group e2e
+echo 'apache-airflow>=2.11,<3' | pin dev/constraints-airflow2.txt pyproject.toml --group test --group postgres
+echo 'apache-airflow>=3' | pin dev/constraints-airflow3.txt pyproject.toml --group test --group lint --group e2e --group postgres
 echo 'tallyfy>=3.1,<4' | pin dev/constraints-sdk.txt
 printf '%s\n' apache-airflow-providers-dbt-cloud apache-airflow-providers-airbyte airflow-provider-fivetran-async |
     pin dev/constraints-bench.txt pyproject.toml --constraint dev/constraints-airflow3.txt

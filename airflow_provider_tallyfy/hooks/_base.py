@@ -12,7 +12,7 @@ from airflow.providers.http.hooks.http import HttpHook
 from requests.adapters import HTTPAdapter
 
 from airflow_provider_tallyfy import __version__
-from airflow_provider_tallyfy._compat import AirflowNotFoundException, mask_secret
+from airflow_provider_tallyfy._compat import mask_secret
 from airflow_provider_tallyfy.api.endpoints import custom
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_id
 from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Param, Request
@@ -30,6 +30,7 @@ from airflow_provider_tallyfy.client.requests_transport import (
 )
 from airflow_provider_tallyfy.connection import DEFAULT_BASE_URL, Settings
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyConfigurationError, error_from
+from airflow_provider_tallyfy.hooks._connection_lookup import look_up_connection
 
 T = TypeVar("T")
 
@@ -61,16 +62,10 @@ class TallyfyBaseHook(HttpHook):
     def settings(self) -> Settings:
         """The connection, understood; looked up once.
 
-        :raises TallyfyConfigurationError: if it does not exist or says something wrong.
+        :raises TallyfyConnectionNotFoundError: if Airflow does not find it, or can't look it up now.
+        :raises TallyfyConfigurationError: if it says something wrong.
         """
-        try:
-            connection = self.get_connection(self.tallyfy_conn_id)
-        except AirflowNotFoundException:
-            raise TallyfyConfigurationError(
-                f"There is no connection {self.tallyfy_conn_id!r}. Create it under Admin > Connections (type Tallyfy), "
-                f"with `airflow connections add {self.tallyfy_conn_id} --conn-type tallyfy --conn-login <Organization "
-                "ID> --conn-password <access token>`, or pass tallyfy_conn_id."
-            ) from None
+        connection = look_up_connection(self.get_connection, self.tallyfy_conn_id)
         settings = Settings.of(self.tallyfy_conn_id, connection)
         for secret in settings.secrets:
             mask_secret(secret)

@@ -34,16 +34,18 @@ ARGUMENTS = (
 )
 
 
-def until(question: Callable[[], T | None], what: str, airflow: Airflow, seconds: float = RUN_SECONDS) -> T:
+def until(question: Callable[[], T | None], what: str, airflow: Airflow | None, seconds: float = RUN_SECONDS) -> T:
     """Ask until the answer is yes, and return it.
 
     :param what: what is waited for, for the person who reads that it did not come.
+    :param airflow: whose processes must be alive meanwhile, or none.
     """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if answer := question():
             return answer
-        airflow.require_alive()
+        if airflow is not None:
+            airflow.require_alive()
         time.sleep(0.5)
     raise AssertionError(f"after {seconds} s still not: {what}")
 

@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # Those with an Airflow of their own come before the one that the others share is up. What is left behind is looked
     # at when all others have left theirs.
-    order = {"test_demo": 0, "test_airflow2": 1, "test_traces": 3}
+    order = {"test_demo": 0, "test_airflow2": 1, "test_database_outage": 1, "test_traces": 3}
     items.sort(key=lambda item: order.get(item.path.stem, 2))
 
 
@@ -99,7 +99,7 @@ def dags(scratch: Path) -> Path:
 def airflow3(scratch: Path, dags: Path) -> Iterator[Airflow]:
     """The newest Airflow that is pinned."""
     settings = {"AIRFLOW_VAR_TALLYFY_REPORTS": str(scratch / "sweeps")}
-    with _started(Airflow(scratch / "airflow3", dags, settings=settings)) as airflow:
+    with started(Airflow(scratch / "airflow3", dags, settings=settings)) as airflow:
         assert airflow.major >= 3
         yield airflow
 
@@ -107,13 +107,14 @@ def airflow3(scratch: Path, dags: Path) -> Iterator[Airflow]:
 @pytest.fixture(scope="module")
 def airflow2(scratch: Path, dags: Path) -> Iterator[Airflow]:
     """The newest Airflow 2."""
-    with _started(Airflow(scratch / "airflow2", dags, python=AIRFLOW_2)) as airflow:
+    with started(Airflow(scratch / "airflow2", dags, python=AIRFLOW_2)) as airflow:
         assert airflow.major == 2
         yield airflow
 
 
 @contextlib.contextmanager
-def _started(airflow: Airflow) -> Iterator[Airflow]:
+def started(airflow: Airflow) -> Iterator[Airflow]:
+    """Airflow for as long as the ``with`` lasts; its logs are shown beside a failure."""
     _stacks.append(airflow)
     with airflow:
         yield airflow

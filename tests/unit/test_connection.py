@@ -295,12 +295,6 @@ def test_what_the_test_button_makes_of_it_means_the_same(
 
 
 class TestWhatIsMissing:
-    def test_connection(self) -> None:
-        with pytest.raises(TallyfyConfigurationError, match="There is no connection 'nowhere'") as caught:
-            _ = TallyfyHook("nowhere").settings
-        assert "airflow connections add nowhere --conn-type tallyfy" in str(caught.value)
-        assert isinstance(caught.value, AirflowFailException)
-
     def test_organization(self, hook_on: Callable[..., TallyfyHook]) -> None:
         hook = hook_on(as_json(login=None))
         with pytest.raises(TallyfyConfigurationError, match=r"'my_tallyfy' has no Organization ID\. Put it into"):

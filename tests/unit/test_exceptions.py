@@ -63,6 +63,7 @@ def test_table_says_which_status_it_stands_for(kind: Kind, when: str) -> None:
 _RAISED: list[exceptions.TallyfyError] = [
     exceptions.TallyfyArgumentError("run_id='' is empty."),
     exceptions.TallyfyConfigurationError("The connection 'x' has no access token."),
+    exceptions.TallyfyConnectionNotFoundError("Airflow finds no connection 'x'."),
     exceptions.TallyfyAlreadyError("It was archived before."),
     *(
         exceptions.error_from(Problem(kind, f"{kind}\n  a: b", "PUT", "/runs/1", 422, "req", {"a": ["b"]}, 1.5))

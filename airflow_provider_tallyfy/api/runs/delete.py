@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from airflow_provider_tallyfy.api.endpoints import runs as run_endpoints
-from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Response
 from airflow_provider_tallyfy.api.protocol.problems import Kind, about, reject
 from airflow_provider_tallyfy.api.runs.model import Run, describe
 from airflow_provider_tallyfy.api.runs.read import GONE, look_up, stateless, unknown_run
@@ -53,5 +53,7 @@ def delete(org: str, run_id: str) -> Flow[Run]:
 def _says_deleted(exchange: Exchange, run_id: str) -> bool:
     """Whether the answer is Tallyfy's: it has no body, or names the run."""
     body = exchange.value
+    if body is None:
+        return isinstance(exchange.reply, Response) and not exchange.reply.body.strip()
     data = body.get("data", body) if isinstance(body, Mapping) else body
-    return data is None or (isinstance(data, Mapping) and str(data.get("id")) == run_id)
+    return isinstance(data, Mapping) and str(data.get("id")) == run_id

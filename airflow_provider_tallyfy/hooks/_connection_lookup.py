@@ -1,0 +1,67 @@
+"""Asks Airflow for a connection. Whatever Airflow answers instead of one can pass, so a retry is worth it."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Callable
+from typing import TypeVar
+
+from airflow_provider_tallyfy._compat import AirflowNotFoundException
+from airflow_provider_tallyfy.exceptions import TallyfyConnectionNotFoundError
+
+T = TypeVar("T")
+
+#: Characters of Airflow's own message that are repeated.
+LONGEST_REASON = 500
+
+#: How the errors of database drivers and HTTP clients spell a password: in an address, and beside its name.
+_PASSWORDS = (
+    (re.compile(r"(://[^\s:/@]*):[^\s]+@"), r"\1:***@"),
+    (
+        re.compile(r"""\b(\w*(?:password|passwd|pwd|token|secret)["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;&]+)""", re.I),
+        r"\1***",
+    ),
+)
+
+
+def look_up_connection(get_connection: Callable[[str], T], conn_id: str) -> T:
+    """Return Airflow's connection.
+
+    While Airflow's database is away, Airflow says that the connection does not exist: 2.11 in the task itself, 3.x
+    by a 404 of the execution API. So a missing connection can't be told from an outage, and is no final error.
+
+    :param get_connection: Airflow's own function.
+    :param conn_id: which connection.
+    :raises TallyfyConnectionNotFoundError: if Airflow has no such connection, or can't tell.
+    """
+    try:
+        return get_connection(conn_id)
+    except AirflowNotFoundException:
+        raise TallyfyConnectionNotFoundError(
+            f"Airflow finds no connection {conn_id!r}. Create it under Admin > Connections (type Tallyfy), with "
+            f"`airflow connections add {conn_id} --conn-type tallyfy --conn-login <Organization ID> --conn-password "
+            "<access token>`, or pass tallyfy_conn_id. On Airflow 3 only tasks see connections in Airflow's database; "
+            f"a script needs the environment variable AIRFLOW_CONN_{str(conn_id).upper()}. An outage of that database "
+            "looks the same, so the task may be retried."
+        ) from None
+    except Exception as fault:
+        reason = _without_passwords(" ".join("".join(traceback.format_exception_only(fault)).split()))
+        error = TallyfyConnectionNotFoundError(
+            f"Airflow could not look up the connection {conn_id!r}: {_shortened(reason)} Airflow's database or its API "
+            "server may be away, so the task may be retried. If this stays, look at their logs."
+        )
+        # A cause is printed with all that it says, so one that holds a password must not be.
+        whole = "".join(traceback.format_exception(fault))
+        raise error from (fault if _without_passwords(whole) == whole else None)
+
+
+def _without_passwords(text: str) -> str:
+    for pattern, replacement in _PASSWORDS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def _shortened(text: str) -> str:
+    text = text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}..."
+    return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -1,0 +1,355 @@
+"""An answer is evidence only about the run that it names, and only if it is Tallyfy's.
+
+Whatever else comes back proves nothing: a read asks again and then asks about the host; a write is looked after, and
+sent again only where it was not carried out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_provider_tallyfy._compat import AirflowFailException
+from airflow_provider_tallyfy.exceptions import (
+    TallyfyApiError,
+    TallyfyArgumentError,
+    TallyfyIndeterminateError,
+    TallyfyNotAppliedError,
+    TallyfyServerError,
+    TallyfyValidationError,
+)
+from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
+from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
+from tests.contract._office import AMOUNT, NOTE, Office, bodies, methods, truth
+
+Connect = Callable[..., TallyfyHook]
+
+#: Answers to a write that was carried out, and to one that was not, which say nothing about the run that was asked for.
+NOT_AN_ANSWER: dict[str, Callable[[bool], Fault]] = {
+    "a web page": lambda applies: Fault.not_json(applies=applies),
+    "text": lambda applies: Fault.not_json(html=False, applies=applies),
+    "an object without an id": lambda applies: Fault.other_answer({"status": "ok"}, applies=applies),
+    "an error with 200": lambda applies: Fault.other_answer({"error": True}, applies=applies),
+    "another run": lambda applies: Fault.other_answer(
+        {"data": {"id": "f" * 32, "name": "Other", "archived_at": "2026-01-01T00:00:00Z", "users": [7], "groups": []}},
+        applies=applies,
+    ),
+    "an empty object": lambda applies: Fault.other_answer({}, applies=applies),
+    "null": lambda applies: Fault.other_answer(None, applies=applies),
+}
+ACTS: dict[str, tuple[Callable[[TallyfyHook, str], Any], bool, str]] = {
+    "archive": (TallyfyHook.archive_run, False, "DELETE"),
+    "activate": (TallyfyHook.activate_run, True, "PUT"),
+    "update": (lambda hook, run_id: hook.update_run(run_id, name="New"), False, "PUT"),
+}
+
+
+def _with(field: str, value: Any) -> dict[str, Any]:
+    return {field: value}
+
+
+def done(sandbox: Sandbox, run_id: str, act: str) -> bool:
+    run = truth(sandbox, run_id)
+    return bool(
+        {"archive": run["is_archived"], "activate": not run["is_archived"], "update": run["name"] == "New"}[act]
+    )
+
+
+@pytest.mark.parametrize("answer", NOT_AN_ANSWER)
+@pytest.mark.parametrize("act", ACTS)
+class TestWrites:
+    @pytest.fixture
+    def run_id(self, sandbox: Sandbox, act: str) -> str:
+        sandbox.add_run("Other one")
+        return sandbox.add_run("Old", users=[sandbox.add_member("ann@example.com")], archived=ACTS[act][1])
+
+    def test_that_was_carried_out_is_found_by_reading(
+        self, sandbox: Sandbox, hook: TallyfyHook, act: str, answer: str, run_id: str
+    ) -> None:
+        do, _, verb = ACTS[act]
+        sandbox.fail(verb, "/runs/*", NOT_AN_ANSWER[answer](True))
+        assert do(hook, run_id)["id"] == run_id
+        assert done(sandbox, run_id, act)
+        assert methods(sandbox)[-2:] == [verb, "GET"]
+        assert methods(sandbox).count(verb) == 1
+
+    def test_that_was_not_carried_out_is_sent_again(
+        self, sandbox: Sandbox, hook: TallyfyHook, act: str, answer: str, run_id: str
+    ) -> None:
+        do, _, verb = ACTS[act]
+        sandbox.fail(verb, "/runs/*", NOT_AN_ANSWER[answer](False))
+        if answer in {"an empty object", "null"}:  # a yes that says nothing more: the next try of the task repeats it
+            with pytest.raises(TallyfyApiError) as caught:
+                do(hook, run_id)
+            assert isinstance(caught.value, TallyfyNotAppliedError if act == "update" else TallyfyServerError)
+            return
+        assert do(hook, run_id)["id"] == run_id
+        assert done(sandbox, run_id, act)
+        # Looked at between the two, so that nothing is done twice.
+        assert methods(sandbox)[-3:] == [verb, "GET", verb]
+        assert len(truth(sandbox, run_id)["users"]) == 1
+
+    def test_that_is_never_carried_out_can_be_retried(
+        self, sandbox: Sandbox, hook: TallyfyHook, act: str, answer: str, run_id: str
+    ) -> None:
+        do, _, verb = ACTS[act]
+        sandbox.fail(verb, "/runs/*", NOT_AN_ANSWER[answer](False), times=None)
+        with pytest.raises(TallyfyApiError) as caught:
+            do(hook, run_id)
+        assert not done(sandbox, run_id, act)
+        if answer in {"an empty object", "null"}:
+            return
+        assert isinstance(caught.value, TallyfyServerError)
+        assert not isinstance(caught.value, AirflowFailException)
+        assert "Is the connection's host the API base URL" in str(caught.value)
+        assert methods(sandbox).count(verb) == 4
+
+
+READS: dict[str, Callable[[TallyfyHook, str], Any]] = {
+    "get_run": TallyfyHook.get_run,
+    "get_current_user": lambda hook, _: hook.get_current_user(),
+    "get_organization": lambda hook, _: hook.get_organization(),
+    "get_member": lambda hook, _: hook.get_member(),
+    "iter_runs": lambda hook, _: list(hook.iter_runs()),
+    "find_runs": lambda hook, _: hook.find_runs(),
+    "update_run": lambda hook, run_id: hook.update_run(run_id, name="New"),
+    "archive, looking first": lambda hook, run_id: hook.archive_run_outcome(run_id, look_first=True),
+    "delete_run": lambda hook, run_id: hook.delete_run(run_id, confirm=True),
+    "add_tag_to_run": lambda hook, run_id: hook.add_tag_to_run(run_id, "a" * 32),
+    "remove_run_from_folder": lambda hook, run_id: hook.remove_run_from_folder(run_id, "a" * 32),
+    "update_run, by a tag's title": lambda hook, run_id: hook.update_run(run_id, add_tags=["Urgent"]),
+}
+
+
+@pytest.mark.parametrize("read", READS)
+@pytest.mark.parametrize("answer", NOT_AN_ANSWER)
+def test_read_is_repeated_and_then_asks_about_the_host(
+    sandbox: Sandbox, hook: TallyfyHook, read: str, answer: str
+) -> None:
+    run_id = sandbox.add_run()
+    sandbox.fail("GET", "*", NOT_AN_ANSWER[answer](True), times=None)
+    if read in {"get_current_user", "get_member"} and answer == "another run":
+        return  # any id may be that of the token's user
+    with pytest.raises(TallyfyServerError, match="Is the connection's host the API base URL") as caught:
+        READS[read](hook, run_id)
+    # A read leaves nothing in doubt, and nothing was written on its account.
+    assert not isinstance(caught.value, (TallyfyIndeterminateError, AirflowFailException))
+    assert "may or may not" not in str(caught.value)
+    assert methods(sandbox) == ["GET"] * 4
+    sandbox.forget_faults()
+    sandbox.fail("GET", "*", NOT_AN_ANSWER[answer](True))
+    if read in {"get_run", "iter_runs", "get_organization"}:
+        assert READS[read](hook, run_id)
+
+
+@pytest.mark.parametrize("answer", [name for name in NOT_AN_ANSWER if name != "another run"])
+def test_the_test_button_is_red_for_a_host_that_is_not_the_api(
+    sandbox: Sandbox, hook: TallyfyHook, answer: str
+) -> None:
+    sandbox.fail("GET", "*", NOT_AN_ANSWER[answer](True), times=None)
+    ok, text = hook.test_connection()
+    assert not ok
+    assert "Is the connection's host the API base URL" in text
+    assert sandbox.token not in text
+
+
+def test_the_test_button_is_red_for_another_organization(sandbox: Sandbox, hook: TallyfyHook) -> None:
+    other = Fault.other_answer({"data": {"id": "e" * 32, "name": "Somebody else"}})
+    sandbox.fail("GET", "*", other, times=None, after=1)
+    ok, text = hook.test_connection()
+    assert not ok, text
+
+
+def test_members_of_another_run_are_never_written_to_this_one(sandbox: Sandbox, hook: TallyfyHook) -> None:
+    ann, ben = sandbox.add_member("ann@example.com"), sandbox.add_member("ben@example.com")
+    other = sandbox.add_run("Other", users=[ben])
+    run_id = sandbox.add_run("Mine", users=[ann])
+    sandbox.fail("GET", f"/runs/{run_id}", Fault.other_run(other))
+    hook.update_run(run_id, name="New")
+    assert truth(sandbox, run_id)["users"] == [ann]
+    assert bodies(sandbox) == [{"name": "New", "users": [ann], "groups": []}]
+
+
+def test_one_unreadable_answer_is_one_runs_failure(sandbox: Sandbox, hook: TallyfyHook) -> None:
+    run_ids = [sandbox.add_run(f"Run {n}") for n in range(6)]
+    sandbox.fail("GET", f"/runs/{run_ids[2]}", Fault.other_answer({"error": True}), times=None)
+    report = hook.update_runs(run_ids, {"summary": "Checked"})
+    assert report.counts["failed"] == 1
+    assert "Is the connection's host" in report.entries[run_ids[2]].reason
+    assert [truth(sandbox, run_id)["summary"] == "Checked" for run_id in run_ids].count(True) == 5
+
+
+class TestStateThatTallyfyDoesNotTell:
+    """The wanted state is not claimed where nothing shows it."""
+
+    @pytest.fixture(autouse=True)
+    def _hidden(self, sandbox: Sandbox) -> None:
+        sandbox.behaviour = Behaviour(run_state="hidden")
+
+    @pytest.mark.parametrize("archived", [True, False])
+    def test_archive_and_activate_do_not_claim_it(self, sandbox: Sandbox, hook: TallyfyHook, archived: bool) -> None:
+        run_id = sandbox.add_run(archived=archived)
+        for act in (hook.archive_run_outcome, hook.activate_run_outcome):
+            for look_first in (True, False):
+                with pytest.raises(TallyfyApiError, match="whether it is archived") as caught:
+                    act(run_id, look_first=look_first)
+                assert not isinstance(caught.value, AirflowFailException)
+
+    def test_delete_refuses(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        for archived in (True, False):
+            run_id = sandbox.add_run(archived=archived)
+            with pytest.raises(TallyfyServerError, match="no telling whether it is archived"):
+                hook.delete_run(run_id, confirm=True)
+            assert sandbox.run(run_id)
+        assert set(methods(sandbox)) == {"GET"}
+
+
+class TestListThatIgnoresTheFilter:
+    """``archived=only`` returns live runs as well, and the run can't be read by its id."""
+
+    @pytest.fixture
+    def live(self, sandbox: Sandbox) -> str:
+        sandbox.behaviour = Behaviour(archived_filter="ignored")
+        run_id = sandbox.add_run("Live")
+        gone = Fault.status(404, {"error": True, "message": "Resource not found", "code": "RESOURCE_NOT_FOUND"})
+        sandbox.fail("GET", f"/runs/{run_id}", gone, times=None)
+        return run_id
+
+    def test_live_run_is_not_deleted(self, sandbox: Sandbox, hook: TallyfyHook, live: str) -> None:
+        with pytest.raises((TallyfyValidationError, TallyfyApiError)):
+            hook.delete_run(live, confirm=True)
+        assert "DELETE" not in methods(sandbox)
+
+    def test_live_run_does_not_pass_as_archived(self, sandbox: Sandbox, hook: TallyfyHook, live: str) -> None:
+        sandbox.fail("DELETE", "*", Fault.drop_before(), times=None)
+        with pytest.raises(TallyfyApiError) as caught:
+            hook.archive_run(live)
+        assert not truth(sandbox, live)["is_archived"]
+        assert "is archived" not in str(caught.value)
+
+
+class TestDeleteForEver:
+    @pytest.mark.parametrize(
+        "fault", [Fault.drop_after(), Fault.error_after(502), Fault.not_json()], ids=lambda f: f.name
+    )
+    @pytest.mark.parametrize("times", [1, None])
+    def test_whose_answer_is_lost_is_done(
+        self, sandbox: Sandbox, hook: TallyfyHook, fault: Fault, times: int | None
+    ) -> None:
+        run_id = sandbox.add_run("Gone", archived=True)
+        sandbox.fail("DELETE", "*", fault, times=times)
+        assert hook.delete_run(run_id, confirm=True)["name"] == "Gone"
+        assert sandbox.run(run_id) is None
+
+    @pytest.mark.parametrize("answer", NOT_AN_ANSWER)
+    def test_that_was_not_carried_out_is_not_claimed(self, sandbox: Sandbox, hook: TallyfyHook, answer: str) -> None:
+        run_id = sandbox.add_run(archived=True)
+        sandbox.fail("DELETE", "*", NOT_AN_ANSWER[answer](False), times=None)
+        with pytest.raises(TallyfyServerError):
+            hook.delete_run(run_id, confirm=True)
+        assert sandbox.run(run_id)
+
+
+class TestTextThatLooksLikeADate:
+    """It is compared as text: another spelling of the same day is another text."""
+
+    TEXTS = ("20260301", "2026-W09-7", "2026-03-01T00:00:00Z", " 2026-03-01", "2026-03-01 ")
+
+    @pytest.mark.parametrize("text", TEXTS)
+    @pytest.mark.parametrize("field", ["name", "summary"])
+    def test_is_written(self, sandbox: Sandbox, hook: TallyfyHook, field: str, text: str) -> None:
+        run_id = sandbox.add_run(**_with(field, "2026-03-01"))
+        hook.update_run(run_id, **_with(field, text))
+        assert truth(sandbox, run_id)[field] == text
+        assert bodies(sandbox)[0][field] == text
+
+    @pytest.mark.parametrize("text", TEXTS)
+    def test_is_written_as_a_kick_off_answer(self, sandbox: Sandbox, hook: TallyfyHook, text: str) -> None:
+        fields = ({"id": AMOUNT, "label": "Amount"}, {"id": NOTE, "label": "Note"})
+        template = sandbox.add_template("Order", kickoff_fields=fields)
+        run_id = sandbox.add_run(template=template, prerun={AMOUNT: "2026-03-01"})
+        hook.update_run(run_id, prerun={AMOUNT: text})
+        assert truth(sandbox, run_id)["prerun"][AMOUNT] == text
+
+    def test_and_an_ignored_one_is_an_error(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        run_id = sandbox.add_run(name="2026-03-01")
+        run = {**truth(sandbox, run_id)}
+        sandbox.fail("PUT", "/runs/*", Fault.other_answer({"data": run}, applies=False))
+        with pytest.raises(TallyfyNotAppliedError, match="name: is '2026-03-01', wanted was '20260301'"):
+            hook.update_run(run_id, name="20260301")
+
+    def test_a_date_field_may_spell_its_day_in_another_way(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        template = sandbox.add_template(
+            "Order", kickoff_fields=({"id": AMOUNT, "label": "When", "field_type": "date"},)
+        )
+        run_id = sandbox.add_run(template=template, prerun={AMOUNT: "2026-03-01T00:00:00.000Z"})
+        assert hook.update_run_outcome(run_id, prerun={AMOUNT: "2026-03-01"}).how == "already"
+        assert methods(sandbox) == ["GET", "GET"]
+
+
+@pytest.mark.parametrize(
+    ("field", "have", "want"),
+    [
+        ("name", "1", "true"),
+        ("name", "true", "1"),
+        ("name", "x", "X"),
+        ("summary", "None", ""),
+        ("summary", "0", ""),
+        ("summary", "1.0", "1"),
+    ],
+)
+def test_texts_that_are_alike_are_not_the_same(
+    sandbox: Sandbox, hook: TallyfyHook, field: str, have: str, want: str
+) -> None:
+    run_id = sandbox.add_run(**_with(field, have))
+    hook.update_run(run_id, **_with(field, want))
+    assert truth(sandbox, run_id)[field] == want
+
+
+class TestFolderFallback:
+    """The run does not show the number of its folder relation, so the folder's own list is read."""
+
+    @pytest.fixture(autouse=True)
+    def _plain(self, sandbox: Sandbox) -> None:
+        sandbox.behaviour = Behaviour(with_folders_shape="plain", put_folders="ignore")
+
+    @pytest.mark.parametrize("way", ["remove_run_from_folder", "update_run"])
+    def test_takes_out_this_run_and_no_other(
+        self, sandbox: Sandbox, hook: TallyfyHook, office: Office, way: str
+    ) -> None:
+        folder = office.folders[0]
+        others = [sandbox.add_run(f"Other {n}", folders=[folder]) for n in range(3)]
+        if way == "update_run":
+            hook.update_run(office.run_id, folders=[])
+        else:
+            hook.remove_run_from_folder(office.run_id, folder)
+        assert truth(sandbox, office.run_id)["folders"] == []
+        assert [truth(sandbox, other)["folders"] for other in others] == [[folder]] * 3
+        assert any(call.startswith(f"GET /folders/{folder}") for call in sandbox.calls)
+
+    def test_says_so_if_the_folder_does_not_list_the_run(
+        self, sandbox: Sandbox, hook: TallyfyHook, office: Office
+    ) -> None:
+        other = sandbox.add_run("Other", folders=[office.folders[0]])
+        empty = Fault.other_answer({"data": {"id": office.folders[0], "objects": []}})
+        sandbox.fail("GET", "/folders/*", empty, times=None)
+        with pytest.raises(TallyfyNotAppliedError, match="does not tell the number of its association"):
+            hook.remove_run_from_folder(office.run_id, office.folders[0])
+        assert truth(sandbox, other)["folders"] == [office.folders[0]]
+        assert "DELETE" not in methods(sandbox)
+
+
+def test_unknown_field_is_named_with_the_nearest(sandbox: Sandbox, hook: TallyfyHook) -> None:
+    unknown: dict[str, Any] = {"nmae": "x"}
+    with pytest.raises(TallyfyArgumentError, match=r"'nmae' is not a field .* \(did you mean 'name'\?\)"):
+        hook.update_run(sandbox.add_run(), **unknown)
+    assert sandbox.calls == []
+
+
+@pytest.mark.parametrize("act", [TallyfyHook.get_run, TallyfyHook.archive_run, TallyfyHook.activate_run])
+def test_a_whole_run_instead_of_its_id(sandbox: Sandbox, hook: TallyfyHook, act: Callable[..., Any]) -> None:
+    with pytest.raises(TallyfyArgumentError, match=r"is a whole object. Pass its id: row\['id'\]"):
+        act(hook, {"id": sandbox.add_run(), "name": "x"})
+    assert sandbox.calls == []
