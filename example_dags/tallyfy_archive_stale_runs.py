@@ -12,6 +12,7 @@ Params:
 
 * ``days``: completed, and unchanged for so many days.
 * ``template``: title or id; blank = all templates.
+* ``keep``: title of a tag whose runs are left alone, such as ``Keep``; blank = none.
 * ``limit``: most runs a day, the oldest first. Airflow maps a task over 1,024 at most (``[core] max_map_length``).
 """
 
@@ -36,6 +37,7 @@ with DAG(
     params={
         "days": Param(30, type="integer", minimum=1, title="Days", description="Completed and unchanged for so long"),
         "template": Param(None, type=["null", "string"], title="Template", description="Title or id; blank = all"),
+        "keep": Param(None, type=["null", "string"], title="Keep", description="Leave runs with this tag alone"),
         "limit": Param(500, type="integer", minimum=1, maximum=1024, title="At most", description="Runs a day"),
     },
     doc_md=__doc__,
@@ -45,6 +47,7 @@ with DAG(
         status="complete",
         stale_after="P{{ params.days }}D",
         template="{{ params.template or '' }}",
+        exclude_tags=["{{ params.keep or '' }}"],
         limit="{{ params.limit }}",
         order="last_updated",
     )

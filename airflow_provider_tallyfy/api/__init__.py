@@ -1,11 +1,12 @@
 """What the Tallyfy API is, in pure Python: no Airflow, no I/O, no clock, no threads.
 
-================  ====================================================================================================
-``protocol/``     how one talks to it: messages, pages, problems, when a request is repeated, how fast, what may be sent
-``endpoints/``    one small function per endpoint, a file per resource
-``runs/``         flows and rules on runs: read, archive, update, delete, search, labels, the report of a bulk change
-``titles.py``     tags and templates by their title
-================  ====================================================================================================
+=================  ====================================================================================================
+``protocol/``      messages, pages, problems; when a request is repeated, how fast, and what may be sent at all
+``endpoints/``     one small function per endpoint, a file per resource
+``runs/``          flows and rules on runs: read, archive, update, delete, search, labels, the report of a bulk change
+``titles.py``      tags, templates, folders, groups and members by what people call them
+``timestamps.py``  timestamps as Tallyfy writes them, points in time and lengths of time as users give them
+=================  ====================================================================================================
 
 A flow is a generator that yields requests and is sent exchanges. It does no I/O, so it serves any transport, and a test
 can feed it any answer without a server.

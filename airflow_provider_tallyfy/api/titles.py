@@ -1,20 +1,55 @@
-"""Tags and templates by their title: looked up, never guessed."""
+"""Tags, templates, folders, groups and members by what people call them: looked up, never guessed."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
+from dataclasses import dataclass
+from typing import Any
 
 from airflow_provider_tallyfy.api.endpoints import labels as label_endpoints
+from airflow_provider_tallyfy.api.endpoints import organization as organization_endpoints
 from airflow_provider_tallyfy.api.endpoints import templates as template_endpoints
-from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_texts, show
-from airflow_provider_tallyfy.api.protocol.messages import Flow, Request
+from airflow_provider_tallyfy.api.protocol.arguments import (
+    ArgumentError,
+    check_text,
+    check_texts,
+    check_user_id,
+    did_you_mean,
+    show,
+)
+from airflow_provider_tallyfy.api.protocol.messages import Flow, Request, related
 from airflow_provider_tallyfy.api.protocol.pagination import Walk
 from airflow_provider_tallyfy.api.protocol.problems import reject
 
 TITLE_LIMIT = 30  # characters of a tag's title, by Tallyfy's page on tags
+LONGEST = 550  # characters; nothing in Tallyfy has a longer title
 TAG_COLOUR = "#4c7dab"  # a new tag needs a colour: "#" and six hexadecimal digits
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Something that people call by a title, and the API by an id.
+
+    :param what: what it is, for errors.
+    :param title: the member that holds its title.
+    :param called: what that title is, for errors.
+    :param listing: the request that lists all of an organization.
+    :param limit: most characters of a title.
+    """
+
+    what: str
+    title: str
+    called: str
+    listing: Callable[[str], Request]
+    limit: int = LONGEST
+
+
+TAG = Kind("tag", "title", "title", label_endpoints.list_all_tags, TITLE_LIMIT)
+TEMPLATE = Kind("template", "title", "title", template_endpoints.list_templates)
+FOLDER = Kind("folder", "name", "name", label_endpoints.list_folders)
+GROUP = Kind("group", "name", "name", organization_endpoints.list_groups)
+MEMBER = Kind("member", "email", "e-mail address", organization_endpoints.list_members)
 
 
 def looks_like_id(text: str) -> bool:
@@ -22,8 +57,26 @@ def looks_like_id(text: str) -> bool:
     return re.fullmatch(r"[0-9a-f]{32}", text) is not None
 
 
-def check_titles(argument: str, value: object) -> list[str]:
-    """Return a list of tag titles or ids, without repetitions.
+def check_title(argument: str, value: object, kind: Kind = TAG) -> str:
+    """Return a title or an id.
+
+    :raises ArgumentError: for anything else.
+    """
+    text = check_text(argument, value).strip()
+    if not text or text.lower() in {"none", "null"}:
+        raise ArgumentError(f"{argument}={show(text)} is neither the {kind.called} nor the id of a {kind.what}.")
+    if "{{" in text or "{%" in text:
+        raise ArgumentError(f"{argument}={show(text)} is a template that was not rendered.")
+    if len(text) > kind.limit and not looks_like_id(text):
+        raise ArgumentError(
+            f"{argument}={show(text)} has {len(text)} characters; a {kind.what}'s {kind.called} has at most "
+            f"{kind.limit}."
+        )
+    return text
+
+
+def check_titles(argument: str, value: object, kind: Kind = TAG) -> list[str]:
+    """Return a list of titles or ids, without repetitions.
 
     :raises ArgumentError: for anything else.
     """
@@ -32,25 +85,54 @@ def check_titles(argument: str, value: object) -> list[str]:
             f"{argument}={show(value)} is not a list. A list that went through a Jinja string becomes text: pass it as "
             "task.output, or set render_template_as_native_obj=True on the DAG."
         )
-    texts = [text.strip() for text in check_texts(argument, value)]
-    for i, text in enumerate(texts):
-        if not text or text.lower() in {"none", "null"}:
-            raise ArgumentError(f"{argument}[{i}]={show(text)} is neither the title nor the id of a tag.")
-        if len(text) > TITLE_LIMIT and not looks_like_id(text):
-            raise ArgumentError(
-                f"{argument}[{i}]={show(text)} has {len(text)} characters; a tag's title has at most {TITLE_LIMIT}."
-            )
+    texts = [check_title(f"{argument}[{i}]", text, kind) for i, text in enumerate(check_texts(argument, value))]
     return list(dict.fromkeys(texts))
 
 
-def read_titles(request: Request) -> Flow[dict[str, str]]:
-    """Read a whole list of tags or templates: id to title."""
+def check_member(argument: str, value: object) -> int | str:
+    """Return a member's id, or an e-mail address.
+
+    :raises ArgumentError: for anything else.
+    """
+    if isinstance(value, str) and re.fullmatch(r"[^@\s]+@[^@\s]+", value.strip()) and "{{" not in value:
+        return value.strip()
+    try:
+        return check_user_id(argument, value)
+    except ArgumentError as error:
+        if isinstance(value, str) and value.strip():
+            raise ArgumentError(
+                f"{argument}={show(value)} is neither a user id (a whole number, such as 1001) nor an e-mail address."
+            ) from None
+        raise error
+
+
+def check_members(argument: str, value: object) -> list[int | str]:
+    """Return a list of members' ids and e-mail addresses."""
+    if isinstance(value, (str, int)) or not isinstance(value, Iterable) or isinstance(value, Mapping):
+        raise ArgumentError(f"{argument}={show(value)} is not a list of user ids or e-mail addresses, such as [1001].")
+    return list(dict.fromkeys(check_member(f"{argument}[{i}]", entry) for i, entry in enumerate(value)))
+
+
+def read_titles(request: Request, title: str = "title") -> Flow[dict[str, str]]:
+    """Read a whole list: id to title. Folders in folders are read too.
+
+    :param title: the member that holds the title.
+    """
     walk = Walk(request)
     found: dict[str, str] = {}
     while (following := walk.next_request) is not None:
-        for row in walk.take((yield following)):
-            found[str(row.get("id"))] = str(row.get("title") or "")
+        rows: list[Any] = list(walk.take((yield following)))
+        while rows:
+            row = rows.pop(0)
+            if isinstance(row, Mapping):
+                found[str(row.get("id"))] = str(row.get(title) or "")
+                rows += related(row.get("children")) or []
     return found
+
+
+def read_kind(org: str, kind: Kind) -> Flow[dict[str, str]]:
+    """Read everything of a kind that the organization has: id to title."""
+    return (yield from read_titles(kind.listing(org), kind.title))
 
 
 def resolve(argument: str, what: str, names: Iterable[str], known: Mapping[str, str]) -> tuple[list[str], list[str]]:
@@ -79,16 +161,16 @@ def resolve(argument: str, what: str, names: Iterable[str], known: Mapping[str, 
     return list(dict.fromkeys(ids)), missing
 
 
-def unknown(argument: str, what: str, missing: Iterable[str], known: Iterable[str]) -> ArgumentError:
+def unknown(
+    argument: str, what: str, missing: Iterable[str], known: Iterable[str], called: str = "title"
+) -> ArgumentError:
     """The error for titles that nothing has, with the nearest ones that there are."""
     titles = {title.casefold(): title for title in known}
-    parts = []
-    for name in missing:
-        near = get_close_matches(name.casefold(), titles, n=3, cutoff=0.5)
-        hint = f" (did you mean {', '.join(repr(titles[n]) for n in near)}?)" if near else ""
-        parts.append(f"{show(name)}{hint}")
+    parts = [f"{show(name)}{did_you_mean(name, titles.values())}" for name in missing]
     some = f"There are {len(titles)} {what}s." if titles else f"There are no {what}s."
-    return ArgumentError(f"{argument}: no {what} has this title or id: {'; '.join(parts)}. {some}")
+    if len(titles) == 1:
+        some = f"There is 1 {what}: {next(iter(titles.values()))!r}."
+    return ArgumentError(f"{argument}: no {what} has this {called} or id: {'; '.join(parts)}. {some}")
 
 
 def tag_ids(org: str, argument: str, names: Iterable[str], *, create_missing: bool = False) -> Flow[list[str]]:
@@ -100,37 +182,13 @@ def tag_ids(org: str, argument: str, names: Iterable[str], *, create_missing: bo
     wanted = list(names)
     if all(looks_like_id(name) for name in wanted):
         return wanted
-    return (
-        yield from _resolved(
-            org, argument, "tag", wanted, label_endpoints.list_tags(org), _create_tag if create_missing else None
-        )
-    )
-
-
-def template_id(org: str, argument: str, name: str) -> Flow[str]:
-    """Turn the title or id of a template into its id."""
-    if looks_like_id(name):
-        return name
-    ids = yield from _resolved(org, argument, "template", [name], template_endpoints.list_templates(org), None)
-    return ids[0]
-
-
-def _resolved(
-    org: str,
-    argument: str,
-    what: str,
-    wanted: list[str],
-    listing: Request,
-    create: Callable[[str, str], Flow[str]] | None,
-) -> Flow[list[str]]:
-    known = yield from read_titles(listing)
+    known = yield from read_titles(label_endpoints.list_tags(org))
     plain_ids = {name: name for name in wanted if looks_like_id(name)}  # an id need not be listed to be right
-    ids, missing = resolve(argument, what, wanted, {**plain_ids, **known})
-    if missing and create is None:
-        raise unknown(argument, what, missing, known.values())
+    ids, missing = resolve(argument, "tag", wanted, {**plain_ids, **known})
+    if missing and not create_missing:
+        raise unknown(argument, "tag", missing, known.values())
     for title in missing:
-        assert create is not None
-        ids.append((yield from create(org, title)))
+        ids.append((yield from _create_tag(org, title)))
     return ids
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, cast
 
+from airflow_provider_tallyfy.api.protocol.arguments import check_id, show
+from airflow_provider_tallyfy.api.runs.filters import FILTERS, Asked
+from airflow_provider_tallyfy.api.runs.search import OPTIONS
 from airflow_provider_tallyfy.operators._base import TallyfyBaseOperator
+from airflow_provider_tallyfy.operators._literals import checked, is_literal, literals
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from datetime import date, timedelta
 
     from airflow_provider_tallyfy._compat import Context
 
@@ -21,66 +26,63 @@ class TallyfyListRunsOperator(TallyfyBaseOperator):
     """Find runs, by Tallyfy's filters and by those that it lacks.
 
     XCom ``return_value``: small rows, oldest run first, with the chosen ``fields``; pass them to a bulk operator, which
-    uses ``last_updated`` to leave runs alone that somebody modified meanwhile. XCom ``run_ids``: the ids alone. One
-    request per 100 runs of the list. No run comes twice, and a list that comes up short is an error.
+    uses ``last_updated`` to leave runs alone that somebody modified meanwhile. XCom ``run_ids``: the ids alone.
 
-    Filters are checked again on the rows, as far as these show them. An empty string counts as "not given", so a DAG
-    param can be left blank.
+    Every filter is checked again on the rows: Tallyfy ignores parameters that it does not know. A row that does not
+    show what a filter asks about does not match. No row shows what Tallyfy compares ``owners``, ``groups`` and
+    ``task_status`` with, so these are taken on trust.
+
+    Titles, names and e-mail addresses are looked up; one that does not exist fails the task with the nearest ones that
+    do. So does an id that no run and no list has. One request per 100 runs of the list, and one for each list in which
+    something is looked up. No run comes twice, and a list that comes up short is an error.
+
+    An empty string counts as "not given", also within a list, so a DAG param can be left blank. Literal values are
+    checked when the DAG file is parsed, templates and XComs when the task runs.
 
     .. seealso:: https://tallyfy.com/products/pro/integrations/open-api/ ("List processes")
 
-    :param q: part of the name, as Tallyfy searches. (templated, like all that follow)
+    :param q: words of the name, as Tallyfy searches. (templated, like all that follow)
     :param status: ``active``, ``complete``, ``problem`` (with ``issue``), ``issue``, ``improvement``, ``delayed``,
         ``starred``, or ``archived`` (the same as ``archived="only"``).
-    :param archived: ``False`` = live runs, ``True`` = archived ones too, ``"only"`` = archived ones alone.
-    :param owners: user ids; Tallyfy matches the run's owner *or* an assignee of one of its tasks.
-    :param owner_id: the run's owner, exactly.
-    :param template: id or title of the template; ``checklist_id`` takes the id alone.
-    :param folder: folder id.
-    :param tag: id or title of a tag; ``tag_ids`` takes several ids.
-    :param untagged: runs without tags.
-    :param starred: starred runs.
-    :param groups: group ids.
+    :param archived: ``False`` (default) = live runs, ``True`` = archived ones too, ``"only"`` = archived ones alone.
+    :param owners: ids or e-mail addresses of members; Tallyfy matches the run's owner *or* an assignee of one of its
+        tasks.
+    :param owner_id: id or e-mail address of the run's owner, exactly.
+    :param template: title or id of the template.
+    :param checklist_id: Tallyfy's own name of ``template``.
+    :param folder: name or id of a folder.
+    :param tags: titles or ids of tags: runs that have any of them.
+    :param tag: title or id of one tag.
+    :param tag_ids: Tallyfy's own name of ``tags``.
+    :param exclude_tags: titles or ids of tags: only runs that have none of them.
+    :param untagged: ``True`` = runs without tags, ``False`` = runs with tags.
+    :param starred: ``True`` = starred runs, ``False`` = the others.
+    :param groups: names or ids of groups.
     :param type: ``procedure``, ``form`` or ``document``.
     :param task_status: ``all``, ``in-progress`` or ``completed``.
     :param name_pattern: shell pattern for the whole name, letters in any case: ``"Onboarding*"``.
-    :param stale_after: only runs left alone for longer: a ``timedelta``, seconds, or an ISO 8601 duration (``P30D``).
-        Counted from now, not from the DAG run's date: a run is as stale as it is when the task looks.
-    :param stale_by: the timestamp that says so: ``last_updated``, ``completed_at``, ``created_at`` or ``started_at``.
+    :param stale_after: runs left alone for longer: a ``timedelta`` or an ISO 8601 duration (``"P30D"``). A bare number
+        is refused. Counted from now, not from the DAG run's date: a run is as stale as it is when the task looks.
+    :param stale_by: which timestamp says so: ``last_updated`` (default), ``completed_at``, ``created_at`` or
+        ``started_at``.
+    :param archived_after: runs archived at or after this: a ``datetime``, a ``date`` (its midnight) or ISO 8601 text
+        such as ``"{{ data_interval_start }}"``. What names no time zone is UTC. Finds archived runs without
+        ``archived="only"``.
+    :param archived_before: runs archived before this; likewise.
     :param limit: most rows.
-    :param order: ``created_at``, ``name``, ``last_updated``, ``completed_at`` or ``started_at``; ``-`` before it for
-        descending.
-    :param fields: what a row holds, beside ``id``.
+    :param order: ``created_at`` (default), ``name``, ``last_updated``, ``completed_at`` or ``started_at``; ``-`` before
+        it for descending.
+    :param fields: what a row holds, beside ``id``; ``None`` = ``name``, ``status``, ``last_updated``. ``tags`` is a
+        list of titles, and brings the list of their ids as ``tag_ids``; ``folders`` likewise, with ``folder_ids``.
+        Unless asked for, rows hold no tags and no folders.
     :param organization_id: 32-character id; ``None`` = the connection's.
     :param tallyfy_conn_id: the connection.
-    :raises TallyfyArgumentError: for a bad value, and for titles that nothing has.
-    :raises TallyfyServerError: for a list that comes up short or can't be read.
+    :raises TallyfyArgumentError: for a bad value, and for titles and ids that nothing has.
+    :raises TallyfyServerError: for a list that comes up short or can't be read, and for rows that do not show the tags
+        or folders that they were asked for.
     """
 
-    FILTERS: ClassVar[tuple[str, ...]] = (
-        "q",
-        "status",
-        "archived",
-        "owners",
-        "owner_id",
-        "template",
-        "checklist_id",
-        "folder",
-        "tag",
-        "tag_ids",
-        "untagged",
-        "starred",
-        "groups",
-        "type",
-        "task_status",
-        "name_pattern",
-        "stale_after",
-        "stale_by",
-        "limit",
-        "order",
-        "fields",
-    )
-    template_fields: Sequence[str] = (*TallyfyBaseOperator.template_fields, *FILTERS)
+    template_fields: Sequence[str] = (*TallyfyBaseOperator.template_fields, *FILTERS, *OPTIONS)
 
     def __init__(
         self,
@@ -93,16 +95,20 @@ class TallyfyListRunsOperator(TallyfyBaseOperator):
         template: str | None = None,
         checklist_id: str | None = None,
         folder: str | None = None,
+        tags: Iterable[str] | None = None,
         tag: str | None = None,
         tag_ids: Iterable[str] | None = None,
+        exclude_tags: Iterable[str] | None = None,
         untagged: bool | str | None = None,
         starred: bool | str | None = None,
         groups: Iterable[str] | None = None,
         type: str | None = None,
         task_status: str | None = None,
         name_pattern: str | None = None,
-        stale_after: timedelta | float | str | None = None,
+        stale_after: timedelta | str | None = None,
         stale_by: str | None = None,
+        archived_after: datetime | date | str | None = None,
+        archived_before: datetime | date | str | None = None,
         limit: int | str | None = None,
         order: str | None = None,
         fields: Iterable[str] | None = None,
@@ -117,8 +123,10 @@ class TallyfyListRunsOperator(TallyfyBaseOperator):
         self.template = template
         self.checklist_id = checklist_id
         self.folder = folder
+        self.tags = tags
         self.tag = tag
         self.tag_ids = tag_ids
+        self.exclude_tags = exclude_tags
         self.untagged = untagged
         self.starred = starred
         self.groups = groups
@@ -127,25 +135,64 @@ class TallyfyListRunsOperator(TallyfyBaseOperator):
         self.name_pattern = name_pattern
         self.stale_after = stale_after
         self.stale_by = stale_by
+        self.archived_after = archived_after
+        self.archived_before = archived_before
         self.limit = limit
         self.order = order
         self.fields = fields
+        _check(_without_blanks(literals(self, (*FILTERS, *OPTIONS))))
+        # Nothing from upstream would mean "not given", and find more runs than were meant.
+        self._from_upstream = [
+            name
+            for name in (*FILTERS, *OPTIONS)
+            if not isinstance(value := getattr(self, name), str) and not is_literal(value)
+        ]
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Walk the list once and return the rows."""
-        given = {name: getattr(self, name) for name in self.FILTERS}
-        given = {name: value for name, value in given.items() if value is not None and value != ""}
-        wanted = ", ".join(f"{name}={value}" for name, value in given.items()) or "all live ones"
-        self.log.info("Looking for runs (%s) in organization %s.", wanted, self.hook.organization_id)
+        values = {name: getattr(self, name) for name in (*FILTERS, *OPTIONS)}
+        for name in self._from_upstream:
+            if values[name] is None:
+                checked(check_id, name, None)
+        given = _without_blanks(values)
+        asked = _check(given)
+        options = [f"{name}={show(given[name])}" for name in OPTIONS if name in given]
+        self.log.info(
+            "Looking for runs (%s) in organization %s.", ", ".join([str(asked), *options]), self.hook.organization_id
+        )
         found = self.hook.find_runs(**given)
-        self.log.info("Looked at %d runs, kept %d.", found.looked_at, len(found.rows))
+        self.log.info("Looked at %d runs, kept %d.", found.looked_at, len(found))
+        if found.reasons:
+            counts = ", ".join(f"{name}: {count}" for name, count in found.reasons.most_common())
+            self.log.info("Runs that did not match, by the first filter that says so: %s.", counts)
         if found.non_matching:
             self.log.warning(
-                "Left out %d runs that Tallyfy returned although they contradict a filter: it seems to ignore one.",
-                found.non_matching,
+                "Skipped %d non-matching runs that Tallyfy returned: it seems to ignore a filter.", found.non_matching
             )
         if found.undated:
-            self.log.warning("Left out %d runs without a readable %s.", found.undated, self.stale_by or "last_updated")
+            self.log.warning(
+                "Skipped %d runs without a readable timestamp (%s).", found.undated, self.stale_by or "last_updated"
+            )
         self.log.debug("Requests to Tallyfy: %d.", self.hook.request_count)
-        context["ti"].xcom_push(key=RUN_IDS_KEY, value=[row["id"] for row in found.rows])
+        context["ti"].xcom_push(key=RUN_IDS_KEY, value=[row["id"] for row in found])
         return found.rows
+
+
+def _without_blanks(values: dict[str, Any]) -> dict[str, Any]:
+    """What is given: a DAG param that was left blank is not, as a value of its own or in a list."""
+    given = {name: value for name, value in values.items() if value is not None and value != ""}
+    return {
+        name: [entry for entry in value if entry != ""] if isinstance(value, (list, tuple)) else value
+        for name, value in given.items()
+    }
+
+
+def _check(given: dict[str, Any]) -> Asked:
+    """Check values that are known by now, each by itself and filters against each other.
+
+    :raises TallyfyArgumentError: for a bad one.
+    """
+    for name in OPTIONS.keys() & given.keys():
+        checked(OPTIONS[name], name, given[name])
+    filters = {name: value for name, value in given.items() if name in FILTERS}
+    return cast(Asked, checked(Asked.of, filters, datetime.now(timezone.utc)))

@@ -112,6 +112,23 @@ def test_archive_stale_runs_of_all_templates(run_example: RunExample, furnished:
     assert "staler" in names(furnished.runs(archived=True))
 
 
+def test_archive_stale_runs_but_those_with_a_tag(run_example: RunExample, furnished: Sandbox) -> None:
+    furnished.add_run("kept", completed_days_ago=90, tags=[furnished.add_tag("Keep")])
+    done = run_example("tallyfy_archive_stale_runs", keep="Keep")
+
+    assert done.states["archive"] == ["success", "success"]
+    assert names(furnished.runs(archived=True)) == {"stale", "staler", "archived before"}
+
+
+def test_archive_stale_runs_with_a_misspelt_tag_archives_nothing(run_example: RunExample, furnished: Sandbox) -> None:
+    furnished.add_run("kept", completed_days_ago=90, tags=[furnished.add_tag("Keep")])
+    done = run_example("tallyfy_archive_stale_runs", keep="Keeep")
+
+    assert done.state == "failed"
+    assert "exclude_tags: no tag has this title or id: 'Keeep' (did you mean 'Keep'?)" in done.log
+    assert names(furnished.runs(archived=True)) == {"archived before"}
+
+
 def test_archive_stale_runs_up_to_the_limit(run_example: RunExample, furnished: Sandbox) -> None:
     done = run_example("tallyfy_archive_stale_runs", limit=1)
 

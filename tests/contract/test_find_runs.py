@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_tallyfy.api.runs.search import FIELDS
+from airflow_provider_tallyfy.api.runs.rows import FIELDS
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyServerError
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
+from tests.contract._office import UNKNOWN
 
 Connect = Callable[..., TallyfyHook]
 
@@ -71,12 +72,26 @@ FILTERS: list[tuple[dict[str, Any], str]] = [
     ({"tag": "STALE"}, "tagged both"),
     ({"tag": "Stale", "archived": "only"}, "archived"),
     ({"tag_ids": ["{stale}", "{other}"]}, "tagged both othertag"),
+    ({"tags": ["stale", "{other}"]}, "tagged both othertag"),
+    ({"checklist_id": "Invoice Approval"}, "invoice"),
+    ({"exclude_tags": ["Stale"]}, LIVE.replace("tagged both ", "")),
+    ({"exclude_tags": ["{stale}", "Other"]}, LIVE.replace("tagged both othertag ", "")),
+    ({"exclude_tags": ["Other"], "tag": "Stale"}, "tagged"),
+    ({"exclude_tags": ["Stale"], "archived": True}, LIVE.replace("tagged both ", "")),
+    ({"untagged": False}, "tagged both othertag"),
+    ({"archived_after": "2020-01-01"}, "archived"),
+    ({"archived_before": "2020-01-01"}, ""),
+    ({"archived_after": "2020-01-01", "archived_before": "2199-01-01", "archived": True}, "archived"),
     ({"untagged": True}, "plain anns invoice form filed starred grouped complete problem issue"),
     ({"folder": "{folder}"}, "filed"),
+    ({"folder": "AUDIT"}, "filed"),
     ({"type": "form"}, "form"),
     ({"groups": ["{finance}"]}, "grouped"),
+    ({"groups": ["finance"]}, "grouped"),
     ({"owners": ["{ann}"]}, "anns"),
+    ({"owners": ["Ann@Example.com"]}, "anns"),
     ({"owner_id": "{ann}"}, "anns"),
+    ({"owner_id": "ann@example.com"}, "anns"),
     ({"name_pattern": "*ed"}, "tagged filed starred grouped"),
     ({"name_pattern": "I[sn]*"}, "invoice issue"),
     ({"name_pattern": "?????"}, "plain filed issue"),
@@ -96,13 +111,15 @@ class TestFilters:
         self, asked: dict[str, Any], names: str, sandbox: Sandbox, hook: TallyfyHook, many: dict[str, Any]
     ) -> None:
         found = hook.find_runs(**{name: filled(value, many) for name, value in asked.items()})
-        assert sorted(row["name"] for row in found.rows) == sorted(names.split())
-        assert found.kept == len(found.rows)
+        assert sorted(row["name"] for row in found) == sorted(names.split())
+        assert found.kept == len(found)
         assert found.non_matching == 0
+        walked = hook.iter_runs(**{name: filled(value, many) for name, value in asked.items()})
+        assert sorted(run["name"] for run in walked) == sorted(names.split())
 
     @pytest.mark.parametrize(
         ("asked", "names"),
-        [case for case in FILTERS if set(case[0]) - {"owners", "groups", "name_pattern", "owner_id"}],
+        [case for case in FILTERS if not {"owners", "groups"} & set(case[0])],
         ids=lambda value: str(value)[:60],
     )
     def test_that_the_server_ignores_lead_to_no_wrong_runs(
@@ -114,9 +131,7 @@ class TestFilters:
         wanted = f"{names} problem issue" if asked == {"status": "active"} else names
         assert sorted(row["name"] for row in found.rows) == sorted(wanted.split())
         assert found.looked_at == 14
-        assert found.non_matching + found.kept == (
-            14 if "name_pattern" not in asked else found.non_matching + found.kept
-        )
+        assert sum(found.reasons.values()) + found.kept == 14
 
     @pytest.mark.parametrize("shape", Behaviour.positions()["with_folders_shape"])
     @pytest.mark.parametrize("tags", Behaviour.positions()["get_with_tags_shape"])
@@ -138,7 +153,7 @@ def heed_nothing(sandbox: Sandbox) -> None:
 
 
 class TestStale:
-    @pytest.mark.parametrize("stale_after", ["P30D", timedelta(days=30), 30 * 86400, "2592000", "PT720H"])
+    @pytest.mark.parametrize("stale_after", ["P30D", timedelta(days=30), "PT720H"])
     def test_by_the_last_change(self, stale_after: Any, sandbox: Sandbox, hook: TallyfyHook) -> None:
         old = sandbox.add_run(untouched_days=31)
         sandbox.add_run(days_old=400, untouched_days=29)
@@ -237,9 +252,52 @@ class TestRows:
 
     def test_chosen_fields(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         sandbox.add_run("Old")
-        (row,) = hook.find_runs(fields=["name", "checklist_title", "nonsense"], order="last_updated").rows
-        assert tuple(row) == ("id", "name", "checklist_title", "nonsense")
-        assert row["nonsense"] is None
+        (row,) = hook.find_runs(fields=["name", "checklist_title"], order="last_updated")
+        assert tuple(row) == ("id", "name", "checklist_title")
+
+    @pytest.mark.parametrize("tags", Behaviour.positions()["get_with_tags_shape"])
+    @pytest.mark.parametrize("folders", Behaviour.positions()["with_folders_shape"])
+    def test_that_hold_tags_and_folders_can_be_filtered_by_them(
+        self, tags: Any, folders: Any, sandbox: Sandbox, hook: TallyfyHook
+    ) -> None:
+        sandbox.behaviour = Behaviour(get_with_tags_shape=tags, with_folders_shape=folders)
+        keep, audit = sandbox.add_tag("Keep"), sandbox.add_folder("Audit")
+        sandbox.add_run("kept", tags=[keep], folders=[audit])
+        sandbox.add_run("bare")
+        rows = hook.find_runs(fields=["name", "tags", "folders"]).rows
+        assert rows[0] | {"id": ""} == {
+            **{"id": "", "name": "kept", "tags": ["Keep"], "tag_ids": [keep]},
+            **{"folders": ["Audit"], "folder_ids": [audit]},
+        }
+        # The obvious clean-up.
+        assert [row["name"] for row in rows if "Keep" not in (row["tags"] or [])] == ["bare"]
+        assert len(sandbox.requests) <= 2, "one page, and one look-up where rows do not show the names of folders"
+
+    @pytest.mark.parametrize(
+        "asked", [{"fields": ["tags"]}, {"exclude_tags": ["Keep"]}, {"tag": "Keep"}, {"untagged": True}], ids=str
+    )
+    def test_without_their_tags_are_an_error_and_never_taken_for_untagged(
+        self, asked: dict[str, Any], sandbox: Sandbox, hook: TallyfyHook
+    ) -> None:
+        run_id = sandbox.add_run("kept", tags=[sandbox.add_tag("Keep")])
+        shown = {"id": run_id, "name": "kept", "archived_at": None}
+        sandbox.fail("GET", "/runs", Fault.status(200, {"data": [shown]}), times=None)
+        with pytest.raises(
+            TallyfyServerError, match=r"returned the run 'kept' .* without its tags, although it was asked"
+        ):
+            hook.find_runs(**asked)
+        assert "with=tags" in sandbox.calls[-1]
+        if "fields" not in asked:
+            with pytest.raises(TallyfyServerError, match="without its tags"):
+                list(hook.iter_runs(**asked))
+
+    def test_are_what_iterating_gives(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        runs = sandbox.add_runs(3)
+        found = hook.find_runs()
+        assert ids(list(found)) == runs
+        assert (len(found), found[0]["id"], ids(found[1:])) == (3, runs[0], runs[1:])
+        assert not hook.find_runs(status="complete")
+        assert hook.archive_runs(found).counts["changed"] == 3
 
     def test_all_pages(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         runs = sandbox.add_runs(350)
@@ -313,9 +371,63 @@ class TestTitles:
         run_id = sandbox.add_run(tags=[tags[149]])
         assert ids(hook.find_runs(tag="Tag 149").rows) == [run_id]
 
-    def test_ids_are_not_looked_up(self, sandbox: Sandbox, hook: TallyfyHook, many: dict[str, Any]) -> None:
-        hook.find_runs(tag=many["stale"], template=many["invoice"])
+    def test_ids_that_a_run_has_are_not_looked_up(
+        self, sandbox: Sandbox, hook: TallyfyHook, many: dict[str, Any]
+    ) -> None:
+        found = hook.find_runs(tag=many["stale"], template=many["invoice"], archived="only")
+        assert len(found) == 1
         assert all(call.startswith("GET /runs?") for call in sandbox.calls)
+
+    @pytest.mark.parametrize("search", ["find_runs", "iter_runs"])
+    @pytest.mark.parametrize(
+        ("asked", "words"),
+        [
+            ({"tag": UNKNOWN}, r"tag: no tag has this title or id: '.{32}'\. There are 2 tags"),
+            ({"tags": ["{stale}", UNKNOWN]}, "tags: no tag"),
+            ({"tag_ids": [UNKNOWN]}, "tag_ids: no tag"),
+            ({"exclude_tags": [UNKNOWN]}, "exclude_tags: no tag"),
+            ({"exclude_tags": ["Stael"]}, r"exclude_tags: no tag .*did you mean 'Stale'"),
+            ({"template": UNKNOWN}, "template: no template"),
+            ({"checklist_id": "Invoice aproval"}, "checklist_id: no template .*did you mean 'Invoice approval'"),
+            ({"folder": UNKNOWN}, r"folder: no folder has this name or id: '.{32}'\. There is 1 folder: 'Audit'"),
+            ({"folder": "Adit"}, "folder: no folder .*did you mean 'Audit'"),
+            ({"groups": [UNKNOWN]}, "groups: no group has this name or id"),
+            ({"groups": ["Finanse"]}, "groups: no group .*did you mean 'Finance'"),
+            ({"owner_id": 99999}, "owner_id: no member has this e-mail address or id: '99999'"),
+            ({"owner_id": "anne@example.com"}, "owner_id: no member .*did you mean 'ann@example.com'"),
+            ({"owners": [99999]}, "owners: no member"),
+            ({"owners": ["{ann}", 99999]}, "owners: no member"),
+            ({"owners": ["an@example.com"]}, "owners: no member .*did you mean 'ann@example.com'"),
+        ],
+        ids=str,
+    )
+    def test_what_does_not_exist_is_an_error_and_no_empty_result(
+        self, search: str, asked: dict[str, Any], words: str, sandbox: Sandbox, hook: TallyfyHook, many: dict[str, Any]
+    ) -> None:
+        with pytest.raises(TallyfyArgumentError, match=words):
+            list(getattr(hook, search)(**{name: filled(value, many) for name, value in asked.items()}))
+        assert len(sandbox.requests) <= 3, "the list of runs, the look-up, and a run that would prove the id"
+
+    def test_what_exists_may_have_no_runs(self, sandbox: Sandbox, hook: TallyfyHook, many: dict[str, Any]) -> None:
+        unused: dict[str, Any] = {
+            "tag": sandbox.add_tag("Unused"),
+            "folder": sandbox.add_folder("Unused"),
+            "template": sandbox.add_template("Unused"),
+            "owner_id": sandbox.add_member("new@example.com"),
+        }
+        for name, identity in unused.items():
+            sandbox.forget_requests()
+            assert len(hook.find_runs(**{name: identity})) == 0
+            assert len(sandbox.requests) == 2, "one page, one look-up"
+
+    def test_template_that_tallyfy_lists_no_more_exists_as_long_as_it_has_runs(
+        self, sandbox: Sandbox, hook: TallyfyHook
+    ) -> None:
+        # The nightly sweep of a template that was archived: all of its runs are archived by now.
+        template = sandbox.add_template("Retired")
+        sandbox.add_run(template=template, archived=True)
+        sandbox.fail("GET", "/checklists", Fault.status(200, {"data": []}), times=None)
+        assert len(hook.find_runs(template=template)) == 0
 
 
 class TestRefusedBeforeAnythingIsSent:
@@ -323,7 +435,12 @@ class TestRefusedBeforeAnythingIsSent:
         "asked",
         [
             {"stale_after": "30 days"},
-            {"stale_after": 0},
+            {"stale_after": 30},
+            {"exclude_tags": "Keep"},
+            {"archived_after": "yesterday"},
+            {"archived_after": "2026-01-01", "archived": False},
+            {"fields": ["tgas"]},
+            {"tags": []},
             {"stale_after": "P9999Y"},
             {"stale_after": "P30D", "stale_by": "due_date"},
             {"name_pattern": " "},
@@ -347,4 +464,7 @@ class TestRefusedBeforeAnythingIsSent:
     def test_bad_values(self, asked: dict[str, Any], sandbox: Sandbox, hook: TallyfyHook) -> None:
         with pytest.raises(TallyfyArgumentError):
             hook.find_runs(**asked)
+        if set(asked) - {"order", "fields", "sort"}:
+            with pytest.raises(TallyfyArgumentError):
+                hook.iter_runs(**asked)
         assert sandbox.requests == []

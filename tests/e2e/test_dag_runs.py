@@ -44,7 +44,8 @@ def test_archive_stale_runs(ui: Ui, sandbox: Sandbox, connect: Connect, shoot: S
     # What was looked for, and how much of it there was.
     ui.task(STALE, run_id, "find_stale_runs")
     log = ui.sees("Looked at")
-    assert "(status=complete, stale_after=P30D, limit=3, order=last_updated) in organization" in log
+    assert "(status 'complete', not updated since " in log
+    assert " UTC, limit='3', order='last_updated') in organization" in log
     assert "kept 3." in log
     ui.task(STALE, run_id, "find_stale_runs", "xcom")
     ui.sees("return_value", "run_ids", before[changed[0]]["name"])

@@ -153,11 +153,27 @@ class TestTags:
             self.create(reply)
 
 
-class TestTemplate:
-    def test_by_id_and_title(self) -> None:
-        assert play(titles.template_id(ORG, "template", A)) == (A, [])
-        assert play(titles.template_id(ORG, "template", "invoice"), page(**{B: "Invoice"}))[0] == B
+class TestMembers:
+    @pytest.mark.parametrize(
+        ("value", "member"), [(7, 7), (" 7 ", 7), ("Ann@example.com", "Ann@example.com"), (" a@b ", "a@b")]
+    )
+    def test_by_id_or_address(self, value: Any, member: int | str) -> None:
+        assert titles.check_member("owner_id", value) == member
 
-    def test_unknown(self) -> None:
-        with pytest.raises(ArgumentError, match="no template has this title"):
-            play(titles.template_id(ORG, "template", "Invoice"), page(**{B: "Other"}))
+    @pytest.mark.parametrize("value", ["ann", "ann@", "@", "a b@c", "²", 0, -7, True, None, [], "{{ x }}@b", "None"])
+    def test_refused(self, value: Any) -> None:
+        with pytest.raises(ArgumentError, match="owner_id="):
+            titles.check_member("owner_id", value)
+
+
+@pytest.mark.parametrize("kind", [titles.TAG, titles.TEMPLATE, titles.FOLDER, titles.GROUP, titles.MEMBER])
+def test_every_kind_is_read_by_its_own_title(kind: titles.Kind) -> None:
+    row = {"id": A, kind.title: "Its title", "other": "x"}
+    found, sent = play(titles.read_kind(ORG, kind), Response(200, {}, json.dumps({"data": [row]}).encode()))
+    assert found == {A: "Its title"}
+    assert [request.method for request in sent] == ["GET"]
+
+
+def test_the_only_one_there_is_is_named() -> None:
+    error = titles.unknown("folder", "folder", ["x"], ["Audit"], "name")
+    assert str(error) == "folder: no folder has this name or id: 'x'. There is 1 folder: 'Audit'."

@@ -49,6 +49,17 @@ def list_tags(org: str) -> Request:
     return Request("GET", organization(org, "tags"), (("per_page", PAGE_SIZE),), expects="list")
 
 
+def list_all_tags(org: str) -> Request:
+    """List the organization's tags, those that Tallyfy made by itself included: a run may have them."""
+    return Request("GET", organization(org, "tags"), (("all", True), ("per_page", PAGE_SIZE)), expects="list")
+
+
+def list_folders(org: str) -> Request:
+    """List the folders of runs, with the folders in them (without ``folder_type`` they were those of templates)."""
+    params = (("folder_type", "run"), ("with", "children"), ("per_page", PAGE_SIZE))
+    return Request("GET", organization(org, "folders"), params, expects="list")
+
+
 def create_tag(org: str, title: str, color: str) -> Request:
     """Make a tag. Its title must be new (422 otherwise), its colour is ``#`` and six hexadecimal digits."""
     return Request("POST", organization(org, "tags"), json={"title": title, "color": color}, expects="object")

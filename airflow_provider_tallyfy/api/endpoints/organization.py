@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_tallyfy.api.endpoints.paths import organization
+from airflow_provider_tallyfy.api.endpoints.paths import PAGE_SIZE, organization
 from airflow_provider_tallyfy.api.protocol.messages import Request
 
 
@@ -19,3 +19,13 @@ def get_organization(org: str) -> Request:
 def get_member(org: str) -> Request:
     """The token's user as a member of the organization, with the role: proves token, organization and role at once."""
     return Request("GET", organization(org, "me"), expects="object")
+
+
+def list_members(org: str) -> Request:
+    """List the organization's members ("users" in the API)."""
+    return Request("GET", organization(org, "users"), (("per_page", PAGE_SIZE),), expects="list")
+
+
+def list_groups(org: str) -> Request:
+    """List the organization's groups of members."""
+    return Request("GET", organization(org, "groups"), (("per_page", PAGE_SIZE),), expects="list")

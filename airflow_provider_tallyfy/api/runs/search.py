@@ -1,185 +1,37 @@
-"""Finding runs: the filters that Tallyfy has, checked again on what comes back, and those that it lacks.
-
-Tallyfy ignores parameters that it doesn't know. A filter that was silently ignored would have a clean-up archive the
-wrong runs, so every filter is held against the rows that come back, as far as a row shows what the filter is about.
-"""
+"""Finding runs: look up titles, walk the list, hold every row against the filters, and say what was left out."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
-from fnmatch import fnmatchcase
-from itertools import pairwise
-from typing import Any
+from datetime import datetime
+from typing import Any, overload
 
-from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_choice, check_user_id, show
-from airflow_provider_tallyfy.api.protocol.messages import Request
-from airflow_provider_tallyfy.api.runs.model import Run, folder_ids, is_archived, tag_ids
+from airflow_provider_tallyfy.api import titles
+from airflow_provider_tallyfy.api.endpoints import runs as run_endpoints
+from airflow_provider_tallyfy.api.endpoints.paths import PAGE_SIZE
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_flag, check_text, check_texts, show
+from airflow_provider_tallyfy.api.protocol.messages import Flow, Param, Request
+from airflow_provider_tallyfy.api.protocol.pagination import Walk, read_page, read_page_number
+from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected, about
+from airflow_provider_tallyfy.api.runs import rows as _rows
+from airflow_provider_tallyfy.api.runs.filters import FILTERS, Asked
+from airflow_provider_tallyfy.api.runs.model import Run, describe
 
-#: Timestamps of a run that can say how long it has been left alone.
-TIMESTAMPS = ("last_updated", "completed_at", "created_at", "started_at")
-#: What a row keeps unless asked otherwise: enough to recognise a run, and to see later whether it was modified.
-FIELDS = ("id", "name", "status", "last_updated")
-#: Orders that Tallyfy knows; the others are sorted here, after the walk.
-SERVER_ORDERS = ("created_at", "-created_at", "name", "-name")
-ORDERS = (*SERVER_ORDERS, *(sign + name for name in TIMESTAMPS if name != "created_at" for sign in ("", "-")))
-
-
-def moment(value: Any) -> datetime | None:
-    """Read a timestamp of Tallyfy (ISO 8601, UTC, with or without fraction); ``None`` if it is none."""
-    if not isinstance(value, str):
-        return None
-    match = re.fullmatch(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:?\d\d)?", value.strip())
-    if match is None:
-        return None
-    day, time, fraction, zone = match.groups()
-    offset = "+00:00" if zone in (None, "Z") else zone if ":" in zone else f"{zone[:3]}:{zone[3:]}"
-    try:
-        return datetime.fromisoformat(f"{day}T{time}{((fraction or '.') + '000000')[:7]}{offset}")
-    except ValueError:
-        return None
-
-
-def duration(argument: str, value: object) -> timedelta:
-    """Read a length of time: a ``timedelta``, seconds (a number or its digits), or ISO 8601 (``P30D``, ``PT12H``).
-
-    :raises ArgumentError: for anything else, and for a length that is not above 0.
-    """
-    length: timedelta | None = None
-    if isinstance(value, timedelta):
-        length = value
-    elif (isinstance(value, (int, float)) and not isinstance(value, bool)) or (
-        isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?", value.strip(), re.ASCII)
-    ):
-        length = _seconds(float(value))
-    elif isinstance(value, str) and re.fullmatch(r"\s*P[\dYMWDTHS.,]+\s*", value, re.ASCII | re.IGNORECASE):
-        length = _iso_duration(value.strip().upper())
-    if length is None or length <= timedelta(0):
-        raise ArgumentError(
-            f"{argument}={show(value)} is no length of time above 0. Use a timedelta, a number of seconds, or an "
-            "ISO 8601 duration such as 'P30D' or 'PT12H'."
-        )
-    return length
-
-
-def _seconds(number: float) -> timedelta | None:
-    try:
-        return timedelta(seconds=number)
-    except (OverflowError, ValueError):
-        return None
-
-
-def _iso_duration(text: str) -> timedelta | None:
-    import pendulum
-
-    try:
-        parsed = pendulum.parse(text)
-    except ValueError:
-        return None
-    return timedelta(seconds=parsed.total_seconds()) if isinstance(parsed, pendulum.Duration) else None
-
-
-@dataclass(frozen=True)
-class Criteria:
-    """What Tallyfy can't filter by itself.
-
-    :param stale_before: keep runs whose ``stale_by`` timestamp is before this moment.
-    :param stale_by: which timestamp counts.
-    :param name_pattern: shell pattern for the whole name (``*``, ``?``, ``[...]``), letters in any case.
-    :param owner_id: the run's owner, exactly (Tallyfy's ``owners`` also matches assignees of tasks).
-    """
-
-    stale_before: datetime | None = None
-    stale_by: str = "last_updated"
-    name_pattern: str | None = None
-    owner_id: int | None = None
-
-    @classmethod
-    def of(
-        cls,
-        now: datetime,
-        *,
-        stale_after: object = None,
-        stale_by: object = "last_updated",
-        name_pattern: object = None,
-        owner_id: object = None,
-    ) -> Criteria:
-        """Check the arguments and fix the moment before which a run is stale.
-
-        :raises ArgumentError: for a bad value.
-        """
-        if name_pattern is not None and (not isinstance(name_pattern, str) or not name_pattern.strip()):
-            raise ArgumentError(f"name_pattern={show(name_pattern)} is not a pattern such as 'Onboarding*'.")
-        try:
-            before = None if stale_after is None else now - duration("stale_after", stale_after)
-        except OverflowError:
-            raise ArgumentError(f"stale_after={show(stale_after)} reaches back before the calendar begins.") from None
-        return cls(
-            stale_before=before,
-            stale_by=check_choice("stale_by", stale_by, TIMESTAMPS),
-            name_pattern=name_pattern,
-            owner_id=None if owner_id is None else check_user_id("owner_id", owner_id),
-        )
-
-    def keeps(self, run: Mapping[str, Any]) -> bool:
-        """Whether a run meets them all. A run without the timestamp is not stale: there is no telling."""
-        if self.owner_id is not None and str(run.get("owner_id")) != str(self.owner_id):
-            return False
-        if self.name_pattern is not None and not fnmatchcase(
-            str(run.get("name") or "").casefold(), self.name_pattern.casefold()
-        ):
-            return False
-        if self.stale_before is None:
-            return True
-        modified = moment(run.get(self.stale_by))
-        return modified is not None and modified < self.stale_before
-
-
-def contradicts(run: Mapping[str, Any], request: Request) -> bool:
-    """Whether a run is one that the list request had asked Tallyfy to leave out."""
-    asked = dict(request.params)
-    status, archived = asked.get("status"), asked.get("archived")
-    if archived != "true" and "archived_at" in run and is_archived(run) is not (archived == "only"):
-        return True
-    if status in _STATUS and not is_archived(run) and str(run.get("status", "")).lower() not in _STATUS[str(status)]:
-        return True
-    words = str(asked.get("q", "")).casefold().split()
-    if not all(word in str(run.get("name") or "").casefold() for word in words):
-        return True
-    for name in ("checklist_id", "type"):
-        if name in asked and run.get(name) not in (None, "") and str(run[name]) != str(asked[name]):
-            return True
-    starred = True if status == "starred" else asked.get("starred")
-    if starred is not None and isinstance(run.get("starred"), bool) and run["starred"] is not starred:
-        return True
-    tags, folders = tag_ids(run), folder_ids(run)
-    if "tag_ids" in asked and tags is not None and not set(tags) & set(str(asked["tag_ids"]).split(",")):
-        return True
-    if asked.get("untagged") is True and tags:
-        return True
-    return "folder" in asked and folders is not None and str(asked["folder"]) not in folders
-
-
-#: Statuses of a row that fit a status filter. "problem" returns runs with an issue too; "delayed" and "improvement"
-#: need not show in a row's status at all.
-_STATUS = {
-    "active": {"active", "in-progress", "problem", "issue", "delayed"},
-    "complete": {"complete", "completed"},
-    "problem": {"problem", "issue"},
-    "issue": {"issue"},
-}
+MOST_PER_PAGE = 1000  # Tallyfy gives 100 at most, as far as its clients know
 
 
 @dataclass
-class FoundRuns:
-    """What a search looked at and what became of it.
+class FoundRuns(Sequence[Run]):
+    """What a search found: a sequence of rows, and what became of the other runs.
 
     :param looked_at: runs that Tallyfy returned.
-    :param kept: runs that met every criterion.
-    :param non_matching: runs that contradict a filter which Tallyfy should have applied; they are left out.
+    :param kept: runs that matched every filter.
+    :param non_matching: runs that do not match a filter which Tallyfy should have applied; they are left out.
     :param undated: runs without the timestamp that decides; they are left out.
+    :param rows: the rows.
+    :param reasons: how many runs each filter left out.
     """
 
     looked_at: int = 0
@@ -187,59 +39,252 @@ class FoundRuns:
     non_matching: int = 0
     undated: int = 0
     rows: list[Run] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter)
 
-    def sift(self, runs: Iterable[Run], request: Request, criteria: Criteria) -> Iterator[Run]:
-        """Yield the runs that are wanted, counting all of them."""
-        for run in runs:
-            self.looked_at += 1
-            if contradicts(run, request):
-                self.non_matching += 1
-            elif criteria.keeps(run):
-                self.kept += 1
-                yield run
-            elif criteria.stale_before is not None and moment(run.get(criteria.stale_by)) is None:
-                self.undated += 1
+    @overload
+    def __getitem__(self, index: int) -> Run: ...
 
+    @overload
+    def __getitem__(self, index: slice) -> list[Run]: ...
 
-def row_of(run: Run, fields: Iterable[str]) -> Run:
-    """The chosen fields of a run; a field that it lacks is ``None``."""
-    return {name: run.get(name) for name in fields}
+    def __getitem__(self, index: int | slice) -> Run | list[Run]:
+        return self.rows[index]
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
 
-def _rank(row: Run, order: str) -> Any:
-    """Where a row stands in an order; ``None`` if it does not say."""
-    if order.lstrip("-") == "name":
-        return str(row.get("name") or "").casefold()
-    return moment(row.get(order.lstrip("-")))
+class Search:
+    """One walk over a list of runs. Perform :meth:`next_page` until it returns ``None``.
+
+    Titles are looked up before the first page. An id that no row shows is looked up after the last one: a search for
+    something that does not exist is an error, not an empty result.
+
+    :param org: the organization.
+    :param asked: the filters.
+    :param include: further relations to return with each run.
+    :raises ArgumentError: for a bad value; nothing was sent.
+    """
+
+    def __init__(
+        self,
+        org: str,
+        asked: Asked,
+        *,
+        include: Iterable[str] = (),
+        form_fields_values: bool | None = None,
+        sort: str = "created_at",
+        per_page: int = PAGE_SIZE,
+    ) -> None:
+        if isinstance(per_page, bool) or not isinstance(per_page, int) or not 0 < per_page <= MOST_PER_PAGE:
+            raise ArgumentError(f"per_page={show(per_page)} is not a whole number from 1 to {MOST_PER_PAGE}.")
+        self.org = org
+        self.asked = asked
+        self.found = FoundRuns()
+        #: The page that was read last, with the runs that do not match.
+        self.page: list[Run] = []
+        self._relations = list(dict.fromkeys([*asked.relations, *check_texts("include", include)]))
+        self._needed = list(asked.relations)
+        self._form_fields_values = (
+            None if form_fields_values is None else check_flag("form_fields_values", form_fields_values)
+        )
+        self._sort = check_text("sort", sort)
+        self._per_page = per_page
+        self._walk: Walk | None = None
+        self._titles: dict[str, dict[str, str]] = {}
+        self._shown: dict[str, set[str]] = {
+            name: set() for name in asked.values if FILTERS[name].kind and FILTERS[name].shows
+        }
+
+    def next_page(self) -> Flow[list[Run] | None]:
+        """Read a page; return those of its runs that match, and ``None`` after the last page.
+
+        :raises ArgumentError: for a title or an id that nothing has.
+        :raises Rejected: for a page that can't be read, and for rows that do not show what was asked for.
+        """
+        if self._walk is None:
+            self.asked = yield from self._resolved()
+            self._walk = Walk(self._request(self._relations, self.asked.query))
+        if self._walk.next_request is None:
+            yield from self.settle()
+            return None
+        self.page = yield from read_page(self._walk)
+        return [run for run in self.page if self._keeps(run)]
+
+    def settle(self) -> Flow[None]:
+        """Look up the ids that no row has shown.
+
+        :raises ArgumentError: for one that does not exist.
+        """
+        for name, shown in self._shown.items():
+            for identity in _as_list(self.asked.values[name]):
+                if str(identity) not in shown:
+                    yield from self._look_up(name, str(identity))
+
+    def titles_of(self, kind: titles.Kind) -> Flow[dict[str, str]]:
+        """Everything of a kind that the organization has, id to title; read once."""
+        if kind.what not in self._titles:
+            self._titles[kind.what] = yield from titles.read_kind(self.org, kind)
+        return self._titles[kind.what]
+
+    def require(self, relations: Iterable[str]) -> None:
+        """Have every row show these relations."""
+        self._needed = list(dict.fromkeys([*self._needed, *relations]))
+        self._relations = list(dict.fromkeys([*self._relations, *relations]))
+
+    def not_shown(self, why: str) -> Rejected:
+        """The error for what Tallyfy left out although it was asked for it."""
+        return about(self._request(self._relations, {}), Kind.SERVER, f"GET /runs: {why}")
+
+    def _request(self, relations: Iterable[str], query: Mapping[str, Param], per_page: int | None = None) -> Request:
+        return run_endpoints.list_runs(
+            self.org,
+            include=relations,
+            form_fields_values=self._form_fields_values,
+            sort=self._sort,
+            per_page=per_page or self._per_page,
+            **query,
+        )
+
+    def _keeps(self, run: Run) -> bool:
+        """Whether a run matches, counting it either way."""
+        for relation in self._needed:
+            if not _rows.is_shown(run, relation):
+                raise self.not_shown(
+                    f"Tallyfy returned the run {describe(run)} without its {relation}, although it was asked for them "
+                    f"(with={relation}). Whether the run matches, or which {relation} it has, can't be told."
+                )
+        for name, shown in self._shown.items():
+            shows = FILTERS[name].shows
+            shown.update((shows and shows(run)) or ())
+        self.found.looked_at += 1
+        misfit = self.asked.misfit(run)
+        if misfit is None:
+            self.found.kept += 1
+            return True
+        self.found.reasons[self.asked.called.get(misfit, misfit)] += 1
+        self.found.non_matching += self.asked.was_sent(misfit)
+        self.found.undated += self.asked.undated(run, misfit)
+        return False
+
+    def _resolved(self) -> Flow[Asked]:
+        """Turn titles into ids."""
+        ids: dict[str, Any] = {}
+        for name, value in self.asked.values.items():
+            kind = FILTERS[name].kind
+            if kind is None:
+                continue
+            wanted = [str(entry) for entry in _as_list(value)]
+            # An excluded tag protects runs: one that does not exist would protect none, and no row could show it.
+            if name == "exclude_tags" or not all(_is_id(entry, kind) for entry in wanted):
+                known = yield from self.titles_of(kind)
+                plain = {entry: entry for entry in wanted if _is_id(entry, kind) and name != "exclude_tags"}
+                called = self.asked.called[name]
+                wanted, missing = titles.resolve(called, kind.what, wanted, {**plain, **known})
+                if missing:
+                    raise titles.unknown(called, kind.what, missing, known.values(), kind.called)
+            ids[name] = wanted if isinstance(value, list) else wanted[0]
+        return self.asked.with_ids(ids)
+
+    def _look_up(self, name: str, identity: str) -> Flow[None]:
+        """Make sure that there is something with an id.
+
+        Lists leave out what is archived or was removed; its runs stay, so a run that has the id proves it as well.
+        """
+        row = FILTERS[name]
+        assert row.kind is not None
+        try:
+            known = yield from self.titles_of(row.kind)
+        except Rejected as rejected:
+            if rejected.problem.kind in (Kind.FORBIDDEN, Kind.NOT_FOUND):
+                return  # this token may not read the list, so nothing can be told
+            raise
+        if identity in known:
+            return
+        query: dict[str, Param] = {"archived": "true", row.sent or "owners": identity}
+        request = self._request([row.relation] if row.relation else [], query, 1)
+        page = yield from read_page_number(request, 1)
+        if any(row.fits is None or (row.shows and identity in (row.shows(run) or ())) for run in page.rows):
+            return
+        raise titles.unknown(self.asked.called[name], row.kind.what, [identity], known.values(), row.kind.called)
 
 
-def in_order(rows: Iterable[Run], order: str) -> bool:
-    """Whether rows come in the order that was asked for, as far as they tell."""
-    ranks = [rank for row in rows if (rank := _rank(row, order)) is not None]
-    if order.startswith("-"):
-        ranks.reverse()
-    return all(first <= second for first, second in pairwise(ranks))
+def find(
+    org: str,
+    filters: Mapping[str, Any],
+    now: datetime,
+    *,
+    limit: int | str | None = None,
+    order: str | None = None,
+    fields: Iterable[str] | None = None,
+) -> Flow[FoundRuns]:
+    """Find runs, keeping only the chosen fields.
+
+    :param filters: by :data:`~airflow_provider_tallyfy.api.runs.filters.FILTERS`; ``None`` = not given.
+    :param now: the moment from which ``stale_after`` reaches back.
+    :param limit: most rows; the walk ends there if the order is Tallyfy's.
+    :param order: one of :data:`~airflow_provider_tallyfy.api.runs.rows.ORDERS`; ``None`` = ``created_at``.
+    :param fields: what a row keeps; ``None`` = :data:`~airflow_provider_tallyfy.api.runs.rows.FIELDS`.
+    :raises ArgumentError: for a bad value (nothing was sent), and for titles and ids that nothing has.
+    """
+    most = None if limit is None else check_limit("limit", limit)
+    by = "created_at" if order is None else _rows.check_order("order", order)
+    keep = _rows.check_fields("fields", _rows.FIELDS if fields is None else fields)
+    search = Search(org, Asked.of(filters, now), sort=_rows.sort_for(by))
+    relations = _rows.relations_for(keep)
+    search.require(relations)
+    kept = list(dict.fromkeys([*(name for name in keep if name not in _LABEL_FIELDS), *relations, by.lstrip("-")]))
+    # Tallyfy's order is believed as long as the rows show it: else the first rows would not be the ones asked for.
+    by_server = by in _rows.SERVER_ORDERS
+    last: list[Run] = []
+    runs: list[Run] = []
+    while (page := (yield from search.next_page())) is not None:
+        by_server, last = by_server and _rows.in_order([*last, *search.page], by), search.page[-1:]
+        runs += [{name: run.get(name) for name in kept} for run in page]
+        if by_server and most is not None and len(runs) >= most:
+            yield from search.settle()
+            break
+    runs = (runs if by_server else _rows.arranged(runs, by))[:most]
+    known = yield from _missing_titles(search, runs, keep)
+    search.found.rows = [_rows.row_of(run, keep, known) for run in runs]
+    return search.found
 
 
-def arranged(rows: list[Run], order: str) -> list[Run]:
-    """Sort rows; those without the timestamp come last."""
-    ranked = [(rank, row) for row in rows if (rank := _rank(row, order)) is not None]
-    ranked.sort(key=lambda pair: pair[0], reverse=order.startswith("-"))
-    return [row for _, row in ranked] + [row for row in rows if _rank(row, order) is None]
+_LABEL_FIELDS = (*_rows.LABELS, *_rows.LABELS.values())
 
 
-def include_for(asked: Mapping[str, Any]) -> tuple[str, ...]:
-    """Relations that a row must show so that the filters can be checked on it."""
-    tags = asked.get("tag_ids") is not None or asked.get("untagged") is not None
-    return tuple(name for name, needed in (("tags", tags), ("folders", asked.get("folder") is not None)) if needed)
+def _missing_titles(search: Search, runs: list[Run], fields: Iterable[str]) -> Flow[dict[str, dict[str, str]]]:
+    """The titles of tags and folders that the runs show by their ids alone."""
+    known: dict[str, dict[str, str]] = {}
+    for label, kind in (("tags", titles.TAG), ("folders", titles.FOLDER)):
+        missing = {identity: run for run in runs for identity in _rows.untitled(run, label)} if label in fields else {}
+        if not missing:
+            continue
+        known[label] = yield from search.titles_of(kind)
+        for identity, run in missing.items():
+            if not known[label].get(identity):
+                raise search.not_shown(
+                    f"the run {describe(run)} has the {kind.what} {identity}, whose {kind.called} Tallyfy does not "
+                    f"tell. Use the field {_rows.LABELS[label]!r} instead of {label!r}."
+                )
+    return known
 
 
-def sort_for(order: str) -> str:
-    """The order to ask Tallyfy for: its own where it knows it, else one that keeps pages stable."""
-    check_choice("order", order, ORDERS)
-    return order if order in SERVER_ORDERS else "created_at"
+def check_limit(argument: str, value: object) -> int:
+    """Return a whole number above 0; digits in a string are accepted."""
+    number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19 else value
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ArgumentError(f"{argument}={show(value)} is not a whole number above 0.")
+    return number
 
 
-def utc_now_from(seconds: float) -> datetime:
-    """A moment from seconds since the epoch (the rules have no clock of their own)."""
-    return datetime.fromtimestamp(seconds, timezone.utc)
+#: What a search takes beside the filters, each with its check.
+OPTIONS = {"limit": check_limit, "order": _rows.check_order, "fields": _rows.check_fields}
+
+
+def _is_id(text: str, kind: titles.Kind) -> bool:
+    return text.isdigit() if kind is titles.MEMBER else titles.looks_like_id(text)
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list) else [value]
