@@ -165,7 +165,7 @@ def test_extras(extra: dict[str, Any], read: dict[str, Any]) -> None:
 
 
 _BAD_EXTRAS: list[tuple[str, Any, str]] = [
-    ("timeout", "soon", "'soon'. It must be a number of seconds above 0, or blank"),
+    ("timeout", "soon", "'soon'. It must be a number of seconds above 0, at most 86400, or blank"),
     ("timeout", 0, "0. It must be a number of seconds above 0"),
     ("timeout", -1, "-1. It must be"),
     ("timeout", True, "True. It must be"),
