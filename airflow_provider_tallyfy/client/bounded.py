@@ -112,6 +112,9 @@ class _Stream(io.RawIOBase):
         self._patience = self._sock.gettimeout()
         self._total, self._deadline = connection.wire.total, connection.wire.deadline
         self._left = MAX_RESPONSE_BYTES
+        #: Whether the other side has closed the connection.
+        self.over = False
+        #: Whether nothing more is wanted.
         self.ended = False
 
     def readable(self) -> bool:
@@ -130,6 +133,7 @@ class _Stream(io.RawIOBase):
             count = self._raw.readinto(buffer)
         except TimeoutError:
             raise self._late() if last else TimeoutError(f"nothing came for {self._patience:g} s") from None
+        self.over = count == 0
         self._left -= count or 0
         if self._left < 0:
             raise TooLarge(f"the answer is larger than {MAX_RESPONSE_BYTES // 1024 // 1024} MiB")
@@ -164,12 +168,15 @@ class BoundedResponse(http.client.HTTPResponse):
 
     def __init__(self, sock: Any, *args: Any, connection: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
-        self.fp = _Reader(_Stream(self.fp.detach(), connection), connection)
+        self._stream = _Stream(self.fp.detach(), connection)
+        self.fp = _Reader(self._stream, connection)
 
     def begin(self) -> None:
         """Read up to the body, skipping interim responses (1xx), of which ``http.client`` knows 100 alone."""
         for _ in range(MAX_INTERIM_RESPONSES):
             super().begin()
+            if self._stream.over:  # http.client takes the end of the connection for the end of the headers
+                raise Malformed("the connection was closed within its headers")
             if self.status >= 200:
                 break
             if self.status == 101:

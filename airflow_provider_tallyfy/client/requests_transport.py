@@ -239,4 +239,4 @@ def _causes(fault: BaseException) -> Iterator[BaseException]:
         inner = getattr(current, "reason", None)
         if not isinstance(inner, BaseException):
             inner = next((arg for arg in reversed(current.args) if isinstance(arg, BaseException)), None)
-        current = inner or current.__cause__ or current.__context__
+        current = inner or current.__cause__ or (None if current.__suppress_context__ else current.__context__)
