@@ -11,6 +11,7 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from socket import create_server
 from typing import ClassVar
@@ -138,9 +139,14 @@ class TestWhatBelongsToWhom:
     @pytest.mark.parametrize("times", [1, 3])
     def test_interim_responses_are_skipped(self, server: RawServer, carrier: NewCarrier, code: int, times: int) -> None:
         interim = f"HTTP/1.1 {code} Interim\r\nLink: </x>; rel=preload\r\n\r\n".encode() * times
-        for parts in ([interim], [interim, 0.02], [interim[:9], 0.01, interim[9:]]):
+        before: list[list[Part]] = [[interim], [interim, 0.02], [interim[:9], 0.01, interim[9:]]]
+        for parts in before:
             server.requests.clear()
-            server.answer = lambda request, parts=parts: [*parts, response(200, {"path": request.target})]
+
+            def answer(request: Received, parts: list[Part] = parts) -> Answer:
+                return [*parts, response(200, {"path": request.target})]
+
+            server.answer = answer
             self.ask_thrice(server, carrier)
 
     _TOO_MUCH: ClassVar[dict[str, Callable[[bytes], list[Part]]]] = {
@@ -247,8 +253,9 @@ class TestTime:
         assert time.monotonic() - started < 3
 
     def test_silence_ends_after_the_timeout_itself(self, server: RawServer, carrier: NewCarrier) -> None:
-        for parts in ([9.0], [OK, 9.0], [head("Content-Length: 9"), 9.0]):
-            server.answer = lambda request, parts=parts: parts
+        answers: list[list[Part]] = [[9.0], [OK, 9.0], [head("Content-Length: 9"), 9.0]]
+        for answer in answers:
+            server.answer = partial(lambda parts, request: parts, answer)
             started = time.monotonic()
             reply = carrier(server.url, timeout=self.TIMEOUT).send(write())
             assert isinstance(reply, Lost)
