@@ -20,6 +20,7 @@ from urllib3 import PoolManager
 from airflow_provider_tallyfy.client.transport import MAX_RESPONSE_BYTES
 
 MAX_INTERIM_RESPONSES = 20
+TOO_LARGE = f"the answer is larger than {MAX_RESPONSE_BYTES // 1024 // 1024} MiB"
 _MAX_CHUNK_LINE = 1024
 
 
@@ -29,6 +30,20 @@ class TooLarge(http.client.HTTPException):
 
 class Malformed(http.client.HTTPException):
     """Nobody can tell where the response ends, or what it is."""
+
+
+def check_framing(codings: list[str] | None, lengths: list[str] | None) -> None:
+    """Check the headers that say where a response ends.
+
+    :raises Malformed: if they do not.
+    """
+    if codings:
+        if [coding.lower() for coding in codings] != ["chunked"]:
+            raise Malformed("it has a Transfer-Encoding other than chunked")
+    elif lengths:
+        values = {length.strip() for line in lengths for length in line.split(",")}
+        if len(values) > 1 or not re.fullmatch(r"[0-9]{1,15}", values.pop()):
+            raise Malformed("its Content-Length is no number, or several")
 
 
 class Wire(threading.local):
@@ -136,7 +151,7 @@ class _Stream(io.RawIOBase):
         self.over = count == 0
         self._left -= count or 0
         if self._left < 0:
-            raise TooLarge(f"the answer is larger than {MAX_RESPONSE_BYTES // 1024 // 1024} MiB")
+            raise TooLarge(TOO_LARGE)
         return count
 
     def _late(self) -> TimeoutError:
@@ -187,20 +202,9 @@ class BoundedResponse(http.client.HTTPResponse):
         self._check_framing()
 
     def _check_framing(self) -> None:
-        coding = self.headers.get("transfer-encoding")
-        if coding is not None:
-            if coding.lower() != "chunked":
-                raise Malformed("it has a Transfer-Encoding other than chunked")
-            return
-        lengths = self.headers.get_all("content-length")
-        if lengths is None:
-            return
-        values = {length.strip() for line in lengths for length in line.split(",")}
-        length = values.pop()
-        if values or not re.fullmatch(r"[0-9]{1,15}", length):
-            raise Malformed("its Content-Length is no number, or several")
-        if int(length) > MAX_RESPONSE_BYTES and self.length:
-            raise TooLarge(f"the answer is larger than {MAX_RESPONSE_BYTES // 1024 // 1024} MiB")
+        check_framing(self.headers.get_all("transfer-encoding"), self.headers.get_all("content-length"))
+        if self.length and self.length > MAX_RESPONSE_BYTES:
+            raise TooLarge(TOO_LARGE)
 
     def _read_next_chunk_size(self) -> int:
         # http.client takes "-1", and then all that comes until the connection ends.
@@ -211,5 +215,5 @@ class BoundedResponse(http.client.HTTPResponse):
             raise Malformed("a chunk of it has no length")
         if int(digits, 16) > MAX_RESPONSE_BYTES:
             self.close()
-            raise TooLarge(f"the answer is larger than {MAX_RESPONSE_BYTES // 1024 // 1024} MiB")
+            raise TooLarge(TOO_LARGE)
         return int(digits, 16)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import socket
 import ssl
 import time
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,12 +24,11 @@ from urllib3.exceptions import (
 from airflow_provider_tallyfy._compat import AirflowException
 from airflow_provider_tallyfy.api.protocol.messages import Lost, LostKind, Request, Response
 from airflow_provider_tallyfy.client.decoding import decoded
+from airflow_provider_tallyfy.client.faults import cant_be_sent, causes_of, is_about_certificates, words_of, written
 from airflow_provider_tallyfy.client.scrub import Scrubber, proxy_passwords
-from airflow_provider_tallyfy.client.session import KeptAdapter, new_session
-from airflow_provider_tallyfy.client.tls import tls_context
+from airflow_provider_tallyfy.client.session import KeptAdapter, new_session, options_for
 from airflow_provider_tallyfy.client.transport import CONNECT_TIMEOUT, TOTAL_TIMEOUTS, Transport
 from airflow_provider_tallyfy.connection import Settings
-from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyConfigurationError
 
 __all__ = ["RequestsTransport", "Transport", "lost"]
 
@@ -55,7 +52,7 @@ class RequestsTransport:
         self.timeout = timeout
         self.adapter = KeptAdapter(connections)
         self.session = new_session(settings, self.adapter)
-        self.options = self._options()
+        self.options, _ = options_for(settings, self.session)
         self.scrub = Scrubber(settings.token, proxy_passwords({**settings.proxies, **self.options["proxies"]}))
         self._limits = Timeout(connect=min(CONNECT_TIMEOUT, timeout), read=timeout)
         self._pool: Any = None
@@ -73,24 +70,9 @@ class RequestsTransport:
         """
         return cls(settings, settings.timeout if timeout is None else timeout, connections)
 
-    def _options(self) -> dict[str, Any]:
-        """Proxies, CA certificates and client certificate; what the environment says is merged in, once."""
-        settings, session = self.settings, self.session
-        merged = session.merge_environment_settings(
-            settings.base_url, session.proxies, False, session.verify, session.cert
-        )
-        options: dict[str, Any] = {**merged, "proxies": dict(merged["proxies"] or {})}
-        if settings.is_loopback:
-            options["proxies"] = {}  # no token leaves this machine in plain text
-        verify, cert = options["verify"], settings.cert
-        if isinstance(verify, str) or cert:
-            source = "the extra 'verify'" if verify == settings.verify else f"the environment's {_bundle_variable()}"
-            tls_context(verify, cert, settings.conn_id, source)
-        return options
-
     def send(self, request: Request) -> Response | Lost:
         """Send a request once; see :class:`~airflow_provider_tallyfy.client.transport.Transport`."""
-        body, target = _written(request)
+        body, target = written(request)
         wire = self.adapter.wire
         wire.begin(TOTAL_TIMEOUTS * self.timeout)
         if self._process != os.getpid():
@@ -134,7 +116,7 @@ class RequestsTransport:
         except AirflowException:
             raise
         except Exception as fault:
-            raise _cant_be_sent(fault, self.scrub) from None
+            raise cant_be_sent(fault, self.scrub) from None
         self._base_path = urlsplit(common.url or "").path.rstrip("/")
         self._headers = dict(common.headers)
         self._headers_with_body = {**self._headers, "Content-Type": "application/json"}
@@ -148,28 +130,6 @@ class RequestsTransport:
         return f"RequestsTransport({self.settings.base_url!r})"
 
 
-def _written(request: Request) -> tuple[bytes | None, str]:
-    """Body and target as bytes and ASCII."""
-    try:
-        body = None if request.json is None else json.dumps(request.json, allow_nan=False).encode()
-        return body, request.target
-    except UnicodeError:
-        raise TallyfyArgumentError(f"{request.label!a}: the path or a parameter holds half a character.") from None
-    except (TypeError, ValueError, RecursionError, OverflowError) as fault:
-        raise TallyfyArgumentError(f"{request.label}: the values can't be sent as JSON: {fault}") from None
-
-
-def _bundle_variable() -> str:
-    return "REQUESTS_CA_BUNDLE" if os.environ.get("REQUESTS_CA_BUNDLE") else "CURL_CA_BUNDLE"
-
-
-def _cant_be_sent(fault: Exception, scrub: Scrubber) -> TallyfyConfigurationError:
-    return TallyfyConfigurationError(
-        f"The request can't be sent: {_words(fault, scrub)}. Check host, 'proxies', 'verify' and 'cert' of the "
-        "connection. Nothing was sent."
-    )
-
-
 def lost(fault: Exception, sent: bool, scrub: Scrubber) -> Lost:
     """Say in which way an answer was lost.
 
@@ -178,13 +138,13 @@ def lost(fault: Exception, sent: bool, scrub: Scrubber) -> Lost:
     :raises TallyfyConfigurationError: for what is no trouble on the way but an address, a proxy or a header that can't
         be used, which is found before anything is sent.
     """
-    causes = list(_causes(fault))
+    causes = list(causes_of(fault))
 
     def caused_by(*types: type[BaseException]) -> bool:
         return any(isinstance(cause, types) for cause in causes)
 
     if not sent and not _on_the_way(fault):
-        raise _cant_be_sent(fault, scrub) from None
+        raise cant_be_sent(fault, scrub) from None
     kind: LostKind
     if caused_by(socket.gaierror):
         kind = "dns"
@@ -197,12 +157,12 @@ def lost(fault: Exception, sent: bool, scrub: Scrubber) -> Lost:
     elif caused_by(ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError):
         kind = "cut"
     elif caused_by(ssl.SSLError, SSLError):
-        kind = "tls" if not sent or any(_is_about_certificates(cause) for cause in causes) else "cut"
+        kind = "tls" if not sent or any(is_about_certificates(cause) for cause in causes) else "cut"
     elif caused_by(ReadTimeoutError, TimeoutError, requests.Timeout):
         kind = "timeout" if sent else "connect-timeout"
     else:
         kind = "cut"
-    return Lost(kind, f"{type(fault).__name__}: {_words(fault, scrub)}", sent)
+    return Lost(kind, f"{type(fault).__name__}: {words_of(fault, scrub)}", sent)
 
 
 def _on_the_way(fault: Exception) -> bool:
@@ -212,31 +172,3 @@ def _on_the_way(fault: Exception) -> bool:
     ):
         return False
     return isinstance(fault, OSError | HTTPError | http.client.HTTPException)
-
-
-def _is_about_certificates(cause: BaseException) -> bool:
-    """Whether the server says, after the handshake as TLS 1.3 has it, that it wants another client certificate."""
-    reason = getattr(cause, "reason", None)
-    return isinstance(reason, str) and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason)
-
-
-def _words(fault: Exception, scrub: Scrubber) -> str:
-    last = list(_causes(fault))[-1]
-    try:
-        told = " ".join(scrub.text(str(last)).split())[:200]
-    except Exception:  # an exception that can't even be shown
-        told = ""
-    return told or type(last).__name__
-
-
-def _causes(fault: BaseException) -> Iterator[BaseException]:
-    """The fault and what is behind it: requests and urllib3 wrap in arguments, ``reason`` and ``__cause__``."""
-    seen: list[BaseException] = []
-    current: BaseException | None = fault
-    while current is not None and not any(current is one for one in seen):
-        seen.append(current)
-        yield current
-        inner = getattr(current, "reason", None)
-        if not isinstance(inner, BaseException):
-            inner = next((arg for arg in reversed(current.args) if isinstance(arg, BaseException)), None)
-        current = inner or current.__cause__ or (None if current.__suppress_context__ else current.__context__)

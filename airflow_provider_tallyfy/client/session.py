@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from urllib3.connection import HTTPConnection
 
 from airflow_provider_tallyfy import __version__
 from airflow_provider_tallyfy.client.bounded import Wire, bound
+from airflow_provider_tallyfy.client.tls import tls_context
 from airflow_provider_tallyfy.client.transport import TOTAL_TIMEOUTS
 from airflow_provider_tallyfy.connection import Settings, is_loopback, origin_of
 from airflow_provider_tallyfy.exceptions import TallyfyConfigurationError
@@ -126,12 +128,33 @@ class KeptAdapter(HTTPAdapter):
         return super().send(request, *args, **options)
 
 
+def options_for(settings: Settings, session: requests.Session) -> tuple[dict[str, Any], ssl.SSLContext]:
+    """Return proxies, CA certificates and client certificate, the environment's merged in, and their TLS context.
+
+    :raises TallyfyConfigurationError: for certificates or a key that can't be used.
+    """
+    merged = session.merge_environment_settings(settings.base_url, session.proxies, False, session.verify, session.cert)
+    options: dict[str, Any] = {**merged, "proxies": dict(merged["proxies"] or {})}
+    if settings.is_loopback:
+        options["proxies"] = {}  # no token leaves this machine in plain text
+    variable = "REQUESTS_CA_BUNDLE" if os.environ.get("REQUESTS_CA_BUNDLE") else "CURL_CA_BUNDLE"
+    source = "the extra 'verify'" if options["verify"] == settings.verify else f"the environment's {variable}"
+    return options, tls_context(options["verify"], settings.cert, settings.conn_id, source)
+
+
+def headers_of(library: str) -> dict[str, str]:
+    """Return the headers of all requests but the token's.
+
+    :param library: what sends them, for the user agent.
+    """
+    return {**HEADERS, "User-Agent": f"airflow-provider-tallyfy/{__version__} {library}"}
+
+
 def new_session(settings: Settings, adapter: KeptAdapter) -> requests.Session:
     """Return a session for a connection; several may share an adapter, and with it the connections."""
     session = Session()
     session.auth = BearerAuth(settings)
-    session.headers.update(HEADERS)
-    session.headers["User-Agent"] = f"airflow-provider-tallyfy/{__version__} {requests.utils.default_user_agent()}"
+    session.headers.update(headers_of(requests.utils.default_user_agent()))
     session.verify = settings.verify
     session.cert = settings.cert  # type: ignore[assignment]  # requests takes a pair of paths as well
     session.proxies = dict(settings.proxies)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -9,6 +10,7 @@ from typing import Any, Protocol
 import pytest
 
 from airflow_provider_tallyfy.api.protocol.messages import Reply, Request
+from airflow_provider_tallyfy.client.aiohttp_transport import AiohttpTransport
 from airflow_provider_tallyfy.client.requests_transport import RequestsTransport
 from airflow_provider_tallyfy.client.scrub import Scrubber
 from airflow_provider_tallyfy.connection import Settings
@@ -35,6 +37,7 @@ class Carriers:
     """Makes carriers of one kind, and closes them."""
 
     make: Callable[[Settings], Carrier]
+    keeps_connections: bool
     made: list[Carrier] = field(default_factory=list)
 
     def __call__(self, url: str, **settings: Any) -> Carrier:
@@ -43,13 +46,32 @@ class Carriers:
         return self.made[-1]
 
 
-_KINDS: dict[str, Callable[[Settings], Carrier]] = {"requests": RequestsTransport.for_settings}
+class Looped:
+    """The transport for event loops, driven from outside of its loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.transport = AiohttpTransport.for_settings(settings)
+        self.scrub = self.transport.scrub
+
+    def send(self, request: Request) -> Reply:
+        return self.loop.run_until_complete(self.transport.send(request))
+
+    def close(self) -> None:
+        self.loop.run_until_complete(self.transport.close())
+        self.loop.close()
+
+
+_KINDS: dict[str, tuple[Callable[[Settings], Carrier], bool]] = {
+    "requests": (RequestsTransport.for_settings, True),
+    "aiohttp": (Looped, False),
+}
 
 
 @pytest.fixture(params=_KINDS)
 def carrier(request: pytest.FixtureRequest) -> Iterator[Carriers]:
     """Both transports in turn."""
-    carriers = Carriers(_KINDS[request.param])
+    carriers = Carriers(*_KINDS[request.param])
     yield carriers
     for made in carriers.made:
         made.close()
