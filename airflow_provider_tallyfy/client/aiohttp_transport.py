@@ -20,7 +20,7 @@ from airflow_provider_tallyfy.client.bounded import TOO_LARGE, TooLarge, check_f
 from airflow_provider_tallyfy.client.decoding import decoded
 from airflow_provider_tallyfy.client.faults import cant_be_sent, causes_of, is_about_certificates, words_of, written
 from airflow_provider_tallyfy.client.scrub import Scrubber, proxy_passwords
-from airflow_provider_tallyfy.client.session import KeptAdapter, headers_of, new_session, options_for
+from airflow_provider_tallyfy.client.session import KeptAdapter, headers_of, new_session, options_for, tls_of
 from airflow_provider_tallyfy.client.transport import CONNECT_TIMEOUT, MAX_RESPONSE_BYTES, TOTAL_TIMEOUTS
 from airflow_provider_tallyfy.connection import Settings
 
@@ -52,7 +52,8 @@ class AiohttpTransport:
         self.settings = settings
         self.timeout = timeout
         with new_session(settings, KeptAdapter(connections=1)) as session:  # says what the environment means
-            options, self._tls = options_for(settings, session)
+            options = options_for(settings, session)
+        self._tls = tls_of(settings, options)
         self.scrub = Scrubber(settings.token, proxy_passwords({**settings.proxies, **options["proxies"]}))
         self._proxy = self._proxy_of(options["proxies"])
         self._session: aiohttp.ClientSession | None = None

@@ -26,7 +26,7 @@ from airflow_provider_tallyfy.api.protocol.messages import Lost, LostKind, Reque
 from airflow_provider_tallyfy.client.decoding import decoded
 from airflow_provider_tallyfy.client.faults import cant_be_sent, causes_of, is_about_certificates, words_of, written
 from airflow_provider_tallyfy.client.scrub import Scrubber, proxy_passwords
-from airflow_provider_tallyfy.client.session import KeptAdapter, new_session, options_for
+from airflow_provider_tallyfy.client.session import KeptAdapter, new_session, options_for, tls_of
 from airflow_provider_tallyfy.client.transport import CONNECT_TIMEOUT, TOTAL_TIMEOUTS, Transport
 from airflow_provider_tallyfy.connection import Settings
 
@@ -45,14 +45,22 @@ class RequestsTransport:
     :param settings: the connection.
     :param timeout: seconds to wait for the next bytes of a response; five times as many in all.
     :param connections: most connections to keep.
+    :param like: one for the same connection, whose proxies and certificates have been looked up and checked.
     """
 
-    def __init__(self, settings: Settings, timeout: float, connections: int) -> None:
+    def __init__(
+        self, settings: Settings, timeout: float, connections: int, like: RequestsTransport | None = None
+    ) -> None:
         self.settings = settings
         self.timeout = timeout
         self.adapter = KeptAdapter(connections)
         self.session = new_session(settings, self.adapter)
-        self.options, _ = options_for(settings, self.session)
+        if like is None:
+            self.options = options_for(settings, self.session)
+            if isinstance(self.options["verify"], str) or settings.cert:
+                tls_of(settings, self.options)  # urllib3 would find out at each connection, and say less
+        else:
+            self.options = like.options
         self.scrub = Scrubber(settings.token, proxy_passwords({**settings.proxies, **self.options["proxies"]}))
         self._limits = Timeout(connect=min(CONNECT_TIMEOUT, timeout), read=timeout)
         self._pool: Any = None
@@ -69,6 +77,10 @@ class RequestsTransport:
         :raises TallyfyConfigurationError: for a certificate, a key or a proxy that can't be used.
         """
         return cls(settings, settings.timeout if timeout is None else timeout, connections)
+
+    def another(self) -> RequestsTransport:
+        """Make another one with a connection of its own, for another thread."""
+        return RequestsTransport(self.settings, self.timeout, 1, like=self)
 
     def send(self, request: Request) -> Response | Lost:
         """Send a request once; see :class:`~airflow_provider_tallyfy.client.transport.Transport`."""

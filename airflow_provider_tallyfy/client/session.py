@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -128,18 +129,23 @@ class KeptAdapter(HTTPAdapter):
         return super().send(request, *args, **options)
 
 
-def options_for(settings: Settings, session: requests.Session) -> tuple[dict[str, Any], ssl.SSLContext]:
-    """Return proxies, CA certificates and client certificate, the environment's merged in, and their TLS context.
-
-    :raises TallyfyConfigurationError: for certificates or a key that can't be used.
-    """
+def options_for(settings: Settings, session: requests.Session) -> dict[str, Any]:
+    """Return proxies, CA certificates and client certificate, the environment's merged in."""
     merged = session.merge_environment_settings(settings.base_url, session.proxies, False, session.verify, session.cert)
     options: dict[str, Any] = {**merged, "proxies": dict(merged["proxies"] or {})}
     if settings.is_loopback:
         options["proxies"] = {}  # no token leaves this machine in plain text
+    return options
+
+
+def tls_of(settings: Settings, options: Mapping[str, Any]) -> ssl.SSLContext:
+    """Return the TLS context that options amount to.
+
+    :raises TallyfyConfigurationError: for certificates or a key that can't be used.
+    """
     variable = "REQUESTS_CA_BUNDLE" if os.environ.get("REQUESTS_CA_BUNDLE") else "CURL_CA_BUNDLE"
     source = "the extra 'verify'" if options["verify"] == settings.verify else f"the environment's {variable}"
-    return options, tls_context(options["verify"], settings.cert, settings.conn_id, source)
+    return tls_context(options["verify"], settings.cert, settings.conn_id, source)
 
 
 def headers_of(library: str) -> dict[str, str]:

@@ -6,6 +6,8 @@ import os
 import ssl
 from pathlib import Path
 
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+
 from airflow_provider_tallyfy.exceptions import TallyfyConfigurationError
 
 
@@ -17,10 +19,12 @@ def tls_context(verify: bool | str, cert: str | tuple[str, ...] | None, conn_id:
     :param source: what names the CA certificates, for errors: ``the extra 'verify'`` or an environment variable.
     :raises TallyfyConfigurationError: for a file that can't be used, naming it and what is wrong with it.
     """
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if isinstance(verify, str):
         _trust(context, verify, conn_id, source)
-    elif not verify:
+    elif verify:
+        context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)  # those that requests trusts
+    else:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if cert:

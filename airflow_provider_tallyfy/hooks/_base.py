@@ -121,7 +121,7 @@ class TallyfyBaseHook(HttpHookRoad):
 
     def new_worker_transport(self) -> RequestsTransport:
         """A transport with a connection of its own, for one of several threads."""
-        return RequestsTransport.for_settings(self.settings, self._timeout, connections=1)
+        return self._transport.another()
 
     # -- the engine: everything below goes through it -----------------------------------------------------------------
 
