@@ -1,27 +1,28 @@
 """What can go wrong, as types.
 
-=====================================  =================================================  =====================
-exception                              when                                               Airflow retries it
-=====================================  =================================================  =====================
-:class:`TallyfyArgumentError`          an argument that must not be sent                  no
-:class:`TallyfyConfigurationError`     the connection is missing or says something wrong  no
-:class:`TallyfyAlreadyError`           the wanted state held, and ``if_already="fail"``   no
-:class:`TallyfyAuthError`              401                                                no
-:class:`TallyfyForbiddenError`         403                                                no
-:class:`TallyfyNotFoundError`          404, 410                                           no
-:class:`TallyfyValidationError`        400, 422                                           no
-:class:`TallyfyConflictError`          409                                                no
-:class:`TallyfyClientError`            any other 3xx and 4xx                              no
-:class:`TallyfyArchivedError`          the run is archived, so it can't be updated        no
-:class:`TallyfyNotAppliedError`        Tallyfy said yes and did not do it                 no
-:class:`TallyfyUnrepeatableError`      a POST that may or may not have happened           no
-:class:`TallyfyBulkRefusedError`       bulk: runs failed in ways that no retry mends      no
-:class:`TallyfyBulkError`              bulk: runs failed or were not tried                yes
-:class:`TallyfyRateLimitedError`       429, and the wait is over or too long              yes
-:class:`TallyfyServerError`            5xx, 408, or an answer that can't be read          yes
-:class:`TallyfyUnreachableError`       no answer: DNS, TLS, refused, time-out, cut off    yes
-:class:`TallyfyIndeterminateError`     a write that may or may not have happened          yes
-=====================================  =================================================  =====================
+=======================================  =================================================  =====================
+exception                                when                                               Airflow retries it
+=======================================  =================================================  =====================
+:class:`TallyfyArgumentError`            an argument that must not be sent                  no
+:class:`TallyfyConfigurationError`       the connection says something wrong                no
+:class:`TallyfyAlreadyError`             the wanted state held, and ``if_already="fail"``   no
+:class:`TallyfyAuthError`                401                                                no
+:class:`TallyfyForbiddenError`           403                                                no
+:class:`TallyfyNotFoundError`            404, 410                                           no
+:class:`TallyfyValidationError`          400, 422                                           no
+:class:`TallyfyConflictError`            409                                                no
+:class:`TallyfyClientError`              any other 3xx and 4xx                              no
+:class:`TallyfyArchivedError`            the run is archived, so it can't be updated        no
+:class:`TallyfyNotAppliedError`          Tallyfy said yes and did not do it                 no
+:class:`TallyfyUnrepeatableError`        a POST that may or may not have happened           no
+:class:`TallyfyBulkRefusedError`         bulk: runs failed in ways that no retry mends      no
+:class:`TallyfyBulkError`                bulk: runs failed or were not tried                yes
+:class:`TallyfyConnectionNotFoundError`  Airflow does not find the connection               yes
+:class:`TallyfyRateLimitedError`         429, and the wait is over or too long              yes
+:class:`TallyfyServerError`              5xx, 408, or an answer that can't be read          yes
+:class:`TallyfyUnreachableError`         no answer: DNS, TLS, refused, time-out, cut off    yes
+:class:`TallyfyIndeterminateError`       a write that may or may not have happened          yes
+=======================================  =================================================  =====================
 
 Those that a retry can't mend are also ``AirflowFailException``, so the task fails at once.
 """
@@ -47,7 +48,14 @@ class TallyfyArgumentError(TallyfyError, AirflowFailException, ValueError):
 
 
 class TallyfyConfigurationError(TallyfyError, AirflowFailException):
-    """The connection is missing, or says something that can't be right. Nothing was sent."""
+    """The connection says something that can't be right. Nothing was sent."""
+
+
+class TallyfyConnectionNotFoundError(TallyfyError):
+    """Airflow does not find the connection. Nothing was sent.
+
+    A retry may help: Airflow says the same of a connection that exists while its database is down.
+    """
 
 
 class TallyfyAlreadyError(TallyfyError, AirflowFailException):

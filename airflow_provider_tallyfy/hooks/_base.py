@@ -23,7 +23,11 @@ from airflow_provider_tallyfy.connection import (
     seconds,
     whole_number,
 )
-from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyConfigurationError
+from airflow_provider_tallyfy.exceptions import (
+    TallyfyArgumentError,
+    TallyfyConfigurationError,
+    TallyfyConnectionNotFoundError,
+)
 from airflow_provider_tallyfy.hooks._http_hook_road import HttpHookRoad
 
 T = TypeVar("T")
@@ -72,15 +76,22 @@ class TallyfyBaseHook(HttpHookRoad):
     def settings(self) -> Settings:
         """The connection, understood; looked up once.
 
-        :raises TallyfyConfigurationError: if it does not exist or says something wrong.
+        :raises TallyfyConnectionNotFoundError: if it does not exist or can't be looked up.
+        :raises TallyfyConfigurationError: if it says something wrong.
         """
         try:
             connection = self.get_connection(self.tallyfy_conn_id)
         except AirflowNotFoundException:
-            raise TallyfyConfigurationError(
-                f"There is no connection {self.tallyfy_conn_id!r}. Create it under Admin > Connections (type Tallyfy), "
-                f"with `airflow connections add {self.tallyfy_conn_id} --conn-type tallyfy --conn-login <Organization "
-                "ID> --conn-password <access token>`, or pass tallyfy_conn_id."
+            raise TallyfyConnectionNotFoundError(
+                f"There is no connection {self.tallyfy_conn_id!r}, or Airflow can't look it up just now. If there is "
+                "none, create it under Admin > Connections (type Tallyfy), with `airflow connections add "
+                f"{self.tallyfy_conn_id} --conn-type tallyfy --conn-login <Organization ID> --conn-password <access "
+                "token>`, or pass tallyfy_conn_id."
+            ) from None
+        except Exception as fault:
+            raise TallyfyConnectionNotFoundError(
+                f"Airflow can't look up the connection {self.tallyfy_conn_id!r}: {type(fault).__name__}. Its database "
+                "or secrets backend may be down, or what it stores is no connection."
             ) from None
         settings = Settings.of(self.tallyfy_conn_id, connection)
         for secret in (settings.token, *proxy_passwords(settings.proxies)):

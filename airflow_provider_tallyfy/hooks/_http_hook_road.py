@@ -16,10 +16,12 @@ from airflow.providers.http.hooks.http import HttpHook
 from airflow_provider_tallyfy._compat import AirflowException
 from airflow_provider_tallyfy.api.protocol.messages import Exchange, Reply, Request, Response
 from airflow_provider_tallyfy.api.protocol.problems import problem_of
+from airflow_provider_tallyfy.client.decoding import decoded
 from airflow_provider_tallyfy.client.engine import Engine
+from airflow_provider_tallyfy.client.faults import words_of
 from airflow_provider_tallyfy.client.requests_transport import RequestsTransport, lost
 from airflow_provider_tallyfy.client.session import new_session
-from airflow_provider_tallyfy.exceptions import TallyfyApiError, error_from
+from airflow_provider_tallyfy.exceptions import TallyfyApiError, TallyfyArgumentError, error_from
 
 
 class HttpHookRoad(HttpHook):
@@ -51,6 +53,20 @@ class HttpHookRoad(HttpHook):
         session.headers.update(headers)
         return session
 
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Perform a request as ``HttpHook.run()`` does.
+
+        :raises TallyfyApiError: for an answer that is not a success, and for none.
+        :raises TallyfyArgumentError: for arguments that no request can be made of; nothing was sent.
+        """
+        try:
+            return super().run(*args, **kwargs)
+        except AirflowException:
+            raise
+        except Exception as fault:  # what is sent ends in the errors of run_and_check()
+            told = words_of(fault, self._transport.scrub)
+            raise TallyfyArgumentError(f"No request can be made of these arguments: {told}") from None
+
     def run_and_check(
         self, session: requests.Session, prepped_request: requests.PreparedRequest, extra_options: dict[Any, Any] | None
     ) -> Any:
@@ -66,8 +82,11 @@ class HttpHookRoad(HttpHook):
                 prepped_request,
                 timeout=options.get("timeout") or transport.timeout,
                 allow_redirects=False,
-                **transport.options,
+                **{**transport.options, "stream": True},
             )
+            # Read here, for requests decompresses without bounds.
+            body = response.raw.read(decode_content=False)
+            response._content = decoded(body, response.headers.get("content-encoding", ""))
         except AirflowException:
             raise
         except Exception as fault:

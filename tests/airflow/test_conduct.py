@@ -121,12 +121,12 @@ def test_archived_run_is_not_updated_and_the_log_says_what_to_do(run_dag: RunDag
     assert [record.method for record in tallyfy_sandbox.requests] == ["GET"]
 
 
-def test_no_connection(run_dag: RunDag) -> None:
+def test_missing_connection_is_tried_again(run_dag: RunDag) -> None:
     done = run_dag(
         f'TallyfyArchiveRunOperator(task_id="t", run_id="{"a" * 32}", tallyfy_conn_id="not_there", {RETRIES})'
     )
 
-    assert (done.task("t").state, done.task("t").tries) == ("failed", 1)
+    assert (done.task("t").state, done.task("t").tries) == ("failed", 4)
     assert "There is no connection 'not_there'" in done.log
 
 

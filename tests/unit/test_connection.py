@@ -13,7 +13,11 @@ from airflow.models.connection import Connection
 
 from airflow_provider_tallyfy._compat import AirflowFailException
 from airflow_provider_tallyfy.connection import Settings, is_loopback, origin_of
-from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyConfigurationError
+from airflow_provider_tallyfy.exceptions import (
+    TallyfyArgumentError,
+    TallyfyConfigurationError,
+    TallyfyConnectionNotFoundError,
+)
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 
 ORG = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
@@ -327,10 +331,26 @@ def test_what_the_test_button_makes_of_it_means_the_same(
 
 class TestWhatIsMissing:
     def test_connection(self) -> None:
-        with pytest.raises(TallyfyConfigurationError, match="There is no connection 'nowhere'") as caught:
+        with pytest.raises(TallyfyConnectionNotFoundError, match="There is no connection 'nowhere'") as caught:
             _ = TallyfyHook("nowhere").settings
         assert "airflow connections add nowhere --conn-type tallyfy" in str(caught.value)
-        assert isinstance(caught.value, AirflowFailException)
+        # Airflow says so too of one that exists, while its database is down.
+        assert not isinstance(caught.value, AirflowFailException)
+
+    @pytest.mark.parametrize("fault", [RuntimeError, OSError, KeyError, ValueError, TypeError])
+    def test_look_up_that_fails_may_be_repeated(self, fault: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+        def broken(conn_id: str) -> Any:
+            raise fault(f"postgresql://airflow:{TOKEN}@db")
+
+        hook = TallyfyHook("my_tallyfy")
+        monkeypatch.setattr(hook, "get_connection", broken)
+        with pytest.raises(TallyfyConnectionNotFoundError, match="can't look up the connection 'my_tallyfy'") as caught:
+            hook.get_current_user()
+        assert not isinstance(caught.value, AirflowFailException)
+        assert TOKEN not in str(caught.value)
+        monkeypatch.undo()
+        monkeypatch.setenv("AIRFLOW_CONN_MY_TALLYFY", as_json())
+        assert hook.settings.token == TOKEN  # the failure is not kept
 
     def test_organization(self, hook_on: Callable[..., TallyfyHook]) -> None:
         hook = hook_on(as_json(login=None))
