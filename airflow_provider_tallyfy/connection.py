@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
@@ -28,6 +28,7 @@ from airflow_provider_tallyfy.exceptions import TallyfyConfigurationError
 DEFAULT_BASE_URL = "https://go.tallyfy.com/api"
 DEFAULT_WEB_URL = "https://go.tallyfy.com"
 DEFAULT_TIMEOUT = 60.0  # seconds
+LONGEST_TIMEOUT = 86_400.0  # seconds; sockets take no number of any size
 DEFAULT_MAX_RETRIES = 3
 MOST_RETRIES = 20
 
@@ -40,7 +41,7 @@ class Settings:
     :param base_url: API base URL without a trailing slash.
     :param organization_id: 32-character id, or ``None`` where the connection has none.
     :param token: access token.
-    :param timeout: seconds that one request may wait for an answer.
+    :param timeout: seconds that one request may wait for the next bytes of its answer; five times as many in all.
     :param max_retries: repetitions of a request after a passing fault.
     :param verify: check the server's certificate: ``True``, ``False``, or the path of a CA bundle.
     :param cert: path of a client certificate, or ``None``.
@@ -90,7 +91,7 @@ class Settings:
             base_url=urlunsplit(base),
             organization_id=organization,
             token=token,
-            timeout=read.number("timeout", DEFAULT_TIMEOUT),
+            timeout=read.number("timeout", DEFAULT_TIMEOUT, LONGEST_TIMEOUT),
             max_retries=read.whole_number("max_retries", DEFAULT_MAX_RETRIES, MOST_RETRIES),
             verify=read.verify(),
             cert=read.cert(),
@@ -104,10 +105,9 @@ class Settings:
         return origin_of(self.base_url)
 
     @property
-    def secrets(self) -> tuple[str, ...]:
-        """What must not be seen anywhere: the token, and passwords in proxy URLs."""
-        passwords = (urlsplit(url).password for url in self.proxies.values())
-        return (self.token, *(password for password in passwords if password))
+    def is_loopback(self) -> bool:
+        """Whether the API is on this machine, where requests go without a proxy and may be unencrypted."""
+        return is_loopback(urlsplit(self.base_url).hostname)
 
     def run_url(self, organization_id: str, run_id: str) -> str:
         """Where a person sees the run. The form is that of Tallyfy's page on finding ids."""
@@ -129,13 +129,17 @@ def _base_url(read: _Reader, connection: Any) -> SplitResult:
     shown = show(host.rpartition("@")[2])  # what stands before an @ may be a secret
     try:
         if host and "://" not in host:
-            host = f"{scheme or ('http' if _is_loopback(urlsplit('//' + host).hostname) else 'https')}://{host}"
+            host = f"{scheme or ('http' if is_loopback(urlsplit('//' + host).hostname) else 'https')}://{host}"
         parts = urlsplit(host or DEFAULT_BASE_URL)
         name, port = parts.hostname, parts.port
     except ValueError:
         raise read.wrong(f"has the host {shown}, which is no URL. {_HOST_HINT}") from None
     if parts.scheme not in {"http", "https"} or not name:
         raise read.wrong(f"has the host {shown}, which is no http(s) address. {_HOST_HINT}")
+    ascii_name = _ascii_host(name)
+    if ascii_name is None:
+        raise read.wrong(f"has the host {shown}, which can be no host name. {_HOST_HINT}")
+    name = ascii_name
     if parts.username or parts.password or parts.query or parts.fragment:
         raise read.wrong(
             "has a host with a user, a query or a fragment in it. The token belongs into the password. " + _HOST_HINT
@@ -150,7 +154,7 @@ def _base_url(read: _Reader, connection: Any) -> SplitResult:
         path = f"{path}/{schema}"  # tallyfy://…@go.tallyfy.com/api: a URI's path arrives as the schema
     if name.endswith("go.tallyfy.com") and not path:
         path = "/api"  # the bare host is the web app, which answers in HTML; its API lives below /api
-    if parts.scheme == "http" and not _is_loopback(name):
+    if parts.scheme == "http" and not is_loopback(name):
         raise read.wrong(
             f"would send the access token unencrypted to {name}: plain http is allowed to this machine alone. "
             "Write https:// in the host."
@@ -163,15 +167,39 @@ def _base_url(read: _Reader, connection: Any) -> SplitResult:
 _HOST_HINT = "Use the API base URL, such as https://go.tallyfy.com/api, or leave it blank."
 
 
-def _is_loopback(name: str | None) -> bool:
-    if not name:
-        return False
+def is_loopback(name: str | None) -> bool:
+    """Whether a host name is this machine, in whichever spelling."""
+    name = (name or "").lower().removesuffix(".")
     if name == "localhost":
         return True
     try:
-        return ipaddress.ip_address(name).is_loopback
+        address = ipaddress.ip_address(name)
     except ValueError:
         return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+
+
+def _ascii_host(name: str) -> str | None:
+    """The host as DNS has it (``xn--...`` for other letters), or ``None`` where it can be no host."""
+    if not name.isascii():
+        import idna  # comes with requests; few need it
+
+        try:
+            name = idna.encode(name, uts46=True).decode()
+        except (UnicodeError, ValueError):
+            return None
+    if ":" in name:
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return None
+        return name
+    labels = name.removesuffix(".").split(".")
+    return name if len(name) < 254 and all(map(_LABEL.fullmatch, labels)) else None
 
 
 class _Reader:
@@ -192,23 +220,23 @@ class _Reader:
         shown = f"of type {type(value).__name__}" if name == "proxies" else show(value)
         return self.wrong(f"has a wrong extra {name!r}: {shown}. It must be {rule}, or blank.")
 
-    def number(self, name: str, default: float) -> float:
+    def number(self, name: str, default: float, most: float) -> float:
         value = self._get(name)
         if value is None:
             return default
-        number = _float(value)
-        if number is None or not math.isfinite(number) or number <= 0:
-            raise self._wrong_extra(name, value, "a number of seconds above 0")
+        number = seconds(value, most)
+        if number is None:
+            raise self._wrong_extra(name, value, f"a number of seconds above 0, at most {most:.0f}")
         return number
 
     def whole_number(self, name: str, default: int, most: int) -> int:
         value = self._get(name)
         if value is None:
             return default
-        number = _float(value)
-        if number is None or number != number // 1 or not 0 <= number <= most:
+        number = whole_number(value, most)
+        if number is None:
             raise self._wrong_extra(name, value, f"a whole number from 0 to {most}")
-        return int(number)
+        return number
 
     def verify(self) -> bool | str:
         value = self._get("verify")
@@ -255,6 +283,18 @@ class _Reader:
         if not _is_url(value) or urlsplit(value.strip()).scheme not in {"http", "https"}:
             raise self._wrong_extra("web_url", value, "an address that begins with https://")
         return value.strip()
+
+
+def seconds(value: object, most: float) -> float | None:
+    """A number above 0 and at most ``most``, or ``None`` for anything else."""
+    number = _float(value)
+    return number if number is not None and 0 < number <= most else None
+
+
+def whole_number(value: object, most: int) -> int | None:
+    """A whole number from 0 to ``most``, or ``None`` for anything else."""
+    number = _float(value)
+    return int(number) if number is not None and 0 <= number <= most and number == number // 1 else None
 
 
 def _float(value: object) -> float | None:

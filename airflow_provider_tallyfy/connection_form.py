@@ -70,7 +70,8 @@ EXTRA_FIELDS: Final = (
     ExtraField(
         "timeout",
         "Request timeout (seconds)",
-        "How long one request may wait for Tallyfy, in seconds. Blank: 60.",
+        "How long one request may wait for the next bytes from Tallyfy, in seconds; it ends after five times as long "
+        "in any case. Blank: 60.",
         "60",
         kind="number",
         minimum=1,
@@ -98,14 +99,16 @@ EXTRA_FIELDS: Final = (
     ExtraField(
         "cert",
         "Client certificate",
-        "Path of a PEM file with certificate and private key, if a gateway before the API asks for one. Blank: none.",
+        "Path of a PEM file with certificate and unencrypted private key, if a gateway before the API asks for one. "
+        "Blank: none.",
         "/path/to/client.pem",
     ),
     ExtraField(
         "proxies",
         "Proxy",
         "URL of the proxy for http and https, for example http://proxy.example.com:3128, or a JSON object with one "
-        "URL per scheme. Blank: as HTTPS_PROXY and NO_PROXY on the worker say.",
+        "URL per scheme. Blank: as HTTPS_PROXY and NO_PROXY on the worker say. An API on the worker itself is reached "
+        "without a proxy.",
         "http://proxy.example.com:3128",
     ),
     ExtraField(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError
 from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Reply, Request, Response
-from airflow_provider_tallyfy.api.protocol.problems import Problem, Rejected
+from airflow_provider_tallyfy.api.protocol.problems import Rejected
 from airflow_provider_tallyfy.api.protocol.retry import RetryPolicy, Wait, exchange
-from airflow_provider_tallyfy.client.requests_transport import Transport
+from airflow_provider_tallyfy.client.transport import Transport
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, error_from
 
 T = TypeVar("T")
@@ -42,17 +41,11 @@ class Engine:
                 done = self.exchange(next(flow) if done is None else flow.send(done))
         except StopIteration as end:
             value: T = end.value
-            return value
+            return self.transport.scrub.result(value)
         except Rejected as rejected:
-            raise error_from(self._told(rejected.problem)) from None
+            raise error_from(self.transport.scrub.problem(rejected.problem)) from None
         except ArgumentError as error:
             raise TallyfyArgumentError(self.transport.scrub.text(str(error))) from None
-
-    def _told(self, problem: Problem) -> Problem:
-        """The problem without secrets: what comes in is scrubbed, but a caller's own values may hold some as well."""
-        scrub = self.transport.scrub.text
-        errors = {name: [scrub(text) for text in texts] for name, texts in problem.errors.items()}
-        return replace(problem, message=scrub(problem.message), path=scrub(problem.path), errors=errors)
 
     def exchange(self, request: Request) -> Exchange:
         """Send a request, repeated as the policy says."""
@@ -80,5 +73,5 @@ class Engine:
 
     def wait(self, step: Wait) -> None:
         """Wait before a repetition."""
-        self.log.warning("%s", step.reason)
+        self.log.warning("%s", self.transport.scrub.text(step.reason))
         time.sleep(step.seconds)

@@ -12,7 +12,7 @@ from airflow_provider_tallyfy.api.protocol.messages import Flow, Lost, Reply, Re
 from airflow_provider_tallyfy.api.protocol.retry import RetryPolicy, Wait, retry_after
 from airflow_provider_tallyfy.api.protocol.throttle import Throttle
 from airflow_provider_tallyfy.client.engine import Engine
-from airflow_provider_tallyfy.client.requests_transport import Transport
+from airflow_provider_tallyfy.client.transport import Transport
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -61,7 +61,7 @@ class Pool:
         self._ahead.shutdown(wait=True, cancel_futures=True)
         self._threads.shutdown(wait=True, cancel_futures=True)
         for worker in self._workers:
-            worker.transport.session.close()
+            worker.transport.close()
 
     @property
     def request_count(self) -> int:
@@ -181,7 +181,7 @@ class _Worker(Engine):
 
     def wait(self, step: Wait) -> None:
         if not step.rate_limited:  # a 429 has slowed the pace down for everybody, and the next send waits for that
-            self.log.debug("%s", step.reason)
+            self.log.debug("%s", self.transport.scrub.text(step.reason))
             self._pool.stop.wait(step.seconds)
 
 

@@ -1,252 +1,186 @@
-"""One request out, one reply in, over a ``requests`` session: bytes, faults and secrets. The rules are in ``api``."""
+"""One request out, one reply in, over ``requests`` and ``urllib3``: bytes and faults. The rules are in ``api``."""
 
 from __future__ import annotations
 
-import json
+import http.client
+import os
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
-from urllib3.connection import HTTPConnection
-from urllib3.exceptions import NameResolutionError, NewConnectionError
+from urllib3 import Retry, Timeout
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ProxyError,
+    ReadTimeoutError,
+    SSLError,
+)
 
+from airflow_provider_tallyfy._compat import AirflowException
 from airflow_provider_tallyfy.api.protocol.messages import Lost, LostKind, Request, Response
-from airflow_provider_tallyfy.connection import Settings, origin_of
-from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyConfigurationError
+from airflow_provider_tallyfy.client.decoding import decoded
+from airflow_provider_tallyfy.client.faults import cant_be_sent, causes_of, is_about_certificates, words_of, written
+from airflow_provider_tallyfy.client.scrub import Scrubber, proxy_passwords
+from airflow_provider_tallyfy.client.session import KeptAdapter, new_session, options_for, tls_of
+from airflow_provider_tallyfy.client.transport import CONNECT_TIMEOUT, TOTAL_TIMEOUTS, Transport
+from airflow_provider_tallyfy.connection import Settings
 
-CONNECT_TIMEOUT = 10.0  # seconds; a host that takes longer to say hello is down
+__all__ = ["RequestsTransport", "Transport", "lost"]
+
+# Raise what went wrong as it is; repeating is the policy's.
+_NO_RETRIES = Retry(False, redirect=False)
 
 
-class Session(requests.Session):
-    """A session that follows no redirect, whoever uses it: the token is for one address.
+class RequestsTransport:
+    """Sends requests on kept connections of its own.
 
-    ``allow_redirects=False`` is not enough, for ``requests`` then still reads where it would have gone, and raises
-    a bare ``ValueError`` where that is no URL.
+    ``requests`` says how proxies, certificates and their environment variables are meant, and sets the connection pool
+    up. The requests themselves go to the pool, for ``requests`` prepares each of them anew.
+
+    :param settings: the connection.
+    :param timeout: seconds to wait for the next bytes of a response; five times as many in all.
+    :param connections: most connections to keep.
+    :param like: one for the same connection, whose proxies and certificates have been looked up and checked.
     """
 
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """There is none."""
-        return None
+    def __init__(
+        self, settings: Settings, timeout: float, connections: int, like: RequestsTransport | None = None
+    ) -> None:
+        self.settings = settings
+        self.timeout = timeout
+        self.adapter = KeptAdapter(connections)
+        self.session = new_session(settings, self.adapter)
+        if like is None:
+            self.options = options_for(settings, self.session)
+            if isinstance(self.options["verify"], str) or settings.cert:
+                tls_of(settings, self.options)  # urllib3 would find out at each connection, and say less
+        else:
+            self.options = like.options
+        self.scrub = Scrubber(settings.token, proxy_passwords({**settings.proxies, **self.options["proxies"]}))
+        self._limits = Timeout(connect=min(CONNECT_TIMEOUT, timeout), read=timeout)
+        self._pool: Any = None
+        self._process = 0
 
+    @classmethod
+    def for_settings(
+        cls, settings: Settings, timeout: float | None = None, *, connections: int = 10
+    ) -> RequestsTransport:
+        """Make a transport for a connection.
 
-class BearerAuth(AuthBase):
-    """Adds the token, to requests for the connection's own host alone.
+        :param timeout: seconds, instead of the connection's own.
+        :param connections: most connections to keep.
+        :raises TallyfyConfigurationError: for a certificate, a key or a proxy that can't be used.
+        """
+        return cls(settings, settings.timeout if timeout is None else timeout, connections)
 
-    An ``AuthBase`` rather than a header, for ``requests`` replaces a header by what ``~/.netrc`` holds.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self._token = settings.token
-        self._origin = settings.origin
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Add the token."""
-        if origin_of(request.url or "") != self._origin:
-            raise TallyfyConfigurationError(
-                f"The access token is for {self._origin[1]} and is not sent to any other host or port."
-            )
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
-
-    def __repr__(self) -> str:
-        return f"BearerAuth(***, for {self._origin[1]})"
-
-
-class Scrubber:
-    """Takes secrets out of whatever comes in, so that no error, log line or XCom can hold them.
-
-    :param secrets: the secrets; each is also looked for as JSON and as a URL would write it.
-    """
-
-    def __init__(self, secrets: tuple[str, ...]) -> None:
-        forms = {form for secret in secrets for form in self._forms(secret) if len(form) >= 4}
-        self._texts = sorted(forms, key=len, reverse=True)
-        self._bytes = [text.encode() for text in self._texts]
-
-    @staticmethod
-    def _forms(secret: str) -> Iterator[str]:
-        as_json = json.dumps(secret)[1:-1]
-        yield from (secret, as_json, as_json.replace("/", "\\/"), quote(secret), quote(secret, safe=""))
-
-    def text(self, text: str) -> str:
-        """Return the text without secrets."""
-        for secret in self._texts:
-            text = text.replace(secret, "***")
-        return text
-
-    def body(self, body: bytes) -> bytes:
-        """Return the body without secrets."""
-        for secret in self._bytes:
-            if secret in body:
-                body = body.replace(secret, b"***")
-        return body
-
-
-class KeptAdapter(HTTPAdapter):
-    """Keeps idle TCP connections alive, as ``HttpHook`` does, and finds a host's pool once instead of at each request.
-
-    :param connections: most connections to keep per host.
-    """
-
-    _KEEP_ALIVE = (("TCP_KEEPIDLE", 120), ("TCP_KEEPINTVL", 30), ("TCP_KEEPCNT", 20))  # seconds, seconds, probes
-
-    def __init__(self, connections: int = 10) -> None:
-        self._pools: dict[Any, Any] = {}
-        super().__init__(pool_maxsize=connections)
-
-    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:
-        """Set the socket options that this platform knows."""
-        known = [(getattr(socket, name), value) for name, value in self._KEEP_ALIVE if hasattr(socket, name)]
-        options["socket_options"] = [
-            *HTTPConnection.default_socket_options,
-            (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-            *((socket.IPPROTO_TCP, option, value) for option, value in known),
-        ]
-        super().init_poolmanager(connections, maxsize, block, **options)
-
-    def get_connection_with_tls_context(
-        self, request: requests.PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
-    ) -> Any:
-        """Return the pool for a request's origin, proxies and TLS settings."""
-        key = (*(request.url or "").split("/", 3)[:3], verify, cert, *(proxies or {}).items())
-        if key not in self._pools:
-            self._pools[key] = super().get_connection_with_tls_context(request, verify, proxies, cert)
-        return self._pools[key]
-
-    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
-        """Return path and query; without proxies, that is what follows the host."""
-        parts = (request.url or "").split("/", 3)
-        if proxies or len(parts) < 4 or "#" in parts[3]:
-            return super().request_url(request, proxies)
-        return f"/{parts[3]}"
-
-    def close(self) -> None:
-        """Close all pools."""
-        self._pools.clear()
-        super().close()
-
-
-@dataclass
-class Transport:
-    """What every request of a hook has in common.
-
-    :param session: the kept session, which holds token and headers.
-    :param base_url: API base URL.
-    :param timeout: seconds to wait for an answer.
-    :param scrub: takes secrets out of what comes in.
-    :param options: proxies, TLS check and client certificate, the environment's merged in.
-    """
-
-    session: requests.Session
-    base_url: str
-    timeout: float
-    scrub: Scrubber
-    options: Mapping[str, Any]
+    def another(self) -> RequestsTransport:
+        """Make another one with a connection of its own, for another thread."""
+        return RequestsTransport(self.settings, self.timeout, 1, like=self)
 
     def send(self, request: Request) -> Response | Lost:
-        """Send a request once. No redirect is followed."""
+        """Send a request once; see :class:`~airflow_provider_tallyfy.client.transport.Transport`."""
+        body, target = written(request)
+        wire = self.adapter.wire
+        wire.begin(TOTAL_TIMEOUTS * self.timeout)
+        if self._process != os.getpid():
+            self._prepare()
+        raw = None
         try:
-            prepared = self._prepared(request)
-            # Below Session.send(), which at each request looks for redirects, hooks, proxies and cookies anew.
-            raw = self.session.get_adapter(prepared.url or "").send(
-                prepared, timeout=(min(CONNECT_TIMEOUT, self.timeout), self.timeout), **self.options
+            raw = self._pool.urlopen(
+                request.method,
+                f"{self._base_path}{target}",
+                body,
+                self._headers if body is None else self._headers_with_body,
+                _NO_RETRIES,
+                redirect=False,
+                timeout=self._limits,
+                preload_content=False,
+                decode_content=False,
             )
-            body = raw.content
-        except requests.RequestException as fault:
-            if isinstance(fault, ValueError):  # a URL, a proxy or a header that can't be used
-                raise TallyfyConfigurationError(f"The request can't be sent: {self.scrub.text(str(fault))}") from None
-            return lost(fault, self.scrub)
-        response = self.response(raw)
-        promised = response.headers.get("content-length", "")
-        whole = not promised.isdigit() or "content-encoding" in response.headers or request.method == "HEAD"
-        if not whole and len(body) < int(promised):
-            return Lost("cut", f"{len(body)} of {promised} bytes came", sent=True)
+            content = raw.read(decode_content=False)
+            coding = raw.headers.get("content-encoding")
+            if coding is not None:
+                content = decoded(content, coding)
+            response = Response(
+                raw.status, {name.lower(): value for name, value in raw.headers.items()}, content, time.time()
+            )
+        except BaseException as fault:
+            if raw is not None:
+                raw.close()
+            # What a signal's handler raises is for whoever set it. Anything else, of whatever type, is a lost answer.
+            if isinstance(fault, AirflowException) or not isinstance(fault, Exception):
+                raise
+            return lost(fault, wire.sent, self.scrub)
+        self.scrub.look_at(content)
         return response
 
-    @cached_property
-    def _common(self) -> requests.PreparedRequest:
-        """What all requests have in common, prepared by ``requests`` once: base URL, headers, token."""
-        return self.session.prepare_request(requests.Request("GET", f"{self.base_url}/"))
+    def _prepare(self) -> None:
+        """Set up what all requests of this process have in common."""
+        url = self.settings.base_url
+        try:
+            common = self.session.prepare_request(requests.Request("GET", f"{url}/"))
+            self._pool = self.adapter.pool_for(common, self.options)
+        except AirflowException:
+            raise
+        except Exception as fault:
+            raise cant_be_sent(fault, self.scrub) from None
+        self._base_path = urlsplit(common.url or "").path.rstrip("/")
+        self._headers = dict(common.headers)
+        self._headers_with_body = {**self._headers, "Content-Type": "application/json"}
+        self._process = os.getpid()
 
-    def _prepared(self, request: Request) -> requests.PreparedRequest:
-        # Path and query are encoded in full and begin with a slash, so the origin, which BearerAuth has checked for the
-        # base URL, stays as it is.
-        common = self._common
-        prepared = requests.PreparedRequest()
-        prepared.method = request.method
-        prepared.url = f"{common.url}{request.target[1:]}"
-        prepared.body = body = _body(request)
-        prepared.headers = common.headers if request.method in {"GET", "HEAD"} else self._headers_of_writes
-        if body is not None:
-            prepared.headers = common.headers.copy()
-            prepared.headers.update({"Content-Type": "application/json", "Content-Length": str(len(body))})
-        return prepared
+    def close(self) -> None:
+        """Close the connections."""
+        self.session.close()
 
-    @cached_property
-    def _headers_of_writes(self) -> Any:
-        headers = self._common.headers.copy()
-        headers["Content-Length"] = "0"
-        return headers
-
-    def response(self, raw: requests.Response) -> Response:
-        """The response as the rules see it, without secrets."""
-        headers = {name.lower(): self.scrub.text(value) for name, value in raw.headers.items()}
-        return Response(raw.status_code, headers, self.scrub.body(raw.content), time.time())
+    def __repr__(self) -> str:
+        return f"RequestsTransport({self.settings.base_url!r})"
 
 
-def _body(request: Request) -> bytes | None:
-    if request.json is None:
-        return None
-    try:
-        return json.dumps(request.json, allow_nan=False).encode()
-    except (TypeError, ValueError) as fault:
-        raise TallyfyArgumentError(f"{request.label}: the values can't be sent as JSON: {fault}") from None
+def lost(fault: Exception, sent: bool, scrub: Scrubber) -> Lost:
+    """Say in which way an answer was lost.
 
-
-def lost(fault: Exception, scrub: Scrubber) -> Lost:
-    """Say in which way the answer was lost, and whether the request may have reached Tallyfy."""
-    causes = list(_causes(fault))
-    words = " ".join(scrub.text(str(causes[-1])).split())[:200] or type(causes[-1]).__name__
+    :param fault: what ``requests``, ``urllib3`` or anything below raised.
+    :param sent: whether bytes of the request may have left for Tallyfy.
+    :raises TallyfyConfigurationError: for what is no trouble on the way but an address, a proxy or a header that can't
+        be used, which is found before anything is sent.
+    """
+    causes = list(causes_of(fault))
 
     def caused_by(*types: type[BaseException]) -> bool:
         return any(isinstance(cause, types) for cause in causes)
 
+    if not sent and not _on_the_way(fault):
+        raise cant_be_sent(fault, scrub) from None
     kind: LostKind
-    if isinstance(fault, requests.exceptions.ConnectTimeout):
-        kind = "connect-timeout"
-    elif isinstance(fault, requests.exceptions.ProxyError):
-        kind = "proxy"
-    elif caused_by(socket.gaierror, NameResolutionError):
+    if caused_by(socket.gaierror):
         kind = "dns"
+    elif caused_by(ProxyError):
+        kind = "proxy"
+    elif caused_by(NewConnectionError):
+        kind = "refused"
+    elif caused_by(ConnectTimeoutError):
+        kind = "connect-timeout"
     elif caused_by(ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError):
         kind = "cut"
-    elif isinstance(fault, requests.exceptions.SSLError) or caused_by(ssl.SSLError):
-        kind = "tls"
-    elif caused_by(ConnectionRefusedError, NewConnectionError):
-        kind = "refused"
-    elif isinstance(fault, requests.exceptions.Timeout):
-        kind = "timeout"
+    elif caused_by(ssl.SSLError, SSLError):
+        kind = "tls" if not sent or any(is_about_certificates(cause) for cause in causes) else "cut"
+    elif caused_by(ReadTimeoutError, TimeoutError, requests.Timeout):
+        kind = "timeout" if sent else "connect-timeout"
     else:
         kind = "cut"
-    return Lost(kind, f"{type(fault).__name__}: {words}", sent=kind in {"timeout", "cut"})
+    return Lost(kind, f"{type(fault).__name__}: {words_of(fault, scrub)}", sent)
 
 
-def _causes(fault: BaseException) -> Iterator[BaseException]:
-    """The fault and what is behind it: requests and urllib3 wrap in arguments, ``reason`` and ``__cause__``."""
-    seen: list[BaseException] = []
-    current: BaseException | None = fault
-    while current is not None and current not in seen:
-        seen.append(current)
-        yield current
-        inner = getattr(current, "reason", None)
-        if not isinstance(inner, BaseException):
-            inner = next((arg for arg in reversed(current.args) if isinstance(arg, BaseException)), None)
-        current = inner or current.__cause__ or current.__context__
+def _on_the_way(fault: Exception) -> bool:
+    """Whether a fault before anything was sent is the network's, rather than that of an address or a setting."""
+    if isinstance(fault, http.client.InvalidURL) or (
+        isinstance(fault, ValueError) and not isinstance(fault, ssl.SSLError)
+    ):
+        return False
+    return isinstance(fault, OSError | HTTPError | http.client.HTTPException)

@@ -1,41 +1,36 @@
-"""What every Tallyfy hook does: one connection look-up, one session, calls sent and repeated, failures told."""
+"""What every Tallyfy hook does: one connection look-up, one engine, flows performed, failures told."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
 
-import requests
-from airflow.providers.http.hooks.http import HttpHook
-from requests.adapters import HTTPAdapter
-
-from airflow_provider_tallyfy import __version__
 from airflow_provider_tallyfy._compat import mask_secret
 from airflow_provider_tallyfy.api.endpoints import custom
-from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_id
-from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Param, Request
-from airflow_provider_tallyfy.api.protocol.problems import problem_of
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_id, show
+from airflow_provider_tallyfy.api.protocol.messages import Flow, Param
 from airflow_provider_tallyfy.api.protocol.reading import ask
 from airflow_provider_tallyfy.api.protocol.retry import RetryPolicy
 from airflow_provider_tallyfy.client.engine import Engine
-from airflow_provider_tallyfy.client.requests_transport import (
-    BearerAuth,
-    KeptAdapter,
-    Scrubber,
-    Session,
-    Transport,
-    lost,
+from airflow_provider_tallyfy.client.requests_transport import RequestsTransport
+from airflow_provider_tallyfy.client.scrub import proxy_passwords
+from airflow_provider_tallyfy.connection import (
+    DEFAULT_BASE_URL,
+    LONGEST_TIMEOUT,
+    MOST_RETRIES,
+    Settings,
+    seconds,
+    whole_number,
 )
-from airflow_provider_tallyfy.connection import DEFAULT_BASE_URL, Settings
-from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyConfigurationError, error_from
+from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyConfigurationError
 from airflow_provider_tallyfy.hooks._connection_lookup import look_up_connection
+from airflow_provider_tallyfy.hooks._http_hook_road import HttpHookRoad
 
 T = TypeVar("T")
 
 
-class TallyfyBaseHook(HttpHook):
+class TallyfyBaseHook(HttpHookRoad):
     """The engine under :class:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook`; parameters as there."""
 
     conn_name_attr = "tallyfy_conn_id"
@@ -50,11 +45,27 @@ class TallyfyBaseHook(HttpHook):
         timeout: float | None = None,
         max_retries: int | None = None,
     ) -> None:
+        for name, value, rule, ok in (
+            ("timeout", timeout, f"a number of seconds above 0, at most {LONGEST_TIMEOUT:.0f}", _is_timeout),
+            ("max_retries", max_retries, f"a whole number from 0 to {MOST_RETRIES}", _is_retries),
+        ):
+            if value is not None and not ok(value):
+                raise TallyfyArgumentError(f"{name}={show(value)} must be {rule}, or None for the connection's own.")
         super().__init__(method="GET", http_conn_id=tallyfy_conn_id, tcp_keep_alive=False)
         self.tallyfy_conn_id = tallyfy_conn_id
         self._organization_id = organization_id
         self._timeout = timeout
         self._max_retries = max_retries
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled or copied: the arguments. A copy looks its connection up itself, so no token is in it."""
+        looked_up = {
+            name
+            for cls in type(self).__mro__
+            for name, value in vars(cls).items()
+            if isinstance(value, cached_property)
+        }
+        return {name: value for name, value in vars(self).items() if name not in looked_up}
 
     # -- the connection ----------------------------------------------------------------------------------------------
 
@@ -67,7 +78,7 @@ class TallyfyBaseHook(HttpHook):
         """
         connection = look_up_connection(self.get_connection, self.tallyfy_conn_id)
         settings = Settings.of(self.tallyfy_conn_id, connection)
-        for secret in settings.secrets:
+        for secret in (settings.token, *proxy_passwords(settings.proxies)):
             mask_secret(secret)
         return settings
 
@@ -97,101 +108,15 @@ class TallyfyBaseHook(HttpHook):
         return Engine(self._transport, RetryPolicy(max_retries=self.max_retries), self.log)
 
     @cached_property
-    def _adapter(self) -> KeptAdapter:
-        return KeptAdapter()
+    def _transport(self) -> RequestsTransport:
+        transport = RequestsTransport.for_settings(self.settings, self._timeout)
+        for secret in transport.scrub.secrets:  # the environment's proxies may have passwords as well
+            mask_secret(secret)
+        return transport
 
-    @cached_property
-    def _transport(self) -> Transport:
-        return self._new_transport(self._new_session())
-
-    def new_worker_transport(self) -> Transport:
+    def new_worker_transport(self) -> RequestsTransport:
         """A transport with a connection of its own, for one of several threads."""
-        return self._new_transport(self._new_session(KeptAdapter(connections=1)))
-
-    def _new_transport(self, session: requests.Session) -> Transport:
-        # The environment's proxies and CA bundle are the same for every request, so they are looked up once.
-        options = session.merge_environment_settings(
-            self.settings.base_url, session.proxies, session.stream, session.verify, session.cert
-        )
-        timeout = self.settings.timeout if self._timeout is None else self._timeout
-        return Transport(session, self.settings.base_url, timeout, Scrubber(self.settings.secrets), options)
-
-    def _new_session(self, adapter: HTTPAdapter | None = None) -> requests.Session:
-        settings = self.settings
-        for extra, paths in (("verify", settings.verify), ("cert", settings.cert)):
-            for path in paths if isinstance(paths, tuple) else (paths,):
-                if isinstance(path, str) and not os.path.exists(path):
-                    raise TallyfyConfigurationError(
-                        f"The connection {self.tallyfy_conn_id!r} has the extra {extra!r}: no file {path!r} here."
-                    )
-        session = Session()
-        session.auth = BearerAuth(settings)
-        session.headers.update(
-            {
-                "Accept": "application/json",
-                "X-Tallyfy-Client": "APIClient",
-                "User-Agent": f"airflow-provider-tallyfy/{__version__} {requests.utils.default_user_agent()}",
-            }
-        )
-        session.verify = settings.verify
-        session.cert = settings.cert  # type: ignore[assignment]  # requests takes a pair of paths as well
-        session.proxies = dict(settings.proxies)
-        session.mount("https://", adapter or self._adapter)
-        session.mount("http://", adapter or self._adapter)
-        return session
-
-    # -- HttpHook ------------------------------------------------------------------------------------------------------
-
-    def get_conn(
-        self, headers: Mapping[Any, Any] | None = None, extra_options: dict[str, Any] | None = None
-    ) -> requests.Session:
-        """Return the hook's session, or, given headers, one of its own with them (on the same connection pool).
-
-        :param headers: additional headers.
-        :param extra_options: ``timeout`` and ``check_response``, as in ``HttpHook``.
-        """
-        self.base_url = self.settings.base_url
-        self._base_url_initialized = True
-        self.merged_extra = dict(extra_options or {})
-        if not headers:
-            return self._transport.session
-        session = self._new_session()
-        session.headers.update(headers)
-        return session
-
-    def run_and_check(
-        self, session: requests.Session, prepped_request: requests.PreparedRequest, extra_options: dict[Any, Any] | None
-    ) -> Any:
-        """Send what ``run()`` prepared, with this connection's time-out and TLS settings, following no redirect.
-
-        :param extra_options: ``timeout`` in seconds, and ``check_response=False`` to get error answers back.
-        :raises TallyfyApiError: for an answer that is not a success, and for none.
-        """
-        options = extra_options or {}
-        self._engine.request_count += 1
-        try:
-            response = session.send(
-                prepped_request,
-                timeout=options.get("timeout") or self._transport.timeout,
-                allow_redirects=False,
-                **self._transport.options,
-            )
-        except requests.RequestException as fault:
-            raise error_from(
-                problem_of(Exchange(_request_of(prepped_request), lost(fault, self._transport.scrub)))
-            ) from None
-        if options.get("check_response", True):
-            self.check_response(response)
-        return response
-
-    def check_response(self, response: requests.Response) -> None:
-        """Raise the exception of this provider that fits the answer; its body is not logged.
-
-        :raises TallyfyApiError: for every answer that is not a success.
-        """
-        answered = self._transport.response(response)
-        if not answered.ok:
-            raise error_from(problem_of(Exchange(_request_of(response.request), answered)))
+        return self._transport.another()
 
     # -- the engine: everything below goes through it -----------------------------------------------------------------
 
@@ -227,7 +152,9 @@ class TallyfyBaseHook(HttpHook):
             raise TallyfyArgumentError(str(error)) from None
 
 
-def _request_of(request: requests.PreparedRequest) -> Request:
-    """The request that a request of ``run()`` amounts to, for errors."""
-    path = (request.path_url or "/").split("?")[0].strip("/")
-    return Request(request.method or "GET", tuple(path.split("/")))
+def _is_timeout(value: object) -> bool:
+    return not isinstance(value, str) and seconds(value, LONGEST_TIMEOUT) is not None
+
+
+def _is_retries(value: object) -> bool:
+    return not isinstance(value, str) and whole_number(value, MOST_RETRIES) is not None

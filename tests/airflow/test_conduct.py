@@ -170,7 +170,7 @@ BAD_IDS = [
     "a\nb",
 ]
 BAD_UPDATES = {
-    "owner_id=None": "nothing to update: give at least one of name, summary, owner_id",
+    "owner_id='{{ none }}', summary=None": "owner_id='None' is not a Tallyfy user id",
     """name="{{ 'x' * 551 }}\"""": "name has 551 characters; Tallyfy allows 550",
     "name='{{ none }}'": "name='None'",
     """owner_id="{{ 'maya@example.com' }}\"""": "owner_id='maya@example.com' is not a Tallyfy user id",

@@ -37,6 +37,11 @@ def test_mistake_is_an_import_error_of_the_dag_file(
     assert Path(path).parent.name == dags_folder.name
 
 
+def test_update_of_nothing_is_an_import_error_of_the_dag_file(write_dag: WriteDag) -> None:
+    with pytest.raises(ValueError, match="nothing to update: give at least one of name, summary, owner_id"):
+        write_dag('TallyfyUpdateRunOperator(task_id="t", run_id="x", owner_id=None)')
+
+
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_run_id_is_required_by_name(operator: str, write_dag: WriteDag) -> None:
     with pytest.raises(Exception, match="run_id"):

@@ -41,22 +41,22 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def tls_server(folder: Path) -> Iterator[TlsServer]:
-    certificate = _certificate(folder)
+    pem = certificate(folder)
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
+    context.load_cert_chain(pem)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
-        yield TlsServer(f"https://127.0.0.1:{server.server_port}", certificate)
+        yield TlsServer(f"https://127.0.0.1:{server.server_port}", pem)
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
 
 
-def _certificate(folder: Path) -> Path:
+def certificate(folder: Path) -> Path:
     """Certificate and key in one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])

@@ -281,7 +281,10 @@ class TestConnectionTest:
             ({"host": "https://127.0.0.1"}, "no trusted TLS connection. Check the host"),
             ({"host": "http://127.0.0.1/nowhere"}, "check the Organization ID (login), and that the API base URL"),
             ({"port": 1}, "Tallyfy can't be reached at http://127.0.0.1:1: nothing answers there. Check host and port"),
-            ({"extra": {"proxies": "http://127.0.0.1:1"}}, "the proxy does not let the request through"),
+            (
+                {"host": "https://tallyfy.invalid", "port": None, "extra": {"proxies": "http://127.0.0.1:1"}},
+                "the proxy does not let the request through",
+            ),
             ({"extra": {"timeout": "soon"}}, "has a wrong extra 'timeout': 'soon'"),
         ],
         ids=str,

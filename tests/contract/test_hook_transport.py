@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import pickle
 import traceback
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from urllib3.connection import HTTPConnection
 from airflow_provider_tallyfy import __version__
 from airflow_provider_tallyfy._compat import AirflowFailException
 from airflow_provider_tallyfy.exceptions import (
+    TallyfyArgumentError,
     TallyfyAuthError,
     TallyfyClientError,
     TallyfyConfigurationError,
@@ -32,6 +35,8 @@ from airflow_provider_tallyfy.exceptions import (
 )
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
+from tests.contract._raw_server import RawServer, response
+from tests.contract._raw_server import Request as Received
 from tests.contract._tls import TlsServer, tls_server
 
 Connect = Callable[..., TallyfyHook]
@@ -81,6 +86,34 @@ class TestHttpHook:
     def test_error_answers_can_be_had(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         sandbox.fail("GET", "/me", Fault.status(404))
         assert hook.run("/me", extra_options={"check_response": False}).status_code == 404
+
+    def test_arguments_that_make_no_request(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        for arguments in ({"endpoint": "/me", "json": {1, 2}}, {"endpoint": "/me", "headers": {"X-A": "b\r\nC: d"}}):
+            with pytest.raises(TallyfyArgumentError, match="No request can be made of these arguments"):
+                hook.run(**arguments)
+        assert sandbox.requests == []
+
+    def test_compressed_answer_is_bounded(self, sandbox: Sandbox, connect: Connect) -> None:
+        pack = zlib.compressobj(9, wbits=31)
+        bomb = b"".join([*(pack.compress(b" " * (1 << 20)) for _ in range(400)), pack.flush()])
+        answers = iter((gzip.compress(b'{"data": 1}'), bomb))
+        with RawServer(lambda request: response(200, next(answers), {"Content-Encoding": "gzip"})) as server:
+            hook = connect(sandbox, host=server.url, port=None)
+            assert hook.run("/me").json() == {"data": 1}
+            with pytest.raises(TallyfyUnreachableError, match="larger than 64 MiB"):
+                hook.run("/me")
+
+    def test_dripped_answer_ends(self, sandbox: Sandbox, connect: Connect) -> None:
+        def drip(request: Received) -> Iterator[bytes | float]:
+            yield b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"
+            while True:
+                yield 0.02
+                yield b"x"
+
+        with RawServer(drip) as server:
+            hook = connect(sandbox, host=server.url, port=None, extra={"timeout": 0.1})
+            with pytest.raises(TallyfyUnreachableError, match=r"not complete after 0\.5 s in all"):
+                hook.run("/me")
 
     def test_run_with_advanced_retry(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         sandbox.fail("GET", "/me", Fault.server_error(), times=2)

@@ -12,8 +12,11 @@ import pytest
 from airflow.models.connection import Connection
 
 from airflow_provider_tallyfy._compat import AirflowFailException
-from airflow_provider_tallyfy.connection import Settings, origin_of
-from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyConfigurationError
+from airflow_provider_tallyfy.connection import Settings, is_loopback, origin_of
+from airflow_provider_tallyfy.exceptions import (
+    TallyfyArgumentError,
+    TallyfyConfigurationError,
+)
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 
 ORG = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
@@ -63,7 +66,16 @@ _BASES: list[tuple[dict[str, Any], str]] = [
     ({"host": "https://gw.example.com:8443", "port": 8443}, "https://gw.example.com:8443"),
     ({"host": "gw.example.com", "schema": "v1/tallyfy"}, "https://gw.example.com/v1/tallyfy"),
     ({"host": "https://gw.example.com:443"}, "https://gw.example.com"),
+    # Names in other letters are written as DNS has them.
+    ({"host": "https://B\u00fccher.example/api"}, "https://xn--bcher-kva.example/api"),
+    ({"host": "b\u00fccher.example", "port": 8443}, "https://xn--bcher-kva.example:8443"),
+    ({"host": "https://\u4f8b\u3048.jp"}, "https://xn--r8jz45g.jp"),
+    ({"host": "https://api.tallyfy.com."}, "https://api.tallyfy.com."),
+    ({"host": "https://my_gateway.internal"}, "https://my_gateway.internal"),
+    ({"host": "https://[2001:db8::1]/api"}, "https://[2001:db8::1]/api"),
     # Plain http is for this machine alone.
+    ({"host": "http://LocalHost:8000"}, "http://localhost:8000"),
+    ({"host": "http://[::ffff:127.0.0.1]:8000"}, "http://[::ffff:127.0.0.1]:8000"),
     ({"host": "http://127.0.0.1", "port": 8000}, "http://127.0.0.1:8000"),
     ({"host": "127.0.0.1:8000/api"}, "http://127.0.0.1:8000/api"),
     ({"host": "localhost", "port": 8000, "schema": "http"}, "http://localhost:8000"),
@@ -81,6 +93,21 @@ def test_base_url(fields: dict[str, Any], base_url: str) -> None:
     assert read.origin == origin_of(base_url)
 
 
+@pytest.mark.parametrize(
+    ("name", "is_it"),
+    [
+        *(
+            (name, True)
+            for name in ("localhost", "LocalHost", "localhost.", "127.0.0.1", "127.8.9.10", "::1", "0:0::1")
+        ),
+        ("::ffff:127.0.0.1", True),
+        *((name, False) for name in ("", None, "localhost.example.com", "127.0.0.1.example.com", "10.0.0.1", "::2")),
+    ],
+)
+def test_loopback_in_every_spelling(name: str | None, is_it: bool) -> None:
+    assert is_loopback(name) is is_it
+
+
 _BAD_HOSTS: list[tuple[dict[str, Any], str]] = [
     ({"host": "http://go.tallyfy.com/api"}, "would send the access token unencrypted to go.tallyfy.com"),
     ({"host": "go.tallyfy.com", "schema": "http"}, "Write https:// in the host."),
@@ -92,6 +119,13 @@ _BAD_HOSTS: list[tuple[dict[str, Any], str]] = [
     ({"host": "[::1"}, "which is no URL"),
     ({"host": "https://gw.example.com:99999"}, "which is no URL"),
     ({"host": "https://gw.example.com:port"}, "which is no URL"),
+    ({"host": "https://gw..example.com"}, "which can be no host name. Use the API base URL"),
+    ({"host": "https://gw example.com"}, "which can be no host name"),
+    ({"host": f"https://{'x' * 64}.example.com"}, "which can be no host name"),
+    ({"host": "https://-gw.example.com"}, "which can be no host name"),
+    ({"host": "https://\u2603\ufe0f\u200d.example.com"}, "which can be no host name"),
+    ({"host": "https://gw.example.com\\evil.example"}, "which can be no host name"),
+    ({"host": "https://[fe80::zz]"}, "no URL"),
     ({"host": "gw.example.com", "port": 99999}, "has the port 99999. A port is a number from 1 to 65535"),
     ({"host": "gw.example.com", "port": -1}, "has the port -1"),
     ({"host": "https://gw.example.com:1", "port": 2}, "names two ports: 1 in the host, 2 in the port"),
@@ -165,13 +199,14 @@ def test_extras(extra: dict[str, Any], read: dict[str, Any]) -> None:
 
 
 _BAD_EXTRAS: list[tuple[str, Any, str]] = [
-    ("timeout", "soon", "'soon'. It must be a number of seconds above 0, or blank"),
+    ("timeout", "soon", "'soon'. It must be a number of seconds above 0, at most 86400, or blank"),
     ("timeout", 0, "0. It must be a number of seconds above 0"),
     ("timeout", -1, "-1. It must be"),
     ("timeout", True, "True. It must be"),
     ("timeout", "nan", "'nan'. It must be"),
     ("timeout", "inf", "'inf'. It must be"),
     ("timeout", 10**400, "It must be a number of seconds above 0"),
+    ("timeout", "1e300", "'1e300'. It must be a number of seconds above 0, at most 86400"),
     ("timeout", [5], "[5]. It must be"),
     ("max_retries", "many", "'many'. It must be a whole number from 0 to 20, or blank"),
     ("max_retries", 1.5, "1.5. It must be a whole number"),
@@ -219,7 +254,6 @@ def test_address_of_a_run(fields: dict[str, Any], url: str) -> None:
 
 def test_secrets_are_not_in_its_repr() -> None:
     read = settings(extra='{"proxies": "http://me:hidden@p:3128"}')
-    assert read.secrets == (TOKEN, "hidden", "hidden")
     assert TOKEN not in repr(read)
     assert "hidden" not in repr(read)
 

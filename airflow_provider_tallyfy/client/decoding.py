@@ -1,0 +1,46 @@
+"""Decompresses a body, up to a size."""
+
+from __future__ import annotations
+
+import zlib
+
+from airflow_provider_tallyfy.client.transport import MAX_RESPONSE_BYTES
+
+
+class Undecodable(Exception):
+    """The body can't be decompressed, or would be too large."""
+
+
+def decoded(body: bytes, coding: str) -> bytes:
+    """Return a body without its ``Content-Encoding``.
+
+    :raises Undecodable: for a coding that nobody asked for, a broken or incomplete body, and one that is too large.
+    """
+    coding = coding.strip().lower()
+    if coding in {"", "identity"} or not body:
+        return body
+    if coding not in {"gzip", "x-gzip", "deflate"}:
+        raise Undecodable(f"it has the Content-Encoding {coding[:40]!r}, which nobody asked for")
+    windows = (zlib.MAX_WBITS | 16,) if "gzip" in coding else (zlib.MAX_WBITS, -zlib.MAX_WBITS)  # RFC 9110, and reality
+    for bits in windows:
+        try:
+            return _inflated(body, bits)
+        except zlib.error:
+            continue
+    raise Undecodable(f"it is not {coding}, as it says")
+
+
+def _inflated(body: bytes, bits: int) -> bytes:
+    parts, left = list[bytes](), MAX_RESPONSE_BYTES
+    while body:  # several members may follow one another
+        member = zlib.decompressobj(bits)
+        parts.append(member.decompress(body, left + 1))
+        left -= len(parts[-1])
+        if left < 0:
+            raise Undecodable(f"the answer is larger than {MAX_RESPONSE_BYTES // 1024 // 1024} MiB")
+        if not member.eof:
+            raise Undecodable("its compressed body is incomplete")
+        body = member.unused_data
+        if not body.startswith(b"\x1f\x8b"):
+            break
+    return b"".join(parts)

@@ -1,0 +1,87 @@
+"""The transports, driven alike: ``carrier(url, timeout=1).send(request)``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pytest
+
+from airflow_provider_tallyfy.api.protocol.messages import Reply, Request
+from airflow_provider_tallyfy.client.aiohttp_transport import AiohttpTransport
+from airflow_provider_tallyfy.client.requests_transport import RequestsTransport
+from airflow_provider_tallyfy.client.scrub import Scrubber
+from airflow_provider_tallyfy.connection import Settings
+
+TOKEN = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.eyJhdWQiOiIxIn0.c2lnbmF0dXJl"
+ORG = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
+
+
+class Carrier(Protocol):
+    """A transport as the tests see it."""
+
+    scrub: Scrubber
+
+    def send(self, request: Request) -> Reply: ...
+
+    def close(self) -> None: ...
+
+
+NewCarrier = Callable[..., Carrier]
+
+
+@dataclass
+class Carriers:
+    """Makes carriers of one kind, and closes them."""
+
+    make: Callable[[Settings], Carrier]
+    keeps_connections: bool
+    made: list[Carrier] = field(default_factory=list)
+
+    def __call__(self, url: str, **settings: Any) -> Carrier:
+        given = {"conn_id": "c", "base_url": url, "organization_id": ORG, "token": TOKEN, "timeout": 5.0, **settings}
+        self.made.append(self.make(Settings(**given)))
+        return self.made[-1]
+
+
+class Looped:
+    """The transport for event loops, driven from outside of its loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.transport = AiohttpTransport.for_settings(settings)
+        self.scrub = self.transport.scrub
+
+    def send(self, request: Request) -> Reply:
+        return self.loop.run_until_complete(self.transport.send(request))
+
+    def close(self) -> None:
+        self.loop.run_until_complete(self.transport.close())
+        self.loop.close()
+
+
+_KINDS: dict[str, tuple[Callable[[Settings], Carrier], bool]] = {
+    "requests": (RequestsTransport.for_settings, True),
+    "aiohttp": (Looped, False),
+}
+
+
+@pytest.fixture(params=_KINDS)
+def carrier(request: pytest.FixtureRequest) -> Iterator[Carriers]:
+    """Both transports in turn."""
+    carriers = Carriers(*_KINDS[request.param])
+    yield carriers
+    for made in carriers.made:
+        made.close()
+
+
+def get(name: str = "x") -> Request:
+    """A read."""
+    return Request("GET", (name,))
+
+
+def write(method: str = "DELETE", name: str = "x") -> Request:
+    """A write."""
+    return Request(method, (name,), json={"name": "New"} if method in {"PUT", "POST"} else None)
