@@ -113,7 +113,7 @@ class BulkChange:
         """
         hook = self.hook
         # Here, for it looks up the connection, which Airflow does for the task's own thread.
-        pool = Pool(hook.new_worker_transport, self.options.concurrency, hook.max_retries, hook.log)
+        pool = Pool(hook.new_worker_transport, self.options.concurrency, hook.max_retries, hook.log, hook.clock)
         ended: SimpleQueue[BaseException | None] = SimpleQueue()
         try:
             Thread(target=self._run, args=(pool, ended), name="tallyfy-bulk", daemon=True).start()
