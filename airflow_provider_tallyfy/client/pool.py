@@ -46,6 +46,7 @@ class Pool:
     ) -> None:
         self.throttle = Throttle()
         self.clock = clock
+        self._log = log
         self.stop = threading.Event()
         self._lock = threading.Lock()
         # Held by the one worker that waits for the next place. Places taken ahead by all of them would outlive a pause
@@ -161,11 +162,14 @@ class Pool:
     def after_answer(self, reply: Reply, sent_at: float) -> None:
         """Tell the pace what became of a request."""
         now = self.clock.monotonic()
+        pause = None
         with self._lock:
             if isinstance(reply, Response) and reply.status == 429:
-                self.throttle.rate_limited(now, sent_at, retry_after(reply))
+                pause = self.throttle.rate_limited(now, sent_at, retry_after(reply))
             elif not isinstance(reply, Lost):
                 self.throttle.accepted(now, sent_at)
+        if pause is not None:
+            self._log.info("Tallyfy answered 429 (too many requests); all workers pause for %.1f s.", pause)
 
 
 class _Worker(Engine):

@@ -140,14 +140,15 @@ class RetryPolicy:
             return None
         if asked is not None:
             reason += f" and asks to wait {asked:.0f} s"
-        return Wait(seconds, f"{request.label}: {reason}; trying again in {seconds:.1f} s ({number} of {most})", rate_limited)
+        story = f"{request.label}: {reason}; trying again in {seconds:.1f} s ({number} of {most})"
+        return Wait(seconds, story, rate_limited)
 
     def _spread(self, number: int) -> float:
         """A random time on top of what the server asks for."""
         return self.jitter() * min(self.first_spread * _SPREAD_GROWTH ** min(number - 1, 99), self.longest_spread)
 
     def _backoff(self, number: int, rate_limited: bool) -> float:
-        """A wait of our own choice: anything up to the backoff after a 429, which many get at once, else close to it."""
+        """A wait where the server names none: after a 429, which many get at once, anything up to the backoff."""
         share = 1.0 if rate_limited else 0.25
         return min(self.first_wait * 2.0 ** min(number - 1, 32), self.longest_backoff) * (1.0 - share * self.jitter())
 

@@ -36,7 +36,7 @@ _AGREE, _BELIEVED, _BELIEVED_FEW = 1.25, 1, 2
 #: After so many measurements it is believed whether they agree or not: with Retry-After, and without it.
 _MOST_TRIES, _MOST_TRIES_UNTOLD = 6, 2
 #: With fewer requests than this let through, measurements may agree by chance.
-_CHANCE = 200
+_CHANCE = 1000
 #: Seconds without a 429 after which a limit that is believed is tried again, and how much longer each time.
 _AGAIN, _AGAIN_GROWTH = 15.0, 3.0
 #: What a later 429 leaves of the pace, at most and at least.
@@ -136,18 +136,19 @@ class Throttle:
             growth = _FAST
         self.rate *= 1.0 + growth * step
 
-    def rate_limited(self, now: float, sent_at: float, retry_after: float | None) -> None:
+    def rate_limited(self, now: float, sent_at: float, retry_after: float | None) -> float | None:
         """Slow down after a 429.
 
         Requests that were under way when the first 429 came are rate-limited too; they belong to the same pause.
 
         :param sent_at: when the rate-limited request was sent.
         :param retry_after: seconds that Tallyfy asks to wait, ``None`` where it does not say.
+        :return: seconds of the pause that begins, ``None`` if it has begun before.
         """
         if sent_at <= self._paused_at:
             if retry_after is not None:
                 self._paused_until = max(self._paused_until, now + retry_after)
-            return
+            return None
         if retry_after is None:
             pause = min(_FIRST_PAUSE * 2.0**self._silent_pauses, _LONGEST_PAUSE)
             self._silent_pauses = min(self._silent_pauses + 1, 16)
@@ -182,6 +183,7 @@ class Throttle:
         self._resumed = False
         self._paused_at, self._paused_until = now, now + pause
         self._grown_at = self._next = self._paused_until
+        return pause
 
     def _measured(self) -> float:
         """The pace that the first limit allows, as far as it is known."""
@@ -200,7 +202,9 @@ class Throttle:
         self._agreements = self._agreements + 1 if agrees else 0
         self._tries += 1
         few = self._accepted < _FEW
-        if self._agreements >= (_BELIEVED_FEW if self._accepted < _CHANCE else _BELIEVED) or self._tries > (_MOST_TRIES if self._told else _MOST_TRIES_UNTOLD):
+        enough = _BELIEVED_FEW if self._accepted < _CHANCE else _BELIEVED
+        most = _MOST_TRIES if self._told else _MOST_TRIES_UNTOLD
+        if self._agreements >= enough or self._tries > most:
             if self._told:
                 self._believed_window, self._searching = window, False
             return
