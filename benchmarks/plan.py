@@ -25,7 +25,7 @@ class Plan:
     archive_one_by_one: int = 100
     mapped: int = 100
     limited: int = 1000
-    waiters: int = 24
+    waiters: int = 20
     walk: tuple[int, int] = (10_000, 100_000)
     reads: int = 200
     blocks: int = 25
