@@ -161,7 +161,11 @@ class TallyfyNotAppliedError(TallyfyClientError):
 
 
 class TallyfyRateLimitedError(TallyfyApiError):
-    """429: too many requests; ``retry_after`` says what Tallyfy asks for."""
+    """429: too many requests; ``retry_after`` says what Tallyfy asks for.
+
+    Raised when one request was rate-limited 100 times or has waited 30 minutes in all (in bulk: 25 times), when Tallyfy
+    asks to wait more than two minutes at once (it has hourly caps), and at once where ``max_retries`` is 0.
+    """
 
 
 class TallyfyServerError(TallyfyApiError):

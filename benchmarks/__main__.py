@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import archive, call, chart, limit, loading, walk
+from benchmarks import archive, call, chart, limit, loading, waiters, walk
 from benchmarks.plan import FULL, QUICK, Plan
 from benchmarks.processes import ROOT
 from benchmarks.table import Row, as_json, as_table
@@ -19,6 +19,7 @@ CHART = ROOT / "docs" / "images" / "bench.svg"
 QUESTIONS: dict[str, Callable[[Plan], list[Row]]] = {
     "archive": archive.measure,
     "limit": limit.measure,
+    "waiters": waiters.measure,
     "walk": walk.measure,
     "call": call.measure,
     "loading": loading.measure,

@@ -13,6 +13,7 @@ class Plan:
     :param archive_one_by_one: runs to archive by those who need 50 ms for each; the time is scaled up.
     :param mapped: runs to archive by mapped tasks.
     :param limited: runs to archive under a limit.
+    :param waiters: processes that archive one run each under a limit.
     :param walk: lengths of the short and of the long walk.
     :param reads: reads per block.
     :param blocks: blocks of reads.
@@ -24,6 +25,7 @@ class Plan:
     archive_one_by_one: int = 100
     mapped: int = 100
     limited: int = 1000
+    waiters: int = 20
     walk: tuple[int, int] = (10_000, 100_000)
     reads: int = 200
     blocks: int = 25
@@ -37,6 +39,7 @@ QUICK = Plan(
     archive_one_by_one=40,
     mapped=20,
     limited=500,
+    waiters=12,
     walk=(5_000, 20_000),
     blocks=9,
     imports=7,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import suppress
@@ -23,6 +22,7 @@ from airflow_provider_tallyfy.api.runs.model import Run
 from airflow_provider_tallyfy.api.runs.read import RunState
 from airflow_provider_tallyfy.api.runs.report import Entry, Report, Result, Target, plain
 from airflow_provider_tallyfy.api.timestamps import instant
+from airflow_provider_tallyfy.client.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_tallyfy.client.pool import Pool, Stopped
 from airflow_provider_tallyfy.client.requests_transport import Transport
 from airflow_provider_tallyfy.exceptions import TallyfyApiError, TallyfyBulkError, TallyfyError
@@ -78,7 +78,7 @@ class BulkChange:
     :param max_retries: repetitions of a request after a passing fault.
     :param log: a logger.
     :param prepared: the changes of an update, as :func:`~airflow_provider_tallyfy.api.runs.update.prepare` gave them.
-    :param clock: seconds that only go forward.
+    :param clock: tells the time, and waits.
     """
 
     organization_id: str
@@ -89,7 +89,7 @@ class BulkChange:
     max_retries: int
     log: Any
     prepared: Mapping[str, Any] = field(default_factory=dict)
-    clock: Callable[[], float] = time.monotonic
+    clock: Clock = SYSTEM_CLOCK
 
     def __post_init__(self) -> None:
         self.report = Report.of(self.doing, self.targets, dry_run=self.options.dry_run)
@@ -103,7 +103,7 @@ class BulkChange:
         self._at_once = self._settling = False
         self._begun = self._over = False
         self._pool: Pool | None = None
-        self._started = self._told = self.clock()
+        self._started = self._told = self.clock.monotonic()
         asked = self.options.skip_modified
         self._guard = any(target.seen for target in self.targets) if asked is None else asked
 
@@ -131,7 +131,7 @@ class BulkChange:
         :raises TallyfyError: if it could not go on, such as when a list can't be read.
         """
         # Here, because this looks up the connection, which Airflow does for the task's own thread.
-        pool = Pool(self.new_transport, self.options.concurrency, self.max_retries, self.log)
+        pool = Pool(self.new_transport, self.options.concurrency, self.max_retries, self.log, self.clock)
         ended: SimpleQueue[BaseException | None] = SimpleQueue()
         try:
             Thread(target=self._run, args=(pool, ended), name="tallyfy-bulk", daemon=True).start()
@@ -454,7 +454,7 @@ class BulkChange:
 
     def _tick(self) -> None:
         self._pass_on([])
-        now = self.clock()
+        now = self.clock.monotonic()
         if now - self._told < self.options.progress_every:
             return
         self._told = now

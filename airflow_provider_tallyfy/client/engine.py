@@ -3,68 +3,88 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import Any, TypeVar
 
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError
-from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Reply, Request, Response
+from airflow_provider_tallyfy.api.protocol.messages import Flow, Reply, Request, Response
 from airflow_provider_tallyfy.api.protocol.problems import Rejected
-from airflow_provider_tallyfy.api.protocol.retry import RetryPolicy, Wait, exchange
+from airflow_provider_tallyfy.api.protocol.retry import RetryPolicy, Step, Wait, drive
+from airflow_provider_tallyfy.client.clock import SYSTEM_CLOCK, Clock
+from airflow_provider_tallyfy.client.scrub import Scrubber
 from airflow_provider_tallyfy.client.transport import Transport
-from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, error_from
+from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyError, error_from
 
 T = TypeVar("T")
 
 
-class Engine:
-    """One caller's way to Tallyfy.
+class EngineBase:
+    """What the blocking and the async engine share: all but sending and waiting.
+
+    :param scrub: takes secrets out of what is raised.
+    :param policy: says what is repeated.
+    :param log: where waits and replies are told.
+    """
+
+    def __init__(self, scrub: Scrubber, policy: RetryPolicy, log: Any = None) -> None:
+        self._scrub = scrub
+        self.policy = policy
+        self.log = log or logging.getLogger(__name__)
+        #: How many requests were sent.
+        self.request_count = 0
+
+    def _note_reply(self, request: Request, reply: Reply) -> None:
+        what = reply.status if isinstance(reply, Response) else reply.detail
+        self.log.debug("%s: %s", self._scrub.text(request.label), what)
+
+    def _public(self, error: Rejected | ArgumentError) -> TallyfyError:
+        """The exception of this provider, without secrets.
+
+        What comes in is scrubbed by the transport, but a caller's own values may hold secrets as well.
+        """
+        if isinstance(error, ArgumentError):
+            return TallyfyArgumentError(self._scrub.text(str(error)))
+        return error_from(self._scrub.problem(error.problem))
+
+
+class Engine(EngineBase):
+    """One caller's way to Tallyfy, in the caller's own thread.
 
     :param transport: sends.
     :param policy: says what is repeated.
-    :param log: where waits and calls are told.
+    :param log: where waits and replies are told.
+    :param clock: sleeps.
     """
 
-    def __init__(self, transport: Transport, policy: RetryPolicy, log: Any = None) -> None:
+    def __init__(self, transport: Transport, policy: RetryPolicy, log: Any = None, clock: Clock = SYSTEM_CLOCK) -> None:
+        super().__init__(transport.scrub, policy, log)
         self.transport = transport
-        self.policy = policy
-        self.log = log or logging.getLogger(__name__)
-        self.request_count = 0
+        self.clock = clock
 
     def perform(self, flow: Flow[T]) -> T:
-        """Run a flow to its end.
+        """Run a flow to its end; however it ends, the flow is closed.
 
         :raises TallyfyError: what the flow ended in.
         """
-        done: Exchange | None = None
-        try:
-            while True:
-                done = self.exchange(next(flow) if done is None else flow.send(done))
-        except StopIteration as end:
-            value: T = end.value
-            return self.transport.scrub.result(value)
-        except Rejected as rejected:
-            raise error_from(self.transport.scrub.problem(rejected.problem)) from None
-        except ArgumentError as error:
-            raise TallyfyArgumentError(self.transport.scrub.text(str(error))) from None
-
-    def exchange(self, request: Request) -> Exchange:
-        """Send a request, repeated as the policy says."""
-        steps = exchange(request, self.policy)
+        steps = drive(flow, self.policy)
         try:
             step = next(steps)
             while True:
-                if isinstance(step, Wait):
-                    self.wait(step)
-                    step = next(steps)
-                else:
-                    reply = self.send(step.request)
-                    self.log.debug(
-                        "%s: %s", request.label, reply.status if isinstance(reply, Response) else reply.detail
-                    )
-                    step = steps.send(reply)
+                step = steps.send(self._take(step))
         except StopIteration as end:
-            result: Exchange = end.value
-            return result
+            value: T = end.value
+            return self._scrub.result(value)
+        except (Rejected, ArgumentError) as error:
+            raise self._public(error) from None
+        finally:
+            steps.close()
+
+    def _take(self, step: Step) -> Reply | None:
+        if isinstance(step, Wait):
+            self.wait(step)
+            return None
+        reply = self.send(step.request)
+        self._note_reply(step.request, reply)
+        return reply
 
     def send(self, request: Request) -> Reply:
         """Send a request once."""
@@ -73,5 +93,5 @@ class Engine:
 
     def wait(self, step: Wait) -> None:
         """Wait before a repetition."""
-        self.log.warning("%s", self.transport.scrub.text(step.reason))
-        time.sleep(step.seconds)
+        self.log.warning("%s", self._scrub.text(step.reason))
+        self.clock.sleep(step.seconds)

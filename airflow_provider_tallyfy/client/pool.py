@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 from airflow_provider_tallyfy.api.protocol.messages import Flow, Lost, Reply, Request, Response
 from airflow_provider_tallyfy.api.protocol.retry import RetryPolicy, Wait, retry_after
 from airflow_provider_tallyfy.api.protocol.throttle import Throttle
+from airflow_provider_tallyfy.client.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_tallyfy.client.engine import Engine
 from airflow_provider_tallyfy.client.transport import Transport
 
@@ -32,19 +32,36 @@ class Pool:
     :param new_transport: makes a transport with a connection of its own; called in the caller's thread.
     :param concurrency: how many at a time.
     :param max_retries: repetitions after passing faults other than 429.
+    :param log: where waits and replies are told.
+    :param clock: tells the time, and waits.
     """
 
-    def __init__(self, new_transport: Callable[[], Transport], concurrency: int, max_retries: int, log: Any) -> None:
+    def __init__(
+        self,
+        new_transport: Callable[[], Transport],
+        concurrency: int,
+        max_retries: int,
+        log: Any,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         self.throttle = Throttle()
+        self.clock = clock
+        self._log = log
         self.stop = threading.Event()
         self._lock = threading.Lock()
         # Held by the one worker that waits for the next place. Places taken ahead by all of them would outlive a pause
         # and come on top of those that are given out after it: twice the pace, and the next 429.
         self._turn = threading.Lock()
-        policy = RetryPolicy(max_retries=max_retries, max_rate_limited=MAX_RATE_LIMITED, longest_in_all=3600.0)
-        self._idle = [_Worker(self, new_transport(), policy, log) for _ in range(concurrency)]
-        # Reads lists while the others write, at the same pace.
-        self._reader = _Worker(self, new_transport(), policy, log)
+        policy = RetryPolicy(
+            max_retries=max_retries,
+            max_rate_limited=MAX_RATE_LIMITED,
+            longest_in_all=3600.0,
+            longest_rate_limited=3600.0,
+        )
+        self._transports = [new_transport() for _ in range(concurrency + 1)]
+        workers = [_Worker(self, transport, policy, log) for transport in self._transports]
+        # The last one reads lists while the others write, at the same pace.
+        *self._idle, self._reader = workers
         self._workers = (*self._idle, self._reader)
         # Where many workers get free at a time, some items wait in line, for handing them out one by one takes up to a
         # tenth of the workers' time. Few have none: the fewer items are begun, the fewer follow the one that says stop.
@@ -60,8 +77,8 @@ class Pool:
         self.stop.set()
         self._ahead.shutdown(wait=True, cancel_futures=True)
         self._threads.shutdown(wait=True, cancel_futures=True)
-        for worker in self._workers:
-            worker.transport.close()
+        for transport in self._transports:
+            transport.close()
 
     @property
     def request_count(self) -> int:
@@ -134,29 +151,32 @@ class Pool:
         with self._turn:
             while True:
                 with self._lock:
-                    delay = self.throttle.delay(time.monotonic())
+                    delay = self.throttle.delay(self.clock.monotonic())
                 if delay > 0:
-                    self.stop.wait(delay)
-                now = time.monotonic()
+                    self.clock.wait(self.stop, delay)
+                now = self.clock.monotonic()
                 with self._lock:
                     if self.stop.is_set() or not self.throttle.paused(now):
                         return now
 
     def after_answer(self, reply: Reply, sent_at: float) -> None:
         """Tell the pace what became of a request."""
-        now = time.monotonic()
+        now = self.clock.monotonic()
+        pause = None
         with self._lock:
             if isinstance(reply, Response) and reply.status == 429:
-                self.throttle.rate_limited(now, sent_at, retry_after(reply))
+                pause = self.throttle.rate_limited(now, sent_at, retry_after(reply))
             elif not isinstance(reply, Lost):
                 self.throttle.accepted(now, sent_at)
+        if pause is not None:
+            self._log.info("Tallyfy answered 429 (too many requests); all workers pause for %.1f s.", pause)
 
 
 class _Worker(Engine):
     """An engine whose waits are everybody's where Tallyfy asks for them, and that can be stopped between requests."""
 
     def __init__(self, pool: Pool, transport: Transport, policy: RetryPolicy, log: Any) -> None:
-        super().__init__(transport, policy, log)
+        super().__init__(transport, policy, log, pool.clock)
         self._pool = pool
         self._was_rate_limited = False
         #: Whether a write of this item may have been carried out. If so, it is followed up even after a stop.
@@ -167,9 +187,7 @@ class _Worker(Engine):
         if self._pool.stop.is_set():
             if not self.wrote:
                 raise Stopped
-            if (
-                self._was_rate_limited
-            ):  # after a stop nobody waits as long as Tallyfy asks for, and not to wait is no answer
+            if self._was_rate_limited:  # after a stop nobody waits as long as Tallyfy asks for
                 return Lost("cut", "stopped while Tallyfy asked to wait", sent=True)
         wrote, self.wrote = self.wrote, self.wrote or request.method != "GET"
         reply = super().send(request)
@@ -182,7 +200,7 @@ class _Worker(Engine):
     def wait(self, step: Wait) -> None:
         if not step.rate_limited:  # a 429 has slowed the pace down for everybody, and the next send waits for that
             self.log.debug("%s", self.transport.scrub.text(step.reason))
-            self._pool.stop.wait(step.seconds)
+            self.clock.wait(self._pool.stop, step.seconds)
 
 
 def _result(future: Future[Any]) -> Any:

@@ -12,6 +12,7 @@ from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check
 from airflow_provider_tallyfy.api.protocol.messages import Flow, Param
 from airflow_provider_tallyfy.api.protocol.reading import ask
 from airflow_provider_tallyfy.api.protocol.retry import RetryPolicy
+from airflow_provider_tallyfy.client.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_tallyfy.client.engine import Engine
 from airflow_provider_tallyfy.client.requests_transport import RequestsTransport
 from airflow_provider_tallyfy.client.scrub import proxy_passwords
@@ -36,6 +37,8 @@ class TallyfyBaseHook(HttpHookRoad):
     conn_name_attr = "tallyfy_conn_id"
     default_conn_name = "tallyfy_default"
     default_host = DEFAULT_BASE_URL
+    #: Tells the time and sleeps, for this hook and for the bulk changes that it makes. A test may set a faster one.
+    clock: Clock = SYSTEM_CLOCK
 
     def __init__(
         self,
@@ -105,7 +108,7 @@ class TallyfyBaseHook(HttpHookRoad):
 
     @cached_property
     def _engine(self) -> Engine:
-        return Engine(self._transport, RetryPolicy(max_retries=self.max_retries), self.log)
+        return Engine(self._transport, RetryPolicy(max_retries=self.max_retries), self.log, self.clock)
 
     @cached_property
     def _transport(self) -> RequestsTransport:

@@ -99,6 +99,7 @@ class BulkRunsHook(TallyfyBaseHook):
             new_transport=self.new_worker_transport,
             max_retries=self.max_retries,
             log=self.log,
+            clock=self.clock,
             prepared=prepared,
         )
 

@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
-
 from airflow_provider_tallyfy.api.runs.report import RESULTS, Report
-from airflow_provider_tallyfy.client import pool as _pool
 from airflow_provider_tallyfy.operators import _report_files
 from airflow_provider_tallyfy.sandbox import Sandbox
+from tests.contract._clock import FastClock
 
 SPEED = 500.0
 
 
-class _Event(threading.Event):
-    """One whose waits are over sooner."""
-
-    def wait(self, timeout: float | None = None) -> bool:
-        return super().wait(None if timeout is None else timeout / SPEED)
-
-
-def let_time_fly(monkeypatch: pytest.MonkeyPatch) -> None:
+def let_time_fly(clock: FastClock) -> None:
     """Have the workers of a bulk change live five hundred times faster: their waits, their clock, and so their pace."""
-    monkeypatch.setattr(_pool, "time", SimpleNamespace(monotonic=lambda: time.monotonic() * SPEED))
-    monkeypatch.setattr(_pool, "threading", SimpleNamespace(Event=_Event, Lock=threading.Lock))
+    clock.speed = SPEED
 
 
 def rows_of(sandbox: Sandbox, run_ids: Iterable[str]) -> list[dict[str, Any]]:

@@ -6,28 +6,32 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from airflow_provider_tallyfy.client import engine as _engine
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Sandbox
 from tests.contract._asking import Ask, asking
 from tests.contract._bulk import Task
+from tests.contract._clock import FastClock
 from tests.contract._office import Office, furnish
 
 _NUMBERS = itertools.count(1)
 
 
 @pytest.fixture(autouse=True)
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def clock(monkeypatch: pytest.MonkeyPatch) -> FastClock:
+    """The clock of all hooks of this test."""
+    clock = FastClock()
+    monkeypatch.setattr(TallyfyHook, "clock", clock)
+    return clock
+
+
+@pytest.fixture
+def waits(clock: FastClock) -> list[float]:
     """The seconds that hooks wanted to wait; none of them passes."""
-    noted: list[float] = []
-    # The module's own name alone: time.sleep itself belongs to everybody in this process.
-    monkeypatch.setattr(_engine, "time", SimpleNamespace(sleep=noted.append))
-    return noted
+    return clock.slept
 
 
 @pytest.fixture

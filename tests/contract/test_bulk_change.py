@@ -17,14 +17,15 @@ from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfySer
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
 from tests.contract._bulk import check_sums, check_truth, count, let_time_fly, rows_of, times
+from tests.contract._clock import FastClock
 from tests.contract._office import UNKNOWN, truth
 
 Connect = Callable[..., TallyfyHook]
 
 
 @pytest.fixture(autouse=True)
-def _time_flies(monkeypatch: pytest.MonkeyPatch) -> None:
-    let_time_fly(monkeypatch)
+def _time_flies(clock: FastClock) -> None:
+    let_time_fly(clock)
 
 
 LIVE, ARCHIVED = "GET /runs?sort=", "GET /runs?archived=only"

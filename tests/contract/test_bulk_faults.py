@@ -24,6 +24,7 @@ from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.operators.tallyfy import TallyfyBulkActivateRunsOperator, TallyfyBulkArchiveRunsOperator
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
 from tests.contract._bulk import Task, check_sums, check_truth, let_time_fly, rows_of, times
+from tests.contract._clock import FastClock
 
 Connect = Callable[..., TallyfyHook]
 
@@ -32,8 +33,8 @@ TIMEOUT = 0.4
 
 
 @pytest.fixture(autouse=True)
-def _time_flies(monkeypatch: pytest.MonkeyPatch) -> None:
-    let_time_fly(monkeypatch)
+def _time_flies(clock: FastClock) -> None:
+    let_time_fly(clock)
 
 
 @pytest.fixture(autouse=True)

@@ -21,6 +21,7 @@ from airflow_provider_tallyfy.operators.bulk_report import escape
 from airflow_provider_tallyfy.operators.tallyfy import TallyfyBulkArchiveRunsOperator, TallyfyBulkReportOperator
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
 from tests.contract._bulk import Task, let_time_fly
+from tests.contract._clock import FastClock
 
 NASTY = [
     "[click](https://evil.example)",
@@ -70,8 +71,8 @@ def test_what_markdown_makes_of_any_text_is_that_text(name: str) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _time_flies(monkeypatch: pytest.MonkeyPatch) -> None:
-    let_time_fly(monkeypatch)
+def _time_flies(clock: FastClock) -> None:
+    let_time_fly(clock)
 
 
 class Lines:

@@ -25,12 +25,13 @@ from airflow_provider_tallyfy.operators.tallyfy import (
 )
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
 from tests.contract._bulk import Task, let_time_fly, live, rows_in, rows_of
+from tests.contract._clock import FastClock
 from tests.contract._office import truth
 
 
 @pytest.fixture(autouse=True)
-def _time_flies(monkeypatch: pytest.MonkeyPatch) -> None:
-    let_time_fly(monkeypatch)
+def _time_flies(clock: FastClock) -> None:
+    let_time_fly(clock)
 
 
 class TestReportFile:

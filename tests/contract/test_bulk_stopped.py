@@ -17,14 +17,15 @@ from airflow_provider_tallyfy.exceptions import TallyfyBulkError
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
 from tests.contract._bulk import check_sums, check_truth, count, let_time_fly, rows_of
+from tests.contract._clock import FastClock
 from tests.contract._office import UNKNOWN
 
 Connect = Callable[..., TallyfyHook]
 
 
 @pytest.fixture(autouse=True)
-def _time_flies(monkeypatch: pytest.MonkeyPatch) -> None:
-    let_time_fly(monkeypatch)
+def _time_flies(clock: FastClock) -> None:
+    let_time_fly(clock)
 
 
 class TestStopped:

@@ -202,9 +202,9 @@ def test_waits_as_long_as_tallyfy_asks(sandbox: Sandbox, hook: TallyfyHook, wait
     sandbox.fail("DELETE", "*", Fault.rate_limited(_IN_A_MINUTE))
     sandbox.fail("DELETE", "*", Fault.rate_limited("soon"))
     hook.archive_run(sandbox.add_run())
-    assert waits[0] == 7
-    assert 0 <= waits[1] <= 40
-    assert 3 <= waits[2] <= 4  # left alone: a second, doubled each time, up to a quarter shorter
+    assert 7 <= waits[0] <= 8  # as long as it asks for, and up to a second more, so that not all come back at once
+    assert 0 <= waits[1] <= 41.3
+    assert 0 <= waits[2] <= 4  # left alone: anything up to a second, doubled each time
 
 
 _HOPELESS: list[tuple[str, Fault, type[TallyfyApiError], int | None, str]] = [
@@ -227,7 +227,8 @@ def test_write_that_never_gets_through(
     assert not isinstance(caught.value, AirflowFailException)
     assert not is_archived(sandbox, run_id)
     # Where it may have been carried out, the run itself is asked at the end.
-    assert sandbox.calls == [f"DELETE /runs/{run_id}"] * 4 + [f"GET /runs/{run_id}"] * (status != 429)
+    times = 101 if status == 429 else 4
+    assert sandbox.calls == [f"DELETE /runs/{run_id}"] * times + [f"GET /runs/{run_id}"] * (status != 429)
 
 
 def test_write_whose_answer_never_comes_back(sandbox: Sandbox, hook: TallyfyHook) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_tallyfy.api.protocol.messages import Exchange, Lost, Reply, Request, Response
-from airflow_provider_tallyfy.api.protocol.retry import RetryPolicy, Send, Step, Wait, exchange, retry_after
+from airflow_provider_tallyfy.api.protocol.retry import RetryPolicy, Send, Step, Wait, Waited, exchange, retry_after
 
 NOW = datetime(2026, 11, 22, 6, 0, 0, tzinfo=timezone.utc)
 METHODS = ("GET", "HEAD", "PUT", "DELETE", "POST", "PATCH")
@@ -57,7 +57,7 @@ def _name(value: object) -> str:
 @pytest.mark.parametrize(("reply", "methods"), _POLICY, ids=_name)
 def test_what_is_repeated(reply: Reply, methods: frozenset[str]) -> None:
     policy = RetryPolicy(jitter=lambda: 0.0)
-    assert {m for m in METHODS if policy.next_wait(Request(m, ("x",)), reply, 1, 0.0) is not None} == methods
+    assert {m for m in METHODS if policy.next_wait(Request(m, ("x",)), reply, Waited()) is not None} == methods
 
 
 _RETRY_AFTER: list[tuple[str | None, float | None]] = [
@@ -141,9 +141,17 @@ _UNSENT = Lost("refused", "refused", sent=False)
         ([_UNSENT], [1, 2, 4], 4, None),
         ([_UNSENT, _LOST, answer(404)], [1, 2], 3, _LOST),
         ([answer(429), answer(200)], [1], 2, None),
-        ([answer(429, retry_after="5"), answer(503), answer(429, retry_after="0")], [5, 2, 0], 4, answer(503)),
-        ([answer(429, retry_after="60")], [60, 60, 60], 4, None),
-        ([answer(429, retry_after="61")], [], 1, None),
+        (
+            [answer(429, retry_after="5"), answer(503), answer(429, retry_after="0")],
+            [5, 1, *[0] * 99],
+            102,
+            answer(503),
+        ),
+        # Being refused by Tallyfy takes nothing of the patience with faults.
+        ([*[answer(429, retry_after="2")] * 9, answer(503)], [*[2] * 9, 1, 2, 4], 13, answer(503)),
+        ([answer(429, retry_after="120")], [120] * 15, 16, None),
+        ([answer(429, retry_after="121")], [], 1, None),
+        ([answer(429, retry_after="3"), answer(429, retry_after="3600")], [3], 2, None),
         ([answer(503, retry_after=http_date(3600))], [], 1, None),
     ],
 )
@@ -152,20 +160,54 @@ def test_a_whole_exchange(replies: list[Reply], waits: list[float], attempts: in
     assert (waited, done.attempts, done.doubt) == (waits, attempts, doubt)
 
 
-def test_waits_of_one_call_are_bounded_together() -> None:
+def test_waits_after_faults_are_bounded_together() -> None:
     policy = RetryPolicy(max_retries=20, longest_in_all=180, jitter=lambda: 0.0)
-    done, waits = drive(Request("GET", ("x",)), policy, [answer(429, retry_after="50")])
+    done, waits = drive(Request("GET", ("x",)), policy, [answer(503, retry_after="50")])
     assert (waits, done.attempts) == ([50, 50, 50], 4)
 
 
+def test_a_task_waits_for_a_limit_half_an_hour_at_most() -> None:
+    done, waits = drive(Request("GET", ("x",)), RetryPolicy(), [answer(429, retry_after="60")])
+    assert 1700 < sum(waits) <= 1800
+    assert done.attempts == len(waits) + 1
+
+
+@pytest.mark.parametrize("reply", [answer(429), answer(429, retry_after="0"), answer(503), _UNSENT], ids=str)
+def test_max_retries_of_0_repeats_nothing(reply: Reply) -> None:
+    done, waits = drive(Request("GET", ("x",)), RetryPolicy(max_retries=0), [reply])
+    assert (waits, done.attempts) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("headers", "shortest", "longest"),
+    [
+        ({"retry-after": "7"}, [7, 7, 7, 7], [8, 8.3, 8.69, 9.197]),
+        ({"retry-after": "0"}, [0, 0, 0, 0], [1, 1.3, 1.69, 2.197]),
+        ({}, [0, 0, 0, 0, 0, 0], [1, 2, 4, 8, 16, 20]),
+    ],
+)
+def test_returns_after_a_429_are_spread_over_a_growing_range(
+    headers: dict[str, str], shortest: list[float], longest: list[float]
+) -> None:
+    ends = []
+    for share in (0.0, 1.0):
+        policy = RetryPolicy(max_rate_limited=len(longest), jitter=lambda share=share: share)  # type: ignore[misc]  # mypy can't infer a lambda with a default
+        ends.append(drive(Request("GET", ("x",)), policy, [Response(429, headers)])[1])
+    low, high = (ends[0], ends[1]) if headers else (ends[1], ends[0])
+    assert low == pytest.approx(shortest)
+    assert high == pytest.approx(longest)
+
+
 def test_the_log_says_what_and_why() -> None:
-    policy = RetryPolicy(jitter=lambda: 0.0)
-    told = policy.next_wait(Request("GET", ("organizations", "o", "runs")), answer(502), 2, 1.0)
-    assert told == Wait(2.0, "GET /runs: Tallyfy answered 502; trying again in 2.0 s (2 of 3)")
-    asked = policy.next_wait(Request("POST", ("me",)), answer(429, retry_after="9"), 1, 0.0)
+    policy = RetryPolicy(jitter=lambda: 0.5)
+    told = policy.next_wait(Request("GET", ("organizations", "o", "runs")), answer(502), Waited(faults=1))
+    assert told == Wait(1.75, "GET /runs: Tallyfy answered 502; trying again in 1.8 s (2 of 3)")
+    asked = policy.next_wait(Request("POST", ("me",)), answer(429, retry_after="9"), Waited())
     assert asked is not None
-    assert (asked.seconds, asked.rate_limited) == (9, True)
-    assert asked.reason == "POST /me: Tallyfy answered 429 (too many requests); trying again in 9.0 s (1 of 3)"
+    assert (asked.seconds, asked.rate_limited) == (9.5, True)
+    assert asked.reason == (
+        "POST /me: Tallyfy answered 429 (too many requests) and asks to wait 9 s; trying again in 9.5 s (1 of 100)"
+    )
 
 
 _retry_afters = st.none() | st.integers(0, 10**12).map(str) | st.floats(-9, 9e9).map(str) | st.text(max_size=8)
@@ -183,6 +225,7 @@ _policies = st.builds(
     first_wait=st.floats(0.01, 10),
     longest_wait=st.floats(0, 100),
     longest_in_all=st.floats(0, 300),
+    longest_rate_limited=st.floats(0, 3000),
     max_rate_limited=st.none() | st.integers(0, 30),
     jitter=st.floats(0, 1, exclude_max=True).map(lambda share: lambda: share),
 )
@@ -191,14 +234,14 @@ _policies = st.builds(
 @given(st.sampled_from(METHODS), _policies, st.lists(_replies, min_size=1, max_size=40))
 def test_it_always_ends_within_its_bounds(method: str, policy: RetryPolicy, replies: list[Reply]) -> None:
     done, waits = drive(Request(method, ("x",)), policy, replies)
-    assert done.attempts == len(waits) + 1 <= 1 + max(policy.max_retries, policy.max_rate_limited or 0)
-    assert all(0 <= seconds <= policy.longest_wait for seconds in waits)
-    assert sum(waits) <= policy.longest_in_all + 1e-6
+    assert done.attempts == len(waits) + 1 <= 1 + policy.max_retries + policy.patience
+    assert all(0 <= seconds <= max(policy.longest_wait + policy.longest_spread, 20) for seconds in waits)
+    assert sum(waits) <= policy.longest_in_all + policy.longest_rate_limited + 1e-6
     before_last = [replies[min(n, len(replies) - 1)] for n in range(done.attempts - 1)]
     if method in {"POST", "PATCH"}:
         # Nothing that may have been carried out is ever sent again.
         assert all(
-            not reply.sent if isinstance(reply, Lost) else reply.status == 429  # declined
+            not reply.sent if isinstance(reply, Lost) else reply.status == 429  # rate-limited
             for reply in before_last
         )
         assert not done.doubt
@@ -212,5 +255,5 @@ def test_body_of_a_read_is_repeated_unless_it_is_json(body: bytes) -> None:
         readable = not body.strip() or json.loads(body) is not ...
     except ValueError:
         readable = False
-    wait = RetryPolicy().next_wait(Request("GET", ("x",)), answer(200, body), 1, 0.0)
+    wait = RetryPolicy().next_wait(Request("GET", ("x",)), answer(200, body), Waited())
     assert (wait is None) is readable

@@ -19,7 +19,7 @@ from airflow_provider_tallyfy.api.protocol.messages import (
     whole_number,
 )
 from airflow_provider_tallyfy.api.protocol.problems import Kind, problem_of
-from airflow_provider_tallyfy.api.protocol.retry import RetryPolicy
+from airflow_provider_tallyfy.api.protocol.retry import RetryPolicy, Waited
 
 RUN, OTHER = "a" * 32, "b" * 32
 HTML = b"<!DOCTYPE html><html><body>Sign in</body></html>"
@@ -75,9 +75,9 @@ class TestWhatIsNotTheAnswer:
 
     def test_is_a_passing_fault_of_a_read_and_a_doubt_about_a_write(self, body: Any, says: str) -> None:
         reply, policy = answer(body), RetryPolicy(jitter=lambda: 0.0)
-        assert policy.next_wait(read(), reply, 1, 0.0) is not None
-        assert policy.next_wait(write(), reply, 1, 0.0) is None  # it is looked after first
-        assert policy.next_wait(write(), reply, 1, 0.0, not_done=True) is not None
+        assert policy.next_wait(read(), reply, Waited()) is not None
+        assert policy.next_wait(write(), reply, Waited()) is None  # it is looked after first
+        assert policy.next_wait(write(), reply, Waited(), not_done=True) is not None
         assert may_have_happened(write(), reply)
         assert problem_of(Exchange(write("POST"), reply)).kind is Kind.UNREPEATABLE
 

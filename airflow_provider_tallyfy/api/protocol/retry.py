@@ -1,16 +1,18 @@
-"""When a request is repeated, and after how long. A policy is data and arithmetic; who sleeps is the transport."""
+"""When a request is repeated, and after how long. Policy and steps only; the engines of ``client`` send and sleep."""
 
 from __future__ import annotations
 
 import random
 import re
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timezone
 from email.utils import parsedate_to_datetime
+from typing import TypeVar
 
 from airflow_provider_tallyfy.api.protocol.messages import (
     Exchange,
+    Flow,
     Lost,
     Reply,
     Request,
@@ -19,24 +21,28 @@ from airflow_provider_tallyfy.api.protocol.messages import (
     why_unreadable,
 )
 
+T = TypeVar("T")
+
 #: Answers of servers and proxies that say "not now". 501 and 505 say "never".
 _PASSING = frozenset({408, 500, 502, 503, 504, *range(520, 531)})
+#: How much longer the range of return times gets with each 429 in a row.
+_SPREAD_GROWTH = 1.3
 
 
 @dataclass(frozen=True)
 class Send:
-    """Ask the transport to send the request once and come back with an ``Response`` or ``Lost``."""
+    """Ask the engine to send the request once and come back with a ``Response`` or ``Lost``."""
 
     request: Request
 
 
 @dataclass(frozen=True)
 class Wait:
-    """Ask the transport to wait.
+    """Ask the engine to wait.
 
     :param seconds: how long.
     :param reason: why, for the log.
-    :param rate_limited: whether it is Tallyfy that asks for it (429), which concerns every request to come.
+    :param rate_limited: whether Tallyfy asks for it (429), which concerns every request to come.
     """
 
     seconds: float
@@ -48,56 +54,105 @@ Step = Send | Wait
 
 
 @dataclass(frozen=True)
+class Waited:
+    """What one request has gone through so far.
+
+    :param faults: waits after passing faults.
+    :param fault_seconds: seconds of these waits together.
+    :param rate_limited: waits after a 429.
+    :param rate_limited_seconds: seconds of these waits together.
+    """
+
+    faults: int = 0
+    fault_seconds: float = 0.0
+    rate_limited: int = 0
+    rate_limited_seconds: float = 0.0
+
+    def after(self, wait: Wait) -> Waited:
+        """The same with one more wait."""
+        if wait.rate_limited:
+            seconds = self.rate_limited_seconds + wait.seconds
+            return replace(self, rate_limited=self.rate_limited + 1, rate_limited_seconds=seconds)
+        return replace(self, faults=self.faults + 1, fault_seconds=self.fault_seconds + wait.seconds)
+
+
+@dataclass(frozen=True)
 class RetryPolicy:
     """How often and how patiently a request is repeated.
 
-    * 429: every method, for Tallyfy refused to look at it. ``Retry-After`` (seconds or date) is obeyed up to
-      ``longest_wait``; a longer one ends the attempts, and the caller learns what the server asked for.
-    * 5xx, 408 and transport faults: GET, PUT and DELETE. A POST only if none of its bytes left, for Tallyfy
-      has no idempotency key.
+    * 429: every method, because Tallyfy refused to look at the request. Among many workers one request can be refused
+      many times through no fault of its own, so this has a patience of its own. ``Retry-After`` (seconds or date) is
+      the shortest wait; a random time comes on top, from a range that grows with each 429, so that all who wait do
+      not return at the same moment. Without ``Retry-After``: a random time up to a backoff that doubles each time.
+      A ``Retry-After`` above ``longest_wait`` (Tallyfy has hourly caps) ends the attempts at once, and the caller
+      learns what the server asked for.
+    * 5xx, 408 and transport faults: GET, PUT and DELETE. A POST only if none of its bytes left, because Tallyfy has
+      no idempotency key.
     * a success that is no answer to the request: GET. A PUT or DELETE only after a read has shown that it was not
       carried out (``Request.after``).
 
-    :param max_retries: repetitions after the first attempt; 0 = none.
+    :param max_retries: repetitions after passing faults; 0 = repeat nothing, not even after a 429.
     :param first_wait: seconds before the first repetition where the server says nothing; doubled each time.
-    :param longest_wait: seconds that one wait may take.
-    :param longest_in_all: seconds that all waits of one request may take together.
-    :param max_rate_limited: repetitions after a 429, where they are to be another number: among many workers one
-        request can be refused several times in a row through no fault of its own. ``None`` = ``max_retries``.
-    :param jitter: source of a number in [0, 1); a wait is up to a quarter shorter, so that many tasks don't
-        come back at the same moment.
+    :param longest_backoff: seconds that this doubling ends at.
+    :param longest_wait: seconds that the server may ask for.
+    :param longest_in_all: seconds that all waits after passing faults may take together.
+    :param max_rate_limited: repetitions after a 429; ``None`` = 100, or none if ``max_retries`` is 0.
+    :param longest_rate_limited: seconds that all waits after a 429 may take together.
+    :param first_spread: seconds of the range that the first random time on top of ``Retry-After`` is from.
+    :param longest_spread: seconds that this range grows to.
+    :param jitter: source of a number in [0, 1).
     """
 
     max_retries: int = 3
     first_wait: float = 1.0
-    longest_wait: float = 60.0
+    longest_backoff: float = 20.0
+    longest_wait: float = 120.0
     longest_in_all: float = 180.0
     max_rate_limited: int | None = None
+    longest_rate_limited: float = 1800.0
+    first_spread: float = 1.0
+    longest_spread: float = 30.0
     jitter: Callable[[], float] = random.random
 
-    def next_wait(
-        self, request: Request, reply: Reply, attempt: int, waited: float, *, not_done: bool = False
-    ) -> Wait | None:
-        """Decide after attempt number ``attempt`` (from 1); ``None`` = this reply is final.
+    @property
+    def patience(self) -> int:
+        """Repetitions after a 429."""
+        if self.max_rate_limited is not None:
+            return self.max_rate_limited
+        return 100 if self.max_retries else 0
 
-        :param waited: seconds waited for this request so far.
-        :param not_done: whether a read has shown that the attempt was not carried out.
+    def next_wait(self, request: Request, reply: Reply, waited: Waited, *, not_done: bool = False) -> Wait | None:
+        """Decide what to do after a reply; ``None`` = this reply is final.
+
+        :param waited: the waits for this request so far.
+        :param not_done: whether a read has shown that it was not carried out.
         """
         reason = _passing_fault(request, reply, not_done)
-        rate_limited = isinstance(reply, Response) and reply.status == 429
-        most = self.max_rate_limited if rate_limited and self.max_rate_limited is not None else self.max_retries
-        if reason is None or attempt > most:
+        if reason is None:
             return None
         asked = retry_after(reply) if isinstance(reply, Response) else None
-        if asked is None:
-            backoff = min(self.first_wait * 2.0 ** min(attempt - 1, 32), self.longest_wait)
-            seconds = backoff * (1 - 0.25 * self.jitter())
+        rate_limited = isinstance(reply, Response) and reply.status == 429
+        if rate_limited:
+            number, most = waited.rate_limited + 1, self.patience
+            left = self.longest_rate_limited - waited.rate_limited_seconds
         else:
-            seconds = asked
-        if seconds > self.longest_wait or waited + seconds > self.longest_in_all:
+            number, most, left = waited.faults + 1, self.max_retries, self.longest_in_all - waited.fault_seconds
+        seconds = self._backoff(number, rate_limited) if asked is None else asked + self._spread(number)
+        if number > most or seconds > left or (asked is not None and asked > self.longest_wait):
             return None
-        story = f"{request.label}: {reason}; trying again in {seconds:.1f} s ({attempt} of {most})"
+        if asked is not None:
+            reason += f" and asks to wait {asked:.0f} s"
+        story = f"{request.label}: {reason}; trying again in {seconds:.1f} s ({number} of {most})"
         return Wait(seconds, story, rate_limited)
+
+    def _spread(self, number: int) -> float:
+        """A random time on top of what the server asks for."""
+        return self.jitter() * min(self.first_spread * _SPREAD_GROWTH ** min(number - 1, 99), self.longest_spread)
+
+    def _backoff(self, number: int, rate_limited: bool) -> float:
+        """A wait where the server names none: after a 429, which many get at once, anything up to the backoff."""
+        share = 1.0 if rate_limited else 0.25
+        return min(self.first_wait * 2.0 ** min(number - 1, 32), self.longest_backoff) * (1.0 - share * self.jitter())
 
 
 def exchange(request: Request, policy: RetryPolicy) -> Generator[Step, Reply | None, Exchange]:
@@ -107,25 +162,46 @@ def exchange(request: Request, policy: RetryPolicy) -> Generator[Step, Reply | N
     allows no more, that exchange is returned and nothing is sent.
     """
     doubt: Reply | None = None
-    waited, attempt = 0.0, 0
+    waited, attempts = Waited(), 0
     if request.after is not None:
-        attempt = request.after.attempts
-        wait = policy.next_wait(request, request.after.reply, attempt, waited, not_done=True)
+        attempts = request.after.attempts
+        waited = Waited(faults=attempts - 1)
+        wait = policy.next_wait(request, request.after.reply, waited, not_done=True)
         if wait is None:
             return request.after
-        waited += wait.seconds
+        waited = waited.after(wait)
         yield wait
     while True:
-        attempt += 1
+        attempts += 1
         reply = yield Send(request)
         assert reply is not None
-        wait = policy.next_wait(request, reply, attempt, waited)
+        wait = policy.next_wait(request, reply, waited)
         if wait is None:
-            return Exchange(request, reply, attempts=attempt, doubt=doubt)
+            return Exchange(request, reply, attempts=attempts, doubt=doubt)
         if may_have_happened(request, reply):
             doubt = reply
-        waited += wait.seconds
+        waited = waited.after(wait)
         yield wait
+
+
+def drive(flow: Flow[T], policy: RetryPolicy) -> Generator[Step, Reply | None, T]:
+    """Run a flow, each of its requests repeated as the policy says; what every engine does, apart from the I/O.
+
+    Yields steps; is sent the reply to each ``Send``, and nothing after a ``Wait``. Ends in what the flow ends in, or
+    raises what it raises. The flow is closed however this ends: an engine that is interrupted closes this generator.
+
+    :raises Rejected: Tallyfy or a rule refused what the flow asked for.
+    :raises ArgumentError: the flow was given something that must not be sent.
+    """
+    try:
+        request = next(flow)
+        while True:
+            request = flow.send((yield from exchange(request, policy)))
+    except StopIteration as end:
+        value: T = end.value
+        return value
+    finally:
+        flow.close()
 
 
 def retry_after(response: Response) -> float | None:
