@@ -69,7 +69,7 @@ class BulkChange:
         self._done: list[Entry] = []
         self._noting = Lock()
         self._at_once = self._settling = False
-        self._begun = self._over = False
+        self._begun = self._all_begun = self._over = False
         self._pool: Pool | None = None
         self._started = self._told = self.clock()
         asked = self.options.skip_modified
@@ -171,10 +171,13 @@ class BulkChange:
     def _noted(self, items: Iterable[Target | Future[Any]]) -> Iterator[Target | Future[Any]]:
         """Note each run before a worker gets it, so that a killed process has left no write that nobody knows of."""
         for item in items:
+            begun = []
             if isinstance(item, Target) and not self.options.dry_run:
                 self.report.entries[item.run_id].begun = True
-                self._pass_on([item.run_id])
+                begun.append(item.run_id)
+            self._pass_on(begun)
             yield item
+        self._all_begun = True
 
     def _pass_on(self, begun: list[str]) -> None:
         """Pass on what became of runs, and which ones are about to be written to."""
@@ -398,7 +401,8 @@ class BulkChange:
             self.stop(f"Tallyfy gave no answer, or answered 5xx or 408, for {self._down} runs in a row")
 
     def _tick(self) -> None:
-        self._pass_on([])
+        if self._all_begun or (self._pool is not None and self._pool.stop.is_set()):
+            self._pass_on([])  # before, results are passed on together with the next run that is begun
         now = self.clock()
         if now - self._told < self.options.progress_every:
             return

@@ -76,8 +76,8 @@ class BulkRunsHook(TallyfyBaseHook):
             :meth:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook.find_runs` returns them. Repeated ids count once.
         :param changes: for ``update``: what to change.
         :param max_runs: refuse a longer list, before anything is sent.
-        :param options: see :class:`~airflow_provider_tallyfy.client.bulk_options.BulkOptions`; its fields may also be given
-            one by one.
+        :param options: see :class:`~airflow_provider_tallyfy.client.bulk_options.BulkOptions`; its fields may also be
+            given one by one.
         :raises TallyfyArgumentError: for bad arguments; nothing was sent.
         """
         self._checked(check_choice, "doing", doing, _DOING)
