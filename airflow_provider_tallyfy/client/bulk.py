@@ -2,68 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from airflow_provider_tallyfy.api.endpoints import runs as run_endpoints
 from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Request, gave_up
-from airflow_provider_tallyfy.api.protocol.pagination import Walk, read_page, read_page_number
+from airflow_provider_tallyfy.api.protocol.pagination import read_page_number
 from airflow_provider_tallyfy.api.protocol.problems import Kind, Problem, Rejected
 from airflow_provider_tallyfy.api.runs import archive, read, update
 from airflow_provider_tallyfy.api.runs.archive import Outcome
 from airflow_provider_tallyfy.api.runs.fields import same_instant
 from airflow_provider_tallyfy.api.runs.model import Run
-from airflow_provider_tallyfy.api.runs.read import RunState
 from airflow_provider_tallyfy.api.runs.report import Entry, Report, Result, Target, plain
 from airflow_provider_tallyfy.api.timestamps import instant
+from airflow_provider_tallyfy.client.bulk_options import BulkOptions, Doing
+from airflow_provider_tallyfy.client.bulk_reading import Reading, T, awaited, find, states
 from airflow_provider_tallyfy.client.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_tallyfy.client.pool import Pool, Stopped
 from airflow_provider_tallyfy.client.requests_transport import Transport
 from airflow_provider_tallyfy.exceptions import TallyfyApiError, TallyfyBulkError, TallyfyError
 
-T = TypeVar("T")
-Reading = Generator["Future[Any]", None, T]
-"""Reads pages one after the other: yields what it waits for, so that others can go on meanwhile, ends in a ``T``."""
-
-#: Up to so many runs are read one by one rather than by walking a list.
-ONE_BY_ONE = 20
 #: Out of reach or failing (5xx) so often in a row, Tallyfy is down, and going through the rest would take hours.
 DOWN_AFTER = 10
 #: How far the worker's clock, by which a report says when it began, may be ahead of Tallyfy's.
 CLOCK_SKEW = timedelta(minutes=2)
-
-Doing = Literal["archive", "activate", "update", "restore"]
-
-
-@dataclass
-class BulkOptions:
-    """How a bulk change is done.
-
-    :param concurrency: requests under way at a time.
-    :param skip_modified: leave runs alone that were changed after they were found; ``None`` = where the rows tell.
-    :param look_first: read the state of all runs before the first write, so that only what is still to do is written.
-    :param dry_run: write nothing, report what would happen.
-    :param max_failures: stop when so many runs have failed; ``None`` = try all.
-    :param progress_every: seconds between two progress lines.
-    :param on_progress: called with the report every ``progress_every`` seconds.
-    :param on_note: called before anything is sent for a run, with the entries that got a result since the last call,
-        and with the ids of the runs that are about to be written to; never by two threads at a time.
-    """
-
-    concurrency: int = 8
-    skip_modified: bool | None = None
-    look_first: bool = False
-    dry_run: bool = False
-    max_failures: int | None = None
-    progress_every: float = 5.0
-    on_progress: Callable[[Report], None] | None = None
-    on_note: Callable[[list[Entry], list[str]], None] | None = None
 
 
 @dataclass
@@ -101,7 +69,7 @@ class BulkChange:
         self._done: list[Entry] = []
         self._noting = Lock()
         self._at_once = self._settling = False
-        self._begun = self._over = False
+        self._begun = self._all_begun = self._over = False
         self._pool: Pool | None = None
         self._started = self._told = self.clock.monotonic()
         asked = self.options.skip_modified
@@ -203,10 +171,13 @@ class BulkChange:
     def _noted(self, items: Iterable[Target | Future[Any]]) -> Iterator[Target | Future[Any]]:
         """Note each run before a worker gets it, so that a killed process has left no write that nobody knows of."""
         for item in items:
+            begun = []
             if isinstance(item, Target) and not self.options.dry_run:
                 self.report.entries[item.run_id].begun = True
-                self._pass_on([item.run_id])
+                begun.append(item.run_id)
+            self._pass_on(begun)
             yield item
+        self._all_begun = True
 
     def _pass_on(self, begun: list[str]) -> None:
         """Pass on what became of runs, and which ones are about to be written to."""
@@ -278,11 +249,11 @@ class BulkChange:
         left = {target.run_id: target for target in self.targets}
         self._unseen = left
         listing = run_endpoints.list_runs(self._org, archived=None if self._wanted else "only", sort="created_at")
-        first = yield from _awaited(pool.read(read_page_number(listing, 1)))
+        first = yield from awaited(pool.read(read_page_number(listing, 1)))
         number = first.total_pages or 1
         ahead = pool.read(read_page_number(listing, number)) if number > 1 else None
         while True:
-            page = first if ahead is None else (yield from _awaited(ahead))
+            page = first if ahead is None else (yield from awaited(ahead))
             number -= 1
             ahead = pool.read(read_page_number(listing, number)) if number > 0 and len(left) else None
             for row in page.rows:
@@ -305,7 +276,7 @@ class BulkChange:
         """Of the runs that the list did not show, find those that are in the wanted state already, in one walk."""
         if self._unseen:
             state = "only" if self._wanted else None
-            for run_id, found in (yield from self._found(pool, set(self._unseen), state)).items():
+            for run_id, found in (yield from find(pool, self._org, set(self._unseen), state)).items():
                 self._set(run_id, "already", run=found.run)
                 del self._unseen[run_id]
 
@@ -332,7 +303,7 @@ class BulkChange:
         if self._at_once:  # read after the clear, before which it may have been set
             pool.stop.set()
         try:
-            found = self._finish(self._states(pool, set(self._doubts)))
+            found = self._finish(states(pool, self._org, set(self._doubts)))
         except Stopped:
             self._leave_in_doubt("the task was stopped before it was checked")
             return
@@ -370,29 +341,6 @@ class BulkChange:
         except StopIteration as end:
             value: T = end.value
             return value
-
-    def _states(self, pool: Pool, ids: set[str]) -> Reading[dict[str, RunState]]:
-        found = yield from self._found(pool, ids, "only")
-        rest = ids - set(found)
-        if len(rest) > ONE_BY_ONE:
-            found |= yield from self._found(pool, rest, None)
-            rest = set()
-        for run_id in rest:
-            alone = yield from _awaited(pool.read(_look(self._org, run_id)))
-            if alone is not None:
-                found[run_id] = alone
-        return found
-
-    def _found(self, pool: Pool, ids: set[str], archived: str | None) -> Reading[dict[str, RunState]]:
-        """Walk the archived (``"only"``) or the live runs (``None``) until all the wanted ones are found."""
-        found: dict[str, RunState] = {}
-        walk = Walk(run_endpoints.list_runs(self._org, archived=archived, sort="-created_at"))
-        while walk.next_page is not None and len(found) < len(ids):
-            for row in (yield from _awaited(pool.read(read_page(walk)))):
-                is_archived = bool(row.get("archived_at", archived))
-                if str(row.get("id")) in ids and is_archived is bool(archived):
-                    found[str(row["id"])] = RunState(row, is_archived)
-        return found
 
     # -- noting ------------------------------------------------------------------------------------------------------
 
@@ -453,7 +401,8 @@ class BulkChange:
             self.stop(f"Tallyfy gave no answer, or answered 5xx or 408, for {self._down} runs in a row")
 
     def _tick(self) -> None:
-        self._pass_on([])
+        if self._all_begun or (self._pool is not None and self._pool.stop.is_set()):
+            self._pass_on([])  # before, results are passed on together with the next run that is begun
         now = self.clock.monotonic()
         if now - self._told < self.options.progress_every:
             return
@@ -466,13 +415,3 @@ class BulkChange:
         self.log.info("%d of %d runs done, %d failed, %.1f runs/s%s.", done, total, counts["failed"], rate, left)
         if self.options.on_progress is not None:
             self.options.on_progress(self.report)
-
-
-def _awaited(future: Future[T]) -> Reading[T]:
-    while not future.done():
-        yield future
-    return future.result()
-
-
-def _look(org: str, run_id: str) -> Flow[RunState | None]:
-    return read.state_in((yield run_endpoints.get_run(org, run_id)))

@@ -9,7 +9,8 @@ from typing import Any
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_choice, check_flag, show
 from airflow_provider_tallyfy.api.runs import update
 from airflow_provider_tallyfy.api.runs.report import Report, targets
-from airflow_provider_tallyfy.client.bulk import BulkChange, BulkOptions, Doing
+from airflow_provider_tallyfy.client.bulk import BulkChange
+from airflow_provider_tallyfy.client.bulk_options import BulkOptions, Doing
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError
 from airflow_provider_tallyfy.hooks._base import TallyfyBaseHook
 
@@ -75,8 +76,8 @@ class BulkRunsHook(TallyfyBaseHook):
             :meth:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook.find_runs` returns them. Repeated ids count once.
         :param changes: for ``update``: what to change.
         :param max_runs: refuse a longer list, before anything is sent.
-        :param options: see :class:`~airflow_provider_tallyfy.client.bulk.BulkOptions`; its fields may also be given
-            one by one.
+        :param options: see :class:`~airflow_provider_tallyfy.client.bulk_options.BulkOptions`; its fields may also be
+            given one by one.
         :raises TallyfyArgumentError: for bad arguments; nothing was sent.
         """
         self._checked(check_choice, "doing", doing, _DOING)

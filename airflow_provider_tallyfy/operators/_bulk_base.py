@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from airflow_provider_tallyfy._compat import Context, XComArg
     from airflow_provider_tallyfy.api.runs.report import Entry, Report
     from airflow_provider_tallyfy.api.runs.saved_report import SavedReport
-    from airflow_provider_tallyfy.client.bulk import BulkChange, Doing
+    from airflow_provider_tallyfy.client.bulk import BulkChange
+    from airflow_provider_tallyfy.client.bulk_options import Doing
     from airflow_provider_tallyfy.operators._report_files import ReportFile
 
 SUMMARY_KEY = "summary"

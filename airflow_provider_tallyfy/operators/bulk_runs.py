@@ -11,7 +11,8 @@ from airflow_provider_tallyfy.operators.single_runs import UPDATE_FIELDS, check_
 
 if TYPE_CHECKING:
     from airflow_provider_tallyfy._compat import XComArg
-    from airflow_provider_tallyfy.client.bulk import BulkChange, Doing
+    from airflow_provider_tallyfy.client.bulk import BulkChange
+    from airflow_provider_tallyfy.client.bulk_options import Doing
 
 __all__ = [
     "SUMMARY_KEY",

@@ -12,7 +12,7 @@ import pytest
 from urllib3.connectionpool import HTTPConnectionPool
 
 from airflow_provider_tallyfy.api.runs.report import EXAMPLES, Report
-from airflow_provider_tallyfy.client.bulk import ONE_BY_ONE
+from airflow_provider_tallyfy.client.bulk_reading import ONE_BY_ONE
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyServerError
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox

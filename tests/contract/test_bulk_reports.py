@@ -18,6 +18,7 @@ from airflow_provider_tallyfy.exceptions import (
     TallyfyBulkError,
     TallyfyReportError,
 )
+from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.operators import _report_files
 from airflow_provider_tallyfy.operators.tallyfy import (
     TallyfyBulkActivateRunsOperator,
@@ -255,24 +256,28 @@ class TestSaved:
         assert task.execute(TallyfyBulkActivateRunsOperator, from_report=f"{report_path}.bulk.0")["changed"] == 20
 
     def test_a_try_that_was_given_up_and_went_on_loses_nothing_of_the_next_one(
-        self, report_path: str, sandbox: Sandbox, task: Task, hook: Any
+        self, report_path: str, sandbox: Sandbox, task: Task
     ) -> None:
-        """Airflow lost sight of the first try and began another, which ends while the first is still at it."""
+        """Airflow lost sight of the first try and began another, while the first is still at it."""
         ids = sandbox.add_runs(30)
-        arguments: dict[str, Any] = {"run_ids": ids, "report_path": report_path}
-        other = Task(task.conn_id)
+        identity = ("sweep", "r1", "TallyfyBulkArchiveRunsOperator")
+        header = Header("archive", sandbox.organization_id, False, *identity, try_number=2, began=_report_files.now())
+
+        def second_try() -> None:
+            file = _report_files.ReportFile(report_path, header)
+            file.look()
+            change = TallyfyHook(task.conn_id).bulk_change("archive", ids, look_first=True, on_note=file.add)
+            file.write(change.report)
+            file.write(change.run(), ended=True)
 
         def next_try() -> None:
-            thread = threading.Thread(
-                target=lambda: other.execute(TallyfyBulkArchiveRunsOperator, try_number=2, **arguments)
-            )
-            thread.start()
-            threads.append(thread)
+            threads.append(threading.Thread(target=second_try))
+            threads[0].start()
 
         threads: list[threading.Thread] = []
         sandbox.latency = 0.01
         sandbox.when("DELETE", "/runs/*", next_try, after=10)
-        task.execute(TallyfyBulkArchiveRunsOperator, **arguments)
+        task.execute(TallyfyBulkArchiveRunsOperator, run_ids=ids, report_path=report_path)
         threads[0].join()
         assert live(sandbox) == 0
         assert (

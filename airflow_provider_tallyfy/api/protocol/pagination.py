@@ -7,7 +7,6 @@ from typing import Any
 
 from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Page, Request
 from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected, about, reject
-from airflow_provider_tallyfy.api.protocol.reading import ask
 
 #: Pages after which a list counts as endless: two million runs.
 MOST_PAGES = 20_000
@@ -78,7 +77,7 @@ class Walk:
             )
         self._read += 1
         if self.next_page is not None and self._read >= MOST_PAGES:
-            raise self._short(exchange, f"it does not end after {MOST_PAGES:,} pages")
+            raise endless(exchange)
         return fresh
 
     def _note(self, number: int, page: Page, progress: bool) -> int:
@@ -142,6 +141,24 @@ def read_page(walk: Walk) -> Flow[list[dict[str, Any]]]:
 
 
 def read_page_number(request: Request, number: int) -> Flow[Page]:
-    """Read one page by its number, outside of any walk."""
-    page: Page = yield from ask(replace(request, params=(*request.params, ("page", number))))
+    """Read one page by its number, outside of any walk.
+
+    :raises Rejected: also where the list says that it has no end.
+    """
+    exchange = yield replace(request, params=(*request.params, ("page", number)))
+    if not exchange.ok:
+        reject(exchange)
+    page: Page = exchange.value
+    if page.total_pages is not None and page.total_pages > MOST_PAGES:
+        raise endless(exchange)
     return page
+
+
+def endless(exchange: Exchange) -> Rejected:
+    """The error for a list of more pages than any organization has."""
+    return about(
+        exchange.request,
+        Kind.SERVER,
+        f"{exchange.request.label}: the list does not end after {MOST_PAGES:,} pages. Is the connection's host the API?",
+        like=exchange,
+    )

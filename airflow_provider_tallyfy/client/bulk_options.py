@@ -1,0 +1,36 @@
+"""How a bulk change is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from airflow_provider_tallyfy.api.runs.report import Entry, Report
+
+Doing = Literal["archive", "activate", "update", "restore"]
+
+
+@dataclass
+class BulkOptions:
+    """How a bulk change is done.
+
+    :param concurrency: requests under way at a time.
+    :param skip_modified: leave runs alone that were changed after they were found; ``None`` = where the rows tell.
+    :param look_first: read the state of all runs before the first write, so that only what is still to do is written.
+    :param dry_run: write nothing, report what would happen.
+    :param max_failures: stop when so many runs have failed; ``None`` = try all.
+    :param progress_every: seconds between two progress lines.
+    :param on_progress: called with the report every ``progress_every`` seconds.
+    :param on_note: called before anything is sent for a run, with the entries that got a result since the last call,
+        and with the ids of the runs that are about to be written to; never by two threads at a time.
+    """
+
+    concurrency: int = 8
+    skip_modified: bool | None = None
+    look_first: bool = False
+    dry_run: bool = False
+    max_failures: int | None = None
+    progress_every: float = 5.0
+    on_progress: Callable[[Report], None] | None = None
+    on_note: Callable[[list[Entry], list[str]], None] | None = None
