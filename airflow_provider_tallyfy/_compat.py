@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, BaseOperatorLink, Context, ObjectStoragePath, XComArg
@@ -65,6 +65,18 @@ else:
         except ImportError:
             from airflow.utils.log.secrets_masker import mask_secret
 
+
+def task_states(ti: Any, task_id: str) -> set[str | None]:
+    """The states of another task of the same DAG run, one for each of its mapped instances.
+
+    :param ti: the running task's ``context["ti"]``.
+    """
+    if hasattr(ti, "get_task_states"):  # a task of Airflow 3 has no access to the database
+        found = ti.get_task_states(dag_id=ti.dag_id, task_ids=[task_id], run_ids=[ti.run_id])
+        return set(found.get(ti.run_id, {}).values())
+    return {other.state for other in ti.get_dagrun().get_task_instances() if other.task_id == task_id}
+
+
 __all__ = [
     "AirflowException",
     "AirflowFailException",
@@ -77,4 +89,5 @@ __all__ = [
     "XCom",
     "XComArg",
     "mask_secret",
+    "task_states",
 ]

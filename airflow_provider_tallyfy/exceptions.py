@@ -16,15 +16,16 @@ exception                                when                                   
 :class:`TallyfyArchivedError`            the run is archived, so it can't be updated          no
 :class:`TallyfyNotAppliedError`          Tallyfy said yes and did not do it                   no
 :class:`TallyfyUnrepeatableError`        a POST that may or may not have happened             no
-:class:`TallyfyBulkRefusedError`         bulk: runs failed in ways that no retry mends        no
+:class:`TallyfyBulkRefusedError`         bulk: runs failed in ways that no retry can fix      no
 :class:`TallyfyBulkError`                bulk: runs failed or were not tried                  yes
+:class:`TallyfyReportError`              a bulk report can't be read or written for now       yes
 :class:`TallyfyRateLimitedError`         429, and the wait is over or too long                yes
-:class:`TallyfyServerError`              5xx, 408, or an answer that can't be read            yes
+:class:`TallyfyServerError`              5xx, 408, or an answer that is not Tallyfy's         yes
 :class:`TallyfyUnreachableError`         no answer: DNS, TLS, refused, time-out, cut off      yes
 :class:`TallyfyIndeterminateError`       a write that may or may not have happened            yes
 =======================================  ===================================================  ==================
 
-Those that a retry can't mend are also ``AirflowFailException``, so the task fails at once.
+Those that a retry cannot fix are also ``AirflowFailException``, so the task fails at once.
 """
 
 from __future__ import annotations
@@ -121,6 +122,10 @@ class TallyfyBulkError(TallyfyError):
 
 class TallyfyBulkRefusedError(TallyfyBulkError, AirflowFailException):
     """Some runs of a bulk change failed, and would fail again."""
+
+
+class TallyfyReportError(TallyfyError):
+    """The file that a bulk task reads or keeps its report in can't be read or written at the moment."""
 
 
 class TallyfyClientError(TallyfyApiError, AirflowFailException):

@@ -9,6 +9,8 @@ Params:
 
 * ``sweep``: run id of the sweep, as the Airflow UI shows it, such as ``scheduled__2026-11-22T03:00:00+00:00``.
 * ``reports``: as in the sweep.
+* ``include_unclear``: bring back also the runs that a killed sweep may have archived without noting it, if they were
+  archived since it began.
 * ``dry_run``: only say what would happen.
 """
 
@@ -29,6 +31,9 @@ with DAG(
     params={
         "sweep": Param(type="string", minLength=1, title="Sweep", description="Run id of the nightly sweep"),
         "reports": Param(None, type=["null", "string"], title="Reports", description="As in the sweep"),
+        "include_unclear": Param(
+            False, type="boolean", title="Include unclear", description="Also what a killed sweep could not note"
+        ),
         "dry_run": Param(False, type="boolean", title="Dry run", description="Only say what would happen"),
     },
     doc_md=__doc__,
@@ -36,6 +41,7 @@ with DAG(
     activate = TallyfyBulkActivateRunsOperator(
         task_id="activate",
         from_report=f"{REPORTS}/{{{{ params.sweep }}}}.jsonl",
+        include_unclear="{{ params.include_unclear }}",
         dry_run="{{ params.dry_run }}",
         report_path=f"{REPORTS}/undo-{{{{ run_id }}}}.jsonl",
     )

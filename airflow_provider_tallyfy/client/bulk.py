@@ -7,9 +7,10 @@ from collections.abc import Callable, Collection, Generator, Iterable, Iterator,
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from queue import Empty, SimpleQueue
-from threading import Thread
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from threading import Lock, Thread
+from typing import Any, Literal, TypeVar
 
 from airflow_provider_tallyfy.api.endpoints import runs as run_endpoints
 from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Request, gave_up
@@ -20,12 +21,11 @@ from airflow_provider_tallyfy.api.runs.archive import Outcome
 from airflow_provider_tallyfy.api.runs.fields import same_instant
 from airflow_provider_tallyfy.api.runs.model import Run
 from airflow_provider_tallyfy.api.runs.read import RunState
-from airflow_provider_tallyfy.api.runs.report import Report, Target
+from airflow_provider_tallyfy.api.runs.report import Entry, Report, Result, Target, plain
+from airflow_provider_tallyfy.api.timestamps import instant
 from airflow_provider_tallyfy.client.pool import Pool, Stopped
-from airflow_provider_tallyfy.exceptions import TallyfyApiError, TallyfyError
-
-if TYPE_CHECKING:
-    from airflow_provider_tallyfy.hooks._base import TallyfyBaseHook
+from airflow_provider_tallyfy.client.requests_transport import Transport
+from airflow_provider_tallyfy.exceptions import TallyfyApiError, TallyfyBulkError, TallyfyError
 
 T = TypeVar("T")
 Reading = Generator["Future[Any]", None, T]
@@ -35,6 +35,10 @@ Reading = Generator["Future[Any]", None, T]
 ONE_BY_ONE = 20
 #: Out of reach or failing (5xx) so often in a row, Tallyfy is down, and going through the rest would take hours.
 DOWN_AFTER = 10
+#: How far the worker's clock, by which a report says when it began, may be ahead of Tallyfy's.
+CLOCK_SKEW = timedelta(minutes=2)
+
+Doing = Literal["archive", "activate", "update", "restore"]
 
 
 @dataclass
@@ -48,6 +52,8 @@ class BulkOptions:
     :param max_failures: stop when so many runs have failed; ``None`` = try all.
     :param progress_every: seconds between two progress lines.
     :param on_progress: called with the report every ``progress_every`` seconds.
+    :param on_note: called before anything is sent for a run, with the entries that got a result since the last call,
+        and with the ids of the runs that are about to be written to; never by two threads at a time.
     """
 
     concurrency: int = 8
@@ -57,35 +63,47 @@ class BulkOptions:
     max_failures: int | None = None
     progress_every: float = 5.0
     on_progress: Callable[[Report], None] | None = None
+    on_note: Callable[[list[Entry], list[str]], None] | None = None
 
 
 @dataclass
 class BulkChange:
-    """One bulk change under way.
+    """One change of many runs: made, then :meth:`run` once; :attr:`report` says at any time how far it is.
 
-    :param hook: the hook whose connection and organization it uses.
-    :param doing: what is to be done.
+    :param organization_id: the organization of the runs.
+    :param doing: ``archive``, ``activate``, ``update``, or ``restore`` = put back what an update replaced.
     :param targets: the runs.
+    :param options: how.
+    :param new_transport: makes a transport with a connection of its own, for one of the workers.
+    :param max_retries: repetitions of a request after a passing fault.
+    :param log: a logger.
     :param prepared: the changes of an update, as :func:`~airflow_provider_tallyfy.api.runs.update.prepare` gave them.
+    :param clock: seconds that only go forward.
     """
 
-    hook: TallyfyBaseHook
-    doing: Literal["archive", "activate", "update"]
+    organization_id: str
+    doing: Doing
     targets: list[Target]
     options: BulkOptions
+    new_transport: Callable[[], Transport]
+    max_retries: int
+    log: Any
     prepared: Mapping[str, Any] = field(default_factory=dict)
+    clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
         self.report = Report.of(self.doing, self.targets, dry_run=self.options.dry_run)
-        self._org = self.hook.organization_id
+        self._org = self.organization_id
         self._wanted = self.doing == "archive"
         self._doubts: dict[str, Exchange] = {}
         self._unseen: dict[str, Target] = {}
-        self._failures = self._down = 0
+        self._failures = self._down = self._unforeseen = 0
+        self._done: list[Entry] = []
+        self._noting = Lock()
         self._at_once = self._settling = False
         self._begun = self._over = False
         self._pool: Pool | None = None
-        self._started = self._told = time.monotonic()
+        self._started = self._told = self.clock()
         asked = self.options.skip_modified
         self._guard = any(target.seen for target in self.targets) if asked is None else asked
 
@@ -110,10 +128,10 @@ class BulkChange:
         there whatever it interrupts; a lock that is just being taken would stay taken, and everybody wait for ever.
 
         :return: what became of every run; failures of single runs are in it, not raised.
+        :raises TallyfyError: if it could not go on, such as when a list can't be read.
         """
-        hook = self.hook
-        # Here, for it looks up the connection, which Airflow does for the task's own thread.
-        pool = Pool(hook.new_worker_transport, self.options.concurrency, hook.max_retries, hook.log)
+        # Here, because this looks up the connection, which Airflow does for the task's own thread.
+        pool = Pool(self.new_transport, self.options.concurrency, self.max_retries, self.log)
         ended: SimpleQueue[BaseException | None] = SimpleQueue()
         try:
             Thread(target=self._run, args=(pool, ended), name="tallyfy-bulk", daemon=True).start()
@@ -126,6 +144,11 @@ class BulkChange:
                 if not self._begun:  # the thread's start itself was interrupted
                     break
             raise
+        if isinstance(failure, Exception) and not isinstance(failure, TallyfyError):
+            raise TallyfyBulkError(
+                f"{self.report.sentence()}. It was ended by {type(failure).__name__}: {plain(str(failure))}",
+                self.report.summary(),
+            ) from failure
         if failure is not None:
             raise failure
         return self.report
@@ -163,23 +186,65 @@ class BulkChange:
 
     def _write(self, pool: Pool) -> None:
         items: Iterable[Target | Future[Any]] = self.targets
-        if self.doing != "update" and (self._guard or self.options.look_first or self.options.dry_run):
+        if self.doing in {"archive", "activate"} and (
+            self._guard
+            or self.options.look_first
+            or self.options.dry_run
+            or any(target.archived_since for target in self.targets)
+        ):
             items = self._still_to_do(pool)
-        for target, result in pool.run(items, self._flow, self._tick):
+        for target, result in pool.run(self._noted(items), self._flow, self._tick):
             self._note(target, result)
-            _raise_unforeseen(result)
         if self._unseen and not pool.stop.is_set():
             rest = list(self._unseen.values())
-            for target, result in pool.run(rest, self._careful_flow, self._tick):
+            for target, result in pool.run(self._noted(rest), self._careful_flow, self._tick):
                 self._note(target, result)
-                _raise_unforeseen(result)
+
+    def _noted(self, items: Iterable[Target | Future[Any]]) -> Iterator[Target | Future[Any]]:
+        """Note each run before a worker gets it, so that a killed process has left no write that nobody knows of."""
+        for item in items:
+            if isinstance(item, Target) and not self.options.dry_run:
+                self.report.entries[item.run_id].begun = True
+                self._pass_on([item.run_id])
+            yield item
+
+    def _pass_on(self, begun: list[str]) -> None:
+        """Pass on what became of runs, and which ones are about to be written to."""
+        if self.options.on_note is None:
+            self._done.clear()
+            return
+        with self._noting:
+            done, self._done = self._done, []
+            if done or begun:
+                self.options.on_note(done, begun)
 
     def _flow(self, target: Target) -> Flow[Outcome | Exchange]:
         """What a worker does for one run."""
-        if self.doing == "update":
-            seen = target.seen if self._guard else None
-            return update.apply(self._org, target.run_id, self.prepared, seen=seen, dry_run=self.options.dry_run)
-        return archive.attempt(self._request(target), self._wanted)
+        if self.doing in {"archive", "activate"}:
+            return archive.attempt(self._request(target), self._wanted)
+        prepared = self.prepared
+        if self.doing == "restore":
+            if not target.before:
+                why = "the report does not say what was there before, so nothing can be put back"
+                raise TallyfyError(why)
+            prepared = target.before
+
+        def before_writing(before: Mapping[str, Any]) -> None:
+            """Note what the update is about to replace."""
+            entry = self.report.entries[target.run_id]
+            entry.before = before
+            if self.options.on_note is not None:
+                with self._noting:
+                    self.options.on_note([entry], [])
+
+        return update.apply(
+            self._org,
+            target.run_id,
+            prepared,
+            seen=target.seen if self._guard else None,
+            dry_run=self.options.dry_run,
+            before_writing=before_writing,
+        )
 
     def _request(self, target: Target) -> Request:
         make = run_endpoints.archive_run if self._wanted else run_endpoints.activate_run
@@ -193,8 +258,8 @@ class BulkChange:
             raise read.unknown_run(self._org, target.run_id)
         if found.archived is self._wanted:
             return Outcome(found.run, "already")
-        if self._is_modified(target, found.run):
-            return Outcome(found.run, "modified", _modified_reason(found.run))
+        if reason := self._reason_to_leave(target, found.run):
+            return Outcome(found.run, "modified", reason)
         if self.options.dry_run:
             return Outcome(found.run, "changed")
         return (yield from archive.attempt(self._request(target), self._wanted))
@@ -226,10 +291,10 @@ class BulkChange:
                 target = left.pop(str(row.get("id")), None)
                 if target is None:
                     continue
-                if self._is_modified(target, row):
-                    self.report.set(target.run_id, "modified", _modified_reason(row), row)
+                if reason := self._reason_to_leave(target, row):
+                    self._set(target.run_id, "modified", reason, row)
                 elif self.options.dry_run:
-                    self.report.set(target.run_id, "changed", run=row)
+                    self._set(target.run_id, "changed", run=row)
                 else:
                     yield target
             if ahead is None or not left:
@@ -241,11 +306,19 @@ class BulkChange:
         if self._unseen:
             state = "only" if self._wanted else None
             for run_id, found in (yield from self._found(pool, set(self._unseen), state)).items():
-                self.report.set(run_id, "already", run=found.run)
+                self._set(run_id, "already", run=found.run)
                 del self._unseen[run_id]
 
-    def _is_modified(self, target: Target, run: Run) -> bool:
-        return self._guard and target.seen is not None and not same_instant(run.get("last_updated"), target.seen)
+    def _reason_to_leave(self, target: Target, run: Run) -> str:
+        """Why a run is left alone although it is in the state to be changed; empty if it is not."""
+        if self._guard and target.seen is not None and not same_instant(run.get("last_updated"), target.seen):
+            return f"it was modified at {run.get('last_updated')}, after it was found"
+        if target.archived_since is None:
+            return ""
+        since, archived_at = instant(target.archived_since), instant(run.get("archived_at"))
+        if since is not None and archived_at is not None and archived_at >= since - CLOCK_SKEW:
+            return ""
+        return f"it was archived at {run.get('archived_at')}, before the task that wrote the report began"
 
     # -- settling ----------------------------------------------------------------------------------------------------
 
@@ -253,7 +326,7 @@ class BulkChange:
         """Settle all doubts together, in one walk over the archived runs; the few that it does not show, one by one."""
         if not self._doubts:
             return
-        self.hook.log.info("Checking %d runs whose answer was lost or unclear.", len(self._doubts))
+        self.log.info("Checking %d runs whose answer was lost or unclear.", len(self._doubts))
         self._settling = True
         pool.stop.clear()  # after a stop nothing more is written, but what was written is still to be told right
         if self._at_once:  # read after the clear, before which it may have been set
@@ -273,8 +346,9 @@ class BulkChange:
                 self._failed(run_id, rejected.problem)
             else:
                 result: Literal["already", "changed"] = "already" if outcome.how == "already" else "changed"
-                self.report.set(run_id, result, outcome.note if outcome.how == "checked" else "", outcome.run)
+                self._set(run_id, result, outcome.note if outcome.how == "checked" else "", outcome.run)
         self._doubts = {}
+        self._pass_on([])
 
     def _leave_in_doubt(self, why: str) -> None:
         for run_id, exchange in self._doubts.items():
@@ -284,6 +358,7 @@ class BulkChange:
             self.report.fail(
                 run_id, Problem(Kind.INDETERMINATE, message, exchange.request.method, exchange.request.path)
             )
+            self._done.append(self.report.entries[run_id])
         self._doubts = {}
 
     def _finish(self, reading: Reading[T]) -> T:
@@ -321,7 +396,12 @@ class BulkChange:
 
     # -- noting ------------------------------------------------------------------------------------------------------
 
+    def _set(self, run_id: str, result: Result, reason: str = "", run: Run | None = None) -> None:
+        self.report.set(run_id, result, reason, run)
+        self._done.append(self.report.entries[run_id])
+
     def _note(self, target: Target, result: Any) -> None:
+        """Note what came of a run. Whatever it is, it is about this run alone."""
         run_id = target.run_id
         if isinstance(result, Exchange):
             self._doubts[run_id] = result
@@ -332,18 +412,27 @@ class BulkChange:
             note = result.note if result.how in {"checked", "modified"} else ""
             if kind == "modified" and self.doing == "update" and self.options.look_first:
                 note += ", by somebody or by an earlier try of this task that did not finish it"
-            self.report.set(run_id, kind, note, result.run)
+            if result.before is not None and kind == "changed":
+                self.report.entries[run_id].before = result.before
+            self._set(run_id, kind, note, result.run)
         elif isinstance(result, TallyfyApiError) and result.problem is not None:
             self._failed(run_id, result.problem)
         elif isinstance(result, TallyfyError):
             self._failed(run_id, Problem(Kind.REFUSED, str(result), "", ""))
-        elif not isinstance(result, Stopped):
+        elif isinstance(result, Stopped):
+            self.report.entries[run_id].begun = False
+            self._done.append(self.report.entries[run_id])
+        else:
             why = f"{type(result).__name__}: {result}; it may or may not have been done"
-            self._failed(run_id, Problem(Kind.INDETERMINATE, why, "", ""))
+            self._failed(run_id, Problem(Kind.INDETERMINATE, why, "", ""), unforeseen=True)
 
-    def _failed(self, run_id: str, problem: Problem) -> None:
+    def _failed(self, run_id: str, problem: Problem, *, unforeseen: bool = False) -> None:
         self.report.fail(run_id, problem)
+        entry = self.report.entries[run_id]
+        entry.unclear = entry.unclear or entry.before is not None  # of an update, some may have been written
+        self._done.append(entry)
         self._failures += 1
+        self._unforeseen += unforeseen
         limit = self.options.max_failures
         if problem.kind is Kind.AUTH:
             self.stop("Tallyfy no longer accepts the access token")
@@ -351,7 +440,9 @@ class BulkChange:
             self.stop("Tallyfy asks to wait longer than a task should")
         elif limit is not None and self._failures >= limit:
             self.stop(f"{self._failures} runs failed (max_failures={limit})")
-        if not self._settling:
+        elif self._unforeseen >= DOWN_AFTER:
+            self.stop(f"{self._unforeseen} runs ended in errors that nobody foresaw")
+        if not self._settling and not unforeseen:
             lost = problem.kind in {Kind.UNREACHABLE, Kind.INDETERMINATE} and problem.http_status is None
             self._count_down(lost or gave_up(problem.http_status or 0))
 
@@ -362,7 +453,8 @@ class BulkChange:
             self.stop(f"Tallyfy gave no answer, or answered 5xx or 408, for {self._down} runs in a row")
 
     def _tick(self) -> None:
-        now = time.monotonic()
+        self._pass_on([])
+        now = self.clock()
         if now - self._told < self.options.progress_every:
             return
         self._told = now
@@ -371,7 +463,7 @@ class BulkChange:
         done = total - counts["not_tried"] + len(self._doubts)
         rate = done / (now - self._started)
         left = f", about {(total - done) / rate:.0f} s left" if rate > 0 and done < total else ""
-        self.hook.log.info("%d of %d runs done, %d failed, %.1f runs/s%s.", done, total, counts["failed"], rate, left)
+        self.log.info("%d of %d runs done, %d failed, %.1f runs/s%s.", done, total, counts["failed"], rate, left)
         if self.options.on_progress is not None:
             self.options.on_progress(self.report)
 
@@ -382,15 +474,5 @@ def _awaited(future: Future[T]) -> Reading[T]:
     return future.result()
 
 
-def _raise_unforeseen(result: Any) -> None:
-    """Let a mistake of ours end the task, after it was noted like any other failure."""
-    if isinstance(result, Exception) and not isinstance(result, (TallyfyError, Stopped)):
-        raise result
-
-
 def _look(org: str, run_id: str) -> Flow[RunState | None]:
     return read.state_in((yield run_endpoints.get_run(org, run_id)))
-
-
-def _modified_reason(run: Run) -> str:
-    return f"it was modified at {run.get('last_updated')}, after it was found"

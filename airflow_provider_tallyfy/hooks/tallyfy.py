@@ -20,12 +20,13 @@ from airflow_provider_tallyfy.exceptions import (
     TallyfyNotFoundError,
     TallyfyUnreachableError,
 )
-from airflow_provider_tallyfy.hooks._many import ManyRunsHook
+from airflow_provider_tallyfy.hooks._bulk import BulkRunsHook
+from airflow_provider_tallyfy.hooks._find import FindRunsHook
 
 TEST_TIMEOUT = 15.0  # seconds; somebody is looking at the form
 
 
-class TallyfyHook(ManyRunsHook):
+class TallyfyHook(FindRunsHook, BulkRunsHook):
     """Request the Tallyfy API: one connection look-up and one kept ``requests.Session`` per hook.
 
     Every method raises a :class:`~airflow_provider_tallyfy.exceptions.TallyfyError`: an argument or configuration

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_tallyfy._compat import BaseOperator
 
 if TYPE_CHECKING:
+    from airflow_provider_tallyfy._compat import XComArg
     from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 
 
@@ -23,10 +24,10 @@ class TallyfyBaseOperator(BaseOperator):
     ui_color = "#e8f5e9"
 
     def __init__(
-        self, *, organization_id: str | None = None, tallyfy_conn_id: str = "tallyfy_default", **kwargs: Any
+        self, *, organization_id: str | XComArg | None = None, tallyfy_conn_id: str = "tallyfy_default", **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.organization_id = organization_id
+        self.organization_id: Any = organization_id
         self.tallyfy_conn_id = tallyfy_conn_id
 
     @cached_property

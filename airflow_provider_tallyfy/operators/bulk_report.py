@@ -2,44 +2,61 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_tallyfy._compat import AirflowSkipException, task_states
 from airflow_provider_tallyfy.operators._base import TallyfyBaseOperator
 
 if TYPE_CHECKING:
-    from airflow_provider_tallyfy._compat import Context
+    from airflow_provider_tallyfy._compat import Context, XComArg
+
+#: States of a task that was never run in this DAG run.
+_NEVER_RUN = frozenset({"upstream_failed", "skipped", "removed", None})
 
 
 class TallyfyBulkReportOperator(TallyfyBaseOperator):
     """Turn the outcome of a bulk task into a short Markdown text: for an e-mail, a chat message, a run's notes.
 
-    XCom ``return_value``: the text, with a link to each run that it names. It sends nothing to Tallyfy. It is a
-    teardown task: it runs whether the bulk task succeeded or failed, and its own success does not make a DAG run
-    succeed in which the bulk task has failed.
+    XCom ``return_value``: the text, with a link to each run that it names. Names and reasons are escaped, so they can't
+    bring links, images or lines of their own. It sends nothing to Tallyfy. It is a teardown task: it runs whether the
+    bulk task succeeded or failed, and its own success does not make a DAG run succeed in which the bulk task has
+    failed. It is skipped if the bulk task was not run, because what goes before it failed.
 
     :param bulk_task_id: ``task_id`` of the bulk task of the same DAG. (templated)
     :param organization_id: 32-character id; ``None`` = the connection's. (templated)
     :param tallyfy_conn_id: the connection, for the links. (templated)
-    :raises TallyfyArgumentError: if that task has left no outcome.
+    :raises TallyfyArgumentError: if that task was run and has left no outcome.
     """
 
     template_fields: Sequence[str] = ("bulk_task_id", *TallyfyBaseOperator.template_fields)
 
-    def __init__(self, *, bulk_task_id: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        *,
+        bulk_task_id: str | XComArg,
+        organization_id: str | XComArg | None = None,
+        tallyfy_conn_id: str = "tallyfy_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(organization_id=organization_id, tallyfy_conn_id=tallyfy_conn_id, **kwargs)
         self.bulk_task_id = bulk_task_id
         self.as_teardown()
 
     def execute(self, context: Context) -> str:
         """Read the outcome and return the text."""
         from airflow_provider_tallyfy.exceptions import TallyfyArgumentError
-        from airflow_provider_tallyfy.operators.bulk_runs import SUMMARY_KEY
+        from airflow_provider_tallyfy.operators._bulk_base import SUMMARY_KEY
 
-        summary = context["ti"].xcom_pull(task_ids=self.bulk_task_id, key=SUMMARY_KEY)
+        task_id = str(self.bulk_task_id)
+        summary = context["ti"].xcom_pull(task_ids=task_id, key=SUMMARY_KEY)
         if not isinstance(summary, Mapping):
+            states = task_states(context["ti"], task_id)
+            if states and states <= _NEVER_RUN:
+                raise AirflowSkipException(f"The task {task_id!r} was not run, so there is nothing to report.")
             raise TallyfyArgumentError(
-                f"bulk_task_id={self.bulk_task_id!r}: this task has left no outcome. It did not begin, or it is no "
+                f"bulk_task_id={task_id!r}: this task has left no outcome. It ended before its first run, or it is no "
                 "bulk task of this provider."
             )
         text = self._text(summary)
@@ -47,15 +64,31 @@ class TallyfyBulkReportOperator(TallyfyBaseOperator):
         return text
 
     def _text(self, summary: Mapping[str, Any]) -> str:
-        lines = [f"**{summary['sentence']}**"]
-        done = {"archive": "Archived", "activate": "Activated"}.get(summary["doing"], "Updated")
-        changed = f"To be {done.lower()}" if summary["dry_run"] else done
+        from airflow_provider_tallyfy.api.runs.report import DONE
+
+        lines = [f"**{escape(summary['sentence'])}**"]
+        done = DONE.get(summary["doing"], "updated")
+        changed = f"To be {done}" if summary["dry_run"] else done.capitalize()
         for result, heading in (("failed", "Failed"), ("modified", "Left alone"), ("changed", changed)):
             examples = summary["examples"].get(result, ())
             if examples:
                 some = "" if len(examples) == summary[result] else f", {len(examples)} of {summary[result]}"
                 lines += ["", f"{heading}{some}:"]
             for entry in examples:
-                reason = f": {entry['reason']}" if entry.get("reason") else ""
-                lines.append(f"- [{entry['name'] or entry['run_id']}]({self.hook.run_url(entry['run_id'])}){reason}")
+                reason = f": {escape(entry['reason'])}" if entry.get("reason") else ""
+                name = escape(entry["name"] or entry["run_id"])
+                lines.append(f"- [{name}]({self.hook.run_url(entry['run_id'])}){reason}")
         return "\n".join(lines)
+
+
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
+#: What means something to Markdown wherever it stands, and what makes a link of a bare address. Dots and hyphens mean
+#: something at the beginning of a line alone, where no text from outside stands.
+_SPECIAL = re.compile(r"[\\`*_{}\[\]()#+!|~^=$@]|(?<=\w):(?=//)|(?<=www)\.", re.IGNORECASE)
+
+
+def escape(text: object) -> str:
+    """Text from outside as one line of Markdown that shows it as it is, and means nothing to Markdown or HTML."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    line = _SPECIAL.sub(lambda found: f"\\{found[0]}", line)
+    return "".join(_ENTITIES.get(c, c) for c in line)

@@ -2,166 +2,24 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_tallyfy.operators._base import TallyfyBaseOperator
-from airflow_provider_tallyfy.operators.single_runs import UPDATE_FIELDS as CHANGES
+from airflow_provider_tallyfy.operators._bulk_base import SUMMARY_KEY, TallyfyBulkOperator
+from airflow_provider_tallyfy.operators._literals import check_flag_or_blank, check_literals, checked
+from airflow_provider_tallyfy.operators.single_runs import UPDATE_FIELDS, check_update_literals
 
 if TYPE_CHECKING:
-    from airflow_provider_tallyfy._compat import Context
-    from airflow_provider_tallyfy.api.runs.report import Report
-    from airflow_provider_tallyfy.client.bulk import BulkChange
+    from airflow_provider_tallyfy._compat import XComArg
+    from airflow_provider_tallyfy.client.bulk import BulkChange, Doing
 
-SUMMARY_KEY = "summary"
-
-
-class TallyfyBulkOperator(TallyfyBaseOperator):
-    """Base of the bulk operators.
-
-    :param run_ids: ids, or rows of ``TallyfyListRunsOperator``; from XCom, a template or literal. Repeated ids count
-        once. (templated, like all that follow but ``concurrency``)
-    :param from_report: instead of ``run_ids``: path of the report of an earlier bulk task; takes the runs that it
-        changed.
-    :param max_runs: refuse a longer list before the first write.
-    :param dry_run: write nothing, report what would happen.
-    :param max_failures: stop when so many runs have failed; ``None`` = try all.
-    :param skip_modified: leave runs alone that somebody changed after they were found; ``None`` = where the rows carry
-        ``last_updated``.
-    :param report_path: file or object-storage path (``s3://conn_id@bucket/key``) for the whole report, one JSON object
-        per run.
-    :param concurrency: requests under way at a time, 1 to 64.
-    :param organization_id: 32-character id; ``None`` = the connection's.
-    :param tallyfy_conn_id: the connection.
-    """
-
-    template_fields: Sequence[str] = (
-        *TallyfyBaseOperator.template_fields,
-        "run_ids",
-        "from_report",
-        "max_runs",
-        "only_report",
-        "max_failures",
-        "skip_modified",
-        "report_path",
-    )
-
-    def __init__(
-        self,
-        *,
-        run_ids: Any = None,
-        from_report: str | None = None,
-        max_runs: int | str | None = None,
-        dry_run: bool | str = False,
-        max_failures: int | str | None = None,
-        skip_modified: bool | str | None = None,
-        report_path: str | None = None,
-        concurrency: int = 8,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.run_ids = run_ids
-        self.from_report = from_report
-        self.max_runs = max_runs
-        self.only_report = dry_run  # BaseOperator has a method of the name dry_run
-        self.max_failures = max_failures
-        self.skip_modified = skip_modified
-        self.report_path = report_path
-        self.concurrency = concurrency
-        self._change: BulkChange | None = None
-        self._killed = False
-        self._earlier: Mapping[str, Mapping[str, Any]] = {}
-
-    @abstractmethod
-    def prepare(self, run_ids: Iterable[Any], **options: Any) -> BulkChange:
-        """Check the arguments and make the change that is to be run."""
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Change the runs; return the summary, or raise with it if any run failed or was not tried."""
-        from airflow_provider_tallyfy.api.runs.report import runs
-        from airflow_provider_tallyfy.operators import _report_files as reports
-
-        retry = context["ti"].try_number > 1
-        self._earlier = reports.load(self.report_path) if retry and self.report_path else {}
-        change = self._change = self.prepare(
-            self._wanted(),
-            max_runs=reports.number("max_runs", self.max_runs),
-            max_failures=reports.number("max_failures", self.max_failures),
-            dry_run=reports.flag("dry_run", self.only_report) or False,
-            skip_modified=reports.flag("skip_modified", self.skip_modified),
-            concurrency=self.concurrency,
-            look_first=retry,
-            on_progress=self._save_so_far,
-        )
-        if change.doing == "update":
-            change.forget_when_seen({run_id for run_id, row in self._earlier.items() if row.get("result") == "failed"})
-        if self._killed:
-            self.on_kill()
-        # A path that can't be written is found out before the first write to Tallyfy, and what an earlier run of the
-        # DAG left there is gone.
-        self._save(change.report)
-        only = ", as a dry run" if change.options.dry_run else ""
-        where = self.hook.organization_id
-        self.log.info("%s to %s in organization %s%s.", runs(len(change.targets)), change.doing, where, only)
-        try:
-            change.run()
-        finally:
-            change.report.merge_earlier(self._earlier)
-            reports.log(self.log, change.report)
-            context["ti"].xcom_push(key=SUMMARY_KEY, value=change.report.summary())
-            self._save(change.report)
-        if not change.report.complete:
-            self._fail(change.report)
-        return change.report.summary()
-
-    def on_kill(self) -> None:
-        """Begin nothing more; what is under way is finished and reported."""
-        self._killed = True
-        if self._change is not None:
-            self._change.stop("the task was killed", at_once=True)
-
-    def _wanted(self) -> Iterable[Any]:
-        from airflow_provider_tallyfy.api.runs.report import runs
-        from airflow_provider_tallyfy.exceptions import TallyfyArgumentError
-        from airflow_provider_tallyfy.operators import _report_files as reports
-
-        if (self.run_ids is None) == (not self.from_report):
-            raise TallyfyArgumentError("Give either run_ids or from_report.")
-        if not self.from_report:
-            wanted: Iterable[Any] = self.run_ids  # what it is is checked where the other ids are
-            return wanted
-        rows = reports.load(self.from_report, must_exist=True)
-        unclear = [run_id for run_id, row in rows.items() if row.get("result") == "already" and row.get("reason")]
-        if unclear:
-            self.log.warning(
-                "%s of the report may have been changed by a try that was killed, or by somebody; left alone: %s",
-                *(runs(len(unclear)), " ".join(unclear)),
-            )
-        return [row for row in rows.values() if row.get("result") == "changed" and not row.get("dry_run")]
-
-    def _save(self, report: Report) -> None:
-        if self.report_path:
-            from airflow_provider_tallyfy.operators import _report_files as reports
-
-            report.merge_earlier(self._earlier)
-            reports.save(self.report_path, report)
-
-    def _save_so_far(self, report: Report) -> None:
-        try:
-            self._save(report)
-        except OSError as fault:  # the next one may succeed; the work goes on
-            self.log.warning("The report can't be written to %s for now: %s", self.report_path, fault)
-
-    def _fail(self, report: Report) -> NoReturn:
-        from airflow_provider_tallyfy.exceptions import TallyfyBulkError, TallyfyBulkRefusedError
-
-        failed = [entry for entry in report.entries.values() if entry.result == "failed"]
-        examples = "".join(f"\n  {entry.run_id}: {entry.reason}" for entry in failed[:5])
-        more = f"\n  ... and {len(failed) - 5} more, all in the log" if len(failed) > 5 else ""
-        hint = " A retry does only what is still to do." if report.mendable() else ""
-        kind = TallyfyBulkError if report.mendable() else TallyfyBulkRefusedError
-        raise kind(f"{report.sentence()}.{hint}{examples}{more}", report.summary())
+__all__ = [
+    "SUMMARY_KEY",
+    "TallyfyBulkActivateRunsOperator",
+    "TallyfyBulkArchiveRunsOperator",
+    "TallyfyBulkOperator",
+    "TallyfyBulkUpdateRunsOperator",
+]
 
 
 class TallyfyBulkArchiveRunsOperator(TallyfyBulkOperator):
@@ -172,82 +30,213 @@ class TallyfyBulkArchiveRunsOperator(TallyfyBulkOperator):
     ``report_path``. All runs are tried; the task fails at the end if any failed, and a retry does only what is still to
     do. ``TallyfyBulkActivateRunsOperator(from_report=...)`` undoes it.
 
-    :param run_ids: ids, or rows of ``TallyfyListRunsOperator``. (templated)
-    :param from_report: instead of ``run_ids``: report of an earlier bulk task; takes what it changed. (templated)
+    :param run_ids: ids, or rows of ``TallyfyListRunsOperator``; from XCom, a template or literal. Repeated ids count
+        once. (templated)
+    :param from_report: instead of ``run_ids``: path of the report of a bulk activation; takes the runs that it
+        activated. (templated)
     :param max_runs: refuse a longer list before the first write. (templated)
     :param dry_run: write nothing, report what would happen. (templated)
     :param max_failures: stop when so many runs have failed; ``None`` = try all. (templated)
     :param skip_modified: leave runs alone that somebody changed after they were found; ``None`` = where the rows carry
         ``last_updated``. (templated)
-    :param report_path: file or object-storage path for the whole report. (templated)
+    :param report_path: file or object-storage path (``s3://conn_id@bucket/key``) for the whole report, one JSON object
+        per line. Each task needs one of its own. (templated)
     :param concurrency: requests under way at a time, 1 to 64.
     :param organization_id: 32-character id; ``None`` = the connection's. (templated)
     :param tallyfy_conn_id: the connection. (templated)
     :raises TallyfyBulkError: if a run failed or was not tried, and a retry may help; TallyfyBulkRefusedError if not.
     """
 
-    def prepare(self, run_ids: Iterable[Any], **options: Any) -> BulkChange:
-        """Check the arguments."""
-        return self.hook.bulk_change("archive", run_ids, **options)
+    doing: ClassVar[Doing] = "archive"
+
+    def __init__(
+        self,
+        *,
+        run_ids: Iterable[Any] | str | XComArg | None = None,
+        from_report: str | XComArg | None = None,
+        max_runs: int | str | XComArg | None = None,
+        dry_run: bool | str | XComArg = False,
+        max_failures: int | str | XComArg | None = None,
+        skip_modified: bool | str | XComArg | None = None,
+        report_path: str | XComArg | None = None,
+        concurrency: int = 8,
+        organization_id: str | XComArg | None = None,
+        tallyfy_conn_id: str = "tallyfy_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            run_ids=run_ids,
+            from_report=from_report,
+            max_runs=max_runs,
+            dry_run=dry_run,
+            max_failures=max_failures,
+            skip_modified=skip_modified,
+            report_path=report_path,
+            concurrency=concurrency,
+            organization_id=organization_id,
+            tallyfy_conn_id=tallyfy_conn_id,
+            **kwargs,
+        )
 
 
 class TallyfyBulkActivateRunsOperator(TallyfyBulkOperator):
-    """Bring many archived runs back in one task. Parameters and XComs as in :class:`TallyfyBulkArchiveRunsOperator`.
+    """Bring many archived runs back in one task. XComs and failures are as in :class:`TallyfyBulkArchiveRunsOperator`.
 
-    :param run_ids: ids, or rows of ``TallyfyListRunsOperator(archived="only")``. (templated)
-    :param from_report: instead of ``run_ids``: report of the bulk archive that is to be undone. (templated)
+    :param run_ids: ids, or rows of ``TallyfyListRunsOperator(archived="only")``; from XCom, a template or literal.
+        Repeated ids count once. (templated)
+    :param from_report: instead of ``run_ids``: path of the report of the bulk archive that is to be undone; takes the
+        runs that it archived. (templated)
+    :param include_unclear: with ``from_report``: take also the runs that the archive may have archived without knowing
+        (its process was killed, or its last answer was lost), if they were archived since it began. (templated)
+    :param max_runs: refuse a longer list before the first write. (templated)
+    :param dry_run: write nothing, report what would happen. (templated)
+    :param max_failures: stop when so many runs have failed; ``None`` = try all. (templated)
+    :param skip_modified: leave runs alone that somebody changed after they were found, or after the archive; ``None`` =
+        where the rows carry ``last_updated``. (templated)
+    :param report_path: file or object-storage path (``s3://conn_id@bucket/key``) for the whole report, one JSON object
+        per line. Each task needs one of its own; it can't be ``from_report``. (templated)
+    :param concurrency: requests under way at a time, 1 to 64.
+    :param organization_id: 32-character id; ``None`` = the connection's. (templated)
+    :param tallyfy_conn_id: the connection. (templated)
     :raises TallyfyBulkError: if a run failed or was not tried, and a retry may help; TallyfyBulkRefusedError if not.
     """
 
-    def prepare(self, run_ids: Iterable[Any], **options: Any) -> BulkChange:
-        """Check the arguments."""
-        return self.hook.bulk_change("activate", run_ids, **options)
+    doing: ClassVar[Doing] = "activate"
+    template_fields: Sequence[str] = (*TallyfyBulkOperator.template_fields, "include_unclear")
+
+    def __init__(
+        self,
+        *,
+        run_ids: Iterable[Any] | str | XComArg | None = None,
+        from_report: str | XComArg | None = None,
+        include_unclear: bool | str | XComArg = False,
+        max_runs: int | str | XComArg | None = None,
+        dry_run: bool | str | XComArg = False,
+        max_failures: int | str | XComArg | None = None,
+        skip_modified: bool | str | XComArg | None = None,
+        report_path: str | XComArg | None = None,
+        concurrency: int = 8,
+        organization_id: str | XComArg | None = None,
+        tallyfy_conn_id: str = "tallyfy_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            run_ids=run_ids,
+            from_report=from_report,
+            max_runs=max_runs,
+            dry_run=dry_run,
+            max_failures=max_failures,
+            skip_modified=skip_modified,
+            report_path=report_path,
+            concurrency=concurrency,
+            organization_id=organization_id,
+            tallyfy_conn_id=tallyfy_conn_id,
+            **kwargs,
+        )
+        self.include_unclear = include_unclear
+        check_literals(self, {"include_unclear": check_flag_or_blank})
+
+    def _takes_unclear(self) -> bool:
+        return bool(checked(check_flag_or_blank, "include_unclear", self.include_unclear))
 
 
 class TallyfyBulkUpdateRunsOperator(TallyfyBulkOperator):
-    """Make the same changes to many live runs in one task.
+    """Make the same changes to many live runs in one task, or put back what such a task replaced.
 
-    Each run is read, merged, written and checked as by ``TallyfyUpdateRunOperator``, whose fields this takes; the other
-    parameters and the XComs are as in :class:`TallyfyBulkArchiveRunsOperator`. Titles of tags are looked up once.
+    Each run is read, merged, written and checked as by ``TallyfyUpdateRunOperator``. ``None`` = not given; ``""`` and
+    ``[]`` = cleared. Titles of tags are looked up once. The report holds what was there before, so that
+    ``TallyfyBulkUpdateRunsOperator(from_report=..., restore=True)`` can put it back. XComs and failures are as in
+    :class:`TallyfyBulkArchiveRunsOperator`.
 
-    :param run_ids: ids, or rows of ``TallyfyListRunsOperator``. (templated)
+    :param run_ids: ids, or rows of ``TallyfyListRunsOperator``; from XCom, a template or literal. Repeated ids count
+        once. (templated)
+    :param from_report: instead of ``run_ids``: path of the report of a bulk update or activation; takes the runs that
+        it changed. (templated)
+    :param restore: with the ``from_report`` of a bulk update: put back the values that it replaced. Runs that somebody
+        modified since are left alone.
+    :param name: new name, at most 550 characters. (templated)
+    :param summary: new summary. (templated)
+    :param owner_id: user id of the new owner, a number or its digits. (templated)
+    :param tags: ids or titles of tags; replaces the runs' tags. (templated)
     :param add_tags: ids or titles of tags to add. (templated)
     :param remove_tags: ids or titles of tags to take away. (templated)
     :param create_missing_tags: make tags that don't exist, instead of failing.
-    :param changes: every other field of ``TallyfyUpdateRunOperator``, by keyword. (templated)
+    :param folders: folder ids; replaces the runs' folders. (templated)
+    :param prerun: kick-off answers, ``{field id: answer}`` or a list of such; answers not named stay. (templated)
+    :param starred: starred or not. (templated)
+    :param is_public: public or not. (templated)
+    :param users: user ids; replaces the runs' members. (templated)
+    :param groups: group ids; replaces the runs' groups. (templated)
+    :param publicly_hidden_fields: what guests don't see, such as ``["comments"]``. (templated)
+    :param extra_fields: further fields of the API, by name. (templated)
+    :param max_runs: refuse a longer list before the first write. (templated)
+    :param dry_run: write nothing, report what would happen. (templated)
+    :param max_failures: stop when so many runs have failed; ``None`` = try all. (templated)
+    :param skip_modified: leave runs alone that somebody changed after they were found; ``None`` = where the rows carry
+        ``last_updated``. (templated)
+    :param report_path: file or object-storage path (``s3://conn_id@bucket/key``) for the whole report, one JSON object
+        per line. Each task needs one of its own; it can't be ``from_report``. (templated)
+    :param concurrency: requests under way at a time, 1 to 64.
+    :param organization_id: 32-character id; ``None`` = the connection's. (templated)
+    :param tallyfy_conn_id: the connection. (templated)
     :raises TallyfyBulkError: if a run failed or was not tried, and a retry may help; TallyfyBulkRefusedError if not.
     """
 
-    template_fields: Sequence[str] = (*TallyfyBulkOperator.template_fields, *CHANGES)
+    template_fields: Sequence[str] = (*TallyfyBulkOperator.template_fields, *UPDATE_FIELDS)
     template_fields_renderers: ClassVar[dict[str, str]] = {"prerun": "json", "extra_fields": "json"}
 
     def __init__(
         self,
         *,
-        name: str | None = None,
-        summary: str | None = None,
-        owner_id: int | str | None = None,
-        tags: Iterable[str] | None = None,
-        add_tags: Iterable[str] | None = None,
-        remove_tags: Iterable[str] | None = None,
-        folders: Iterable[str] | None = None,
-        prerun: Mapping[str, Any] | Iterable[Mapping[str, Any]] | None = None,
-        starred: bool | str | None = None,
-        is_public: bool | str | None = None,
-        users: Iterable[int | str] | None = None,
-        groups: Iterable[str] | None = None,
-        publicly_hidden_fields: Iterable[str] | None = None,
-        extra_fields: Mapping[str, Any] | None = None,
+        run_ids: Iterable[Any] | str | XComArg | None = None,
+        from_report: str | XComArg | None = None,
+        restore: bool = False,
+        name: str | XComArg | None = None,
+        summary: str | XComArg | None = None,
+        owner_id: int | str | XComArg | None = None,
+        tags: Iterable[str] | XComArg | None = None,
+        add_tags: Iterable[str] | XComArg | None = None,
+        remove_tags: Iterable[str] | XComArg | None = None,
         create_missing_tags: bool = False,
+        folders: Iterable[str] | XComArg | None = None,
+        prerun: Mapping[str, Any] | Iterable[Mapping[str, Any]] | XComArg | None = None,
+        starred: bool | str | XComArg | None = None,
+        is_public: bool | str | XComArg | None = None,
+        users: Iterable[int | str] | XComArg | None = None,
+        groups: Iterable[str] | XComArg | None = None,
+        publicly_hidden_fields: Iterable[str] | XComArg | None = None,
+        extra_fields: Mapping[str, Any] | XComArg | None = None,
+        max_runs: int | str | XComArg | None = None,
+        dry_run: bool | str | XComArg = False,
+        max_failures: int | str | XComArg | None = None,
+        skip_modified: bool | str | XComArg | None = None,
+        report_path: str | XComArg | None = None,
+        concurrency: int = 8,
+        organization_id: str | XComArg | None = None,
+        tallyfy_conn_id: str = "tallyfy_default",
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            run_ids=run_ids,
+            from_report=from_report,
+            max_runs=max_runs,
+            dry_run=dry_run,
+            max_failures=max_failures,
+            skip_modified=skip_modified,
+            report_path=report_path,
+            concurrency=concurrency,
+            organization_id=organization_id,
+            tallyfy_conn_id=tallyfy_conn_id,
+            **kwargs,
+        )
+        self.restore = restore
         self.name = name
         self.summary = summary
         self.owner_id = owner_id
         self.tags = tags
         self.add_tags = add_tags
         self.remove_tags = remove_tags
+        self.create_missing_tags = create_missing_tags
         self.folders = folders
         self.prerun = prerun
         self.starred = starred
@@ -256,10 +245,33 @@ class TallyfyBulkUpdateRunsOperator(TallyfyBulkOperator):
         self.groups = groups
         self.publicly_hidden_fields = publicly_hidden_fields
         self.extra_fields = extra_fields
-        self.create_missing_tags = create_missing_tags
+        self._check_changes()
+
+    def _check_changes(self) -> None:
+        """Check the changes that are known."""
+        from airflow_provider_tallyfy.exceptions import TallyfyArgumentError
+
+        given = {name: value for name in UPDATE_FIELDS if (value := getattr(self, name)) is not None}
+        if not isinstance(self.restore, bool):
+            raise TallyfyArgumentError(f"restore={self.restore!r} is not True or False.")
+        if self.restore and given:
+            raise TallyfyArgumentError(
+                f"restore=True puts back what was there before, so {', '.join(given)} can't be given as well."
+            )
+        if self.restore and self.from_report is None:
+            raise TallyfyArgumentError("restore=True needs the from_report of the bulk update that is to be undone.")
+        if not self.restore:
+            check_update_literals(self)
+
+    @property
+    def doing(self) -> Doing:
+        """What is done to the runs."""
+        return "restore" if self.restore else "update"
 
     def prepare(self, run_ids: Iterable[Any], **options: Any) -> BulkChange:
         """Check the arguments, and look up the titles of tags."""
-        changes = {field: getattr(self, field) for field in CHANGES}
+        if self.restore:
+            return super().prepare(run_ids, **options)
+        changes = {field: getattr(self, field) for field in UPDATE_FIELDS}
         changes["create_missing_tags"] = self.create_missing_tags
-        return self.hook.bulk_change("update", run_ids, changes=changes, **options)
+        return super().prepare(run_ids, changes=changes, **options)

@@ -39,17 +39,20 @@ UPDATE_FIELDS = (
 
 
 def check_update_literals(operator: Any) -> None:
-    """Check the literal values among an operator's update fields, each by itself.
+    """Check the literal values among an operator's update fields: each by itself, and where all are literal, together.
 
-    :raises TallyfyArgumentError: for a bad value. It is a ``ValueError``.
+    :raises TallyfyArgumentError: for a bad value, and for nothing to update. It is a ``ValueError``.
     """
     from airflow_provider_tallyfy.api.runs.fields import FIELDS
-    from airflow_provider_tallyfy.api.runs.update import check_extra_fields
+    from airflow_provider_tallyfy.api.runs.update import check_extra_fields, checked_changes
 
-    given = literals(operator, UPDATE_FIELDS)
-    for name, value in given.items():
-        check = check_extra_fields if name == "extra_fields" else FIELDS[name].check
-        checked(check, name, value)
+    given = {name for name in UPDATE_FIELDS if getattr(operator, name) is not None}
+    known = literals(operator, UPDATE_FIELDS)
+    for name, value in known.items():
+        checked(check_extra_fields if name == "extra_fields" else FIELDS[name].check, name, value)
+    if len(known) == len(given):
+        extra_fields = known.pop("extra_fields", None)
+        checked(checked_changes, known, extra_fields)
 
 
 class TallyfySingleRunOperator(TallyfyBaseOperator):

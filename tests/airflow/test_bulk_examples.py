@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
-from tests.airflow.conftest import RunExample
+from tests.airflow.conftest import RunDag, RunExample
 
 STALE, KEPT, ARCHIVED = 1200, 700, 100
 
@@ -70,6 +70,7 @@ def test_guard_refuses_more_than_expected(run_example: RunExample, organization:
     assert done.state == "failed"
     assert done.states["guard"] == ["failed"]
     assert done.states["archive"] == ["upstream_failed"]
+    assert done.states["report"] == ["skipped"]
     assert done.task("guard").tries == 1
     assert f"run_ids holds {STALE} runs, max_runs allows 1000. Nothing was changed." in done.log
     assert {call.split()[0] for call in organization.calls} == {"GET"}
@@ -91,7 +92,46 @@ def test_a_sweep_that_failed_fails_the_dag_run(
     assert text.startswith("**10 runs: 9 archived, 1 failed.**")
     assert f"/processes/{locked}): DELETE /runs/{locked} failed with 403" in text
     (report,) = tmp_path.glob("*.jsonl")
-    assert len(report.read_text().splitlines()) == 10
+    header, *rows = (json.loads(line) for line in report.read_text().splitlines())
+    told = {name: header[name] for name in ("doing", "dry_run", "dag_id", "dag_run_id", "task_id", "try_number")}
+    assert told == {
+        "doing": "archive",
+        "dry_run": False,
+        "dag_id": "tallyfy_nightly_sweep",
+        "dag_run_id": done.dag_run.run_id,
+        "task_id": "archive",
+        "try_number": 1,
+    }
+    assert sorted(row["result"] for row in rows) == [*["changed"] * 9, "failed"]
+
+
+def test_one_fault_is_one_failed_task(run_example: RunExample, tallyfy_sandbox: Sandbox, tmp_path: Path) -> None:
+    tallyfy_sandbox.fail("GET", "/runs", Fault.status(403), times=None)
+    done = run_example("tallyfy_nightly_sweep", reports=str(tmp_path))
+    assert done.states == {
+        "find": ["failed"],
+        "guard": ["upstream_failed"],
+        "archive": ["upstream_failed"],
+        "report": ["skipped"],
+    }
+    assert done.state == "failed"
+    assert "The task 'archive' was not run, so there is nothing to report." in done.log
+
+
+def test_fields_are_rendered_under_the_names_of_the_arguments(
+    run_example: RunExample, tallyfy_sandbox: Sandbox, tmp_path: Path
+) -> None:
+    tallyfy_sandbox.add_run("Stale", days_old=200, completed_days_ago=100)
+    sweep = run_example("tallyfy_nightly_sweep", reports=str(tmp_path))
+    assert str(sweep.task("guard").rendered["dry_run"]) == "True"
+    undo = run_example(
+        "tallyfy_undo_sweep", sweep=sweep.dag_run.run_id, reports=str(tmp_path), dry_run=True, include_unclear=True
+    )
+    assert undo.state == "success", undo.log
+    rendered = undo.task("activate").rendered
+    assert (str(rendered["dry_run"]), str(rendered["include_unclear"])) == ("True", "True")
+    assert undo.task("activate").xcom()["sentence"] == "1 run: 1 would be activated."
+    assert archived(tallyfy_sandbox) == 1
 
 
 def test_tag_the_runs_of_a_template(run_example: RunExample, tallyfy_sandbox: Sandbox) -> None:
@@ -114,3 +154,24 @@ def test_tag_the_runs_of_a_template(run_example: RunExample, tallyfy_sandbox: Sa
         run = tallyfy_sandbox.run(run_id)
         assert run is not None
         assert run["tags"] == []
+
+
+def test_a_wrong_value_in_a_mapped_task_burns_no_retry(run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
+    # Airflow makes a mapped operator when the task runs, so its arguments are first seen there.
+    run_id = tallyfy_sandbox.add_run("Stale")
+    done = run_dag(
+        """
+        from airflow_provider_tallyfy.operators.tallyfy import TallyfyBulkArchiveRunsOperator
+
+        TallyfyBulkArchiveRunsOperator.partial(task_id="mapped", retries=2, max_runs="{{ params.most }}").expand(
+            run_ids=[["{{ params.id }}"], "no list", None]
+        )
+        """,
+        id=run_id,
+        most=5,
+    )
+    assert done.states["mapped"] == ["success", "failed", "failed"]
+    assert "run_ids='no list' is not a list of run ids" in done.log
+    assert "run_ids=None is empty. If it comes from XCom or a template, the upstream task returned nothing" in done.log
+    assert [instance.tries for instance in done.tasks("mapped")] == [1, 1, 1]
+    assert tallyfy_sandbox.calls == [f"DELETE /runs/{run_id}"]

@@ -30,7 +30,10 @@ def main(name: str, text: str) -> int:
             raise Terminated
 
     signal.signal(signal.SIGTERM, terminate)
-    ti = SimpleNamespace(try_number=1, xcom_push=lambda key, value: None)
+    ti = SimpleNamespace(
+        **{"dag_id": "sweep", "run_id": "r1", "task_id": "bulk", "map_index": -1, "try_number": 1},
+        xcom_push=lambda key, value: None,
+    )
     try:
         operator.execute({"ti": ti})
     except (Exception, Terminated) as error:

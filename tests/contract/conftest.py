@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,7 @@ from airflow_provider_tallyfy.client import engine as _engine
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Sandbox
 from tests.contract._asking import Ask, asking
+from tests.contract._bulk import Task
 from tests.contract._office import Office, furnish
 
 _NUMBERS = itertools.count(1)
@@ -52,6 +54,22 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TallyfyHook]:
 def hook(sandbox: Sandbox, connect: Callable[..., TallyfyHook]) -> TallyfyHook:
     """A hook on the test's organization, as its administrator."""
     return connect(sandbox)
+
+
+@pytest.fixture
+def task(hook: TallyfyHook) -> Task:
+    """A task on the test's organization."""
+    return Task(hook.tallyfy_conn_id)
+
+
+@pytest.fixture(params=["file", "object storage"])
+def report_path(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A place for a report, which is not there yet."""
+    path = tmp_path / "reports" / "today.jsonl"
+    if request.param == "file":
+        return str(path)
+    path.parent.mkdir()  # a bucket
+    return f"file://{path}"
 
 
 @pytest.fixture

@@ -38,12 +38,14 @@ def main(times: int, conn_id: str) -> None:
         signal.signal(signal.SIGALRM, terminate)
         faulthandler.dump_traceback_later(HANGS, exit=True, file=sys.stdout)
         started = time.monotonic()
-        if number:  # the first one tells how long it takes
-            signal.setitimer(signal.ITIMER_REAL, max(random.uniform(0, whole), 1e-6))
         how = "ended"
         try:
-            change.run()
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            try:
+                if number:  # the first one tells how long it takes
+                    signal.setitimer(signal.ITIMER_REAL, max(random.uniform(0, whole), 1e-6))
+                change.run()
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
         except Terminated:
             how = "interrupted"
         whole = whole or time.monotonic() - started

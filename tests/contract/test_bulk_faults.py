@@ -17,11 +17,13 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_tallyfy.api.runs.report import Report, read_report
+from airflow_provider_tallyfy.api.runs.report import Report
+from airflow_provider_tallyfy.api.runs.saved_report import SavedReport, read_report
 from airflow_provider_tallyfy.exceptions import TallyfyAuthError, TallyfyUnreachableError
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
+from airflow_provider_tallyfy.operators.tallyfy import TallyfyBulkActivateRunsOperator, TallyfyBulkArchiveRunsOperator
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
-from tests.contract._bulk import check_sums, check_truth, let_time_fly, rows_of, times
+from tests.contract._bulk import Task, check_sums, check_truth, let_time_fly, rows_of, times
 
 Connect = Callable[..., TallyfyHook]
 
@@ -358,7 +360,8 @@ class TestKilled:
         hook: TallyfyHook,
         tmp_path: Path,
     ) -> None:
-        outcome, report = self.run(sandbox, hook, tmp_path, name, method, signal.SIGTERM, interrupt)
+        outcome, saved = self.run(sandbox, hook, tmp_path, name, method, signal.SIGTERM, interrupt)
+        report = saved.rows
         assert outcome == ("Terminated" if interrupt else "TallyfyBulkError")
         done = {run_id for run_id, row in report.items() if row["result"] == "changed"}
         assert 0 < len(done) < RUNS
@@ -371,11 +374,18 @@ class TestKilled:
         ids=["archive", "update"],
     )
     def test_sigkill(self, name: str, method: str, sandbox: Sandbox, hook: TallyfyHook, tmp_path: Path) -> None:
-        outcome, report = self.run(sandbox, hook, tmp_path, name, method, signal.SIGKILL, False)
+        outcome, saved = self.run(sandbox, hook, tmp_path, name, method, signal.SIGKILL, False)
         assert outcome == ""
+        report = saved.rows
         assert len(report) == RUNS, "the report is there from the beginning"
         done = {run_id for run_id in report if self.is_done(sandbox, run_id)}
-        assert 0 < len(done) < RUNS
+        told = {run_id for run_id, row in report.items() if row["result"] == "changed"}
+        unclear = {run_id for run_id, row in report.items() if row.get("unclear")}
+        assert 50 < len(told) < RUNS
+        assert told <= done <= told | unclear, "nothing was sent that was not noted before"
+        assert len(unclear) <= 8, "what was under way, and no more"
+        if method == "PUT":
+            assert all(report[run_id]["before"] == {"summary": ""} for run_id in done)
         doing = (
             hook.archive_runs
             if method == "DELETE"
@@ -386,6 +396,22 @@ class TestKilled:
         assert retried.complete
         assert {run_id for run_id, entry in retried.entries.items() if entry.result == "already"} == done
         assert all(self.is_done(sandbox, run_id) for run_id in report)
+
+    @pytest.mark.parametrize("retried", [True, False], ids=["after the retry", "at once"])
+    def test_undo_of_what_was_archived_by_a_killed_try(
+        self, retried: bool, sandbox: Sandbox, hook: TallyfyHook, tmp_path: Path, task: Task
+    ) -> None:
+        name = "TallyfyBulkArchiveRunsOperator"
+        _, saved = self.run(sandbox, hook, tmp_path, name, "DELETE", signal.SIGKILL, False)
+        report = str(tmp_path / "report.jsonl")
+        if retried:
+            operator = TallyfyBulkArchiveRunsOperator(
+                task_id="bulk", tallyfy_conn_id=hook.tallyfy_conn_id, run_ids=list(saved.rows), report_path=report
+            )
+            task.run(operator, 2, task_id="bulk")
+            assert len(sandbox.runs(archived=True)) == RUNS
+        task.execute(TallyfyBulkActivateRunsOperator, from_report=report, include_unclear=True)
+        assert sandbox.runs(archived=True) == []
 
     def test_at_any_moment(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         """An exception in the main thread comes wherever that is; nothing hangs, and the report is right."""
@@ -412,7 +438,7 @@ class TestKilled:
     @staticmethod
     def run(
         sandbox: Sandbox, hook: TallyfyHook, folder: Path, name: str, method: str, sig: int, interrupt: bool
-    ) -> tuple[str, dict[str, dict[str, Any]]]:
+    ) -> tuple[str, SavedReport]:
         """Kill a task after some seventy writes; return what it said last, and its report."""
         ids = sandbox.add_runs(RUNS)
         sandbox.latency = 0.01

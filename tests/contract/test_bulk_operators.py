@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from airflow_provider_tallyfy._compat import AirflowFailException
-from airflow_provider_tallyfy.api.runs.report import UNCLEAR, Report, Target, read_report
+from airflow_provider_tallyfy.api.runs.saved_report import read_report
 from airflow_provider_tallyfy.exceptions import (
     TallyfyArgumentError,
     TallyfyAuthError,
@@ -20,7 +17,6 @@ from airflow_provider_tallyfy.exceptions import (
     TallyfyBulkRefusedError,
 )
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
-from airflow_provider_tallyfy.operators import _report_files
 from airflow_provider_tallyfy.operators.tallyfy import (
     TallyfyBulkActivateRunsOperator,
     TallyfyBulkArchiveRunsOperator,
@@ -28,47 +24,13 @@ from airflow_provider_tallyfy.operators.tallyfy import (
     TallyfyListRunsOperator,
 )
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
-from tests.contract._bulk import let_time_fly, rows_of
+from tests.contract._bulk import Task, let_time_fly, rows_of
 from tests.contract._office import UNKNOWN, truth
 
 
 @pytest.fixture(autouse=True)
 def _time_flies(monkeypatch: pytest.MonkeyPatch) -> None:
     let_time_fly(monkeypatch)
-
-
-class Task:
-    """Executes operators as a task would, and keeps what they push."""
-
-    def __init__(self, conn_id: str) -> None:
-        self.conn_id = conn_id
-        self.pushed: dict[str, Any] = {}
-
-    def execute(self, operator_class: Callable[..., Any], try_number: int = 1, **arguments: Any) -> Any:
-        operator = operator_class(task_id="bulk", tallyfy_conn_id=self.conn_id, **arguments)
-        return self.run(operator, try_number)
-
-    def run(self, operator: Any, try_number: int = 1) -> Any:
-        self.pushed = {}
-        return operator.execute({"ti": SimpleNamespace(try_number=try_number, xcom_push=self._push)})
-
-    def _push(self, key: str, value: Any) -> None:
-        self.pushed[key] = json.loads(json.dumps(value))
-
-
-@pytest.fixture
-def task(hook: TallyfyHook) -> Task:
-    return Task(hook.tallyfy_conn_id)
-
-
-@pytest.fixture(params=["file", "object storage"])
-def report_path(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A place for a report, which is not there yet."""
-    path = tmp_path / "reports" / "today.jsonl"
-    if request.param == "file":
-        return str(path)
-    path.parent.mkdir()  # a bucket
-    return f"file://{path}"
 
 
 class TestXCom:
@@ -152,13 +114,25 @@ class TestArguments:
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [
-            ({}, "either run_ids or from_report"),
-            ({"run_ids": ["a" * 32], "from_report": "x"}, "either run_ids or from_report"),
+            ({}, "run_ids=None is empty.*the upstream task returned nothing.*Give either run_ids or from_report"),
+            ({"run_ids": ""}, "run_ids='' is empty.*the upstream task returned nothing"),
+            ({"run_ids": ["a" * 32], "from_report": "x"}, "run_ids and from_report are both given"),
+            ({"run_ids": {"id": "a" * 32}}, "one row, not a list"),
+            ({"run_ids": ["a" * 32, None]}, r"run_ids\[1\]=None is empty.*the upstream task returned nothing"),
             ({"run_ids": "['a', 'b']"}, "render_template_as_native_obj"),
             ({"run_ids": ["a" * 32], "max_runs": "many"}, "max_runs='many' is not a whole number"),
             ({"run_ids": ["a" * 32], "max_runs": True}, "max_runs=True"),
             ({"run_ids": ["a" * 32], "max_runs": "-1"}, "max_runs='-1'"),
             ({"run_ids": ["a" * 32], "max_runs": "0"}, "max_runs=0"),
+            ({"run_ids": ["a" * 32], "max_failures": 0}, "max_failures=0"),
+            ({"run_ids": ["a" * 32], "concurrency": 65}, "concurrency=65 is not a whole number from 1 to 64"),
+            ({"run_ids": ["a" * 32], "concurrency": None}, "concurrency=None"),
+            ({"run_ids": ["a" * 32], "report_path": "nosuch://x/y"}, "report 'nosuch://x/y' can't be read"),
+            (
+                {"run_ids": ["a" * 32], "report_path": "s3://x/y"},
+                r"'s3://x/y' can't be read: .*need apache-airflow-providers-amazon\[s3fs\]",
+            ),
+            ({"from_report": "gs://x/y"}, "'gs://x/y' can't be read: .*need apache-airflow-providers-google and gcsfs"),
             ({"run_ids": ["a" * 32], "dry_run": "maybe"}, "dry_run='maybe'"),
             ({"run_ids": ["a" * 32], "skip_modified": "perhaps"}, "skip_modified='perhaps'"),
             ({"run_ids": ["a" * 32, "b" * 32], "max_runs": "1"}, "max_runs allows 1"),
@@ -202,148 +176,24 @@ class TestArguments:
 
     def test_every_argument_but_concurrency_is_a_template(self) -> None:
         fields = TallyfyBulkArchiveRunsOperator.template_fields
-        assert {"run_ids", "from_report", "max_runs", "max_failures", "skip_modified", "report_path"} <= set(fields)
-        operator = TallyfyBulkUpdateRunsOperator(task_id="t", run_ids=[])
+        assert {"run_ids", "from_report", "max_runs", "dry_run", "max_failures", "skip_modified", "report_path"} <= set(
+            fields
+        )
+        operator = TallyfyBulkUpdateRunsOperator(task_id="t", run_ids=[], summary="x")
         assert all(hasattr(operator, name) for name in operator.template_fields)
 
-
-class TestReportFile:
-    def test_holds_every_run(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
-        ids, done = sandbox.add_runs(40, "Grüße"), sandbox.add_runs(2, archived=True)
-        task.execute(TallyfyBulkArchiveRunsOperator, run_ids=[*ids, *done], report_path=report_path)
-        rows = _report_files.load(report_path)
-        assert {run_id: row["result"] for run_id, row in rows.items()} == {
-            **dict.fromkeys(ids, "changed"),
-            **dict.fromkeys(done, "already"),
-        }
-        assert rows[ids[0]]["name"] == "Grüße 1"
-
-    def test_undo(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
-        rows = rows_of(sandbox, sandbox.add_runs(120, untouched_days=60))
-        done = sandbox.add_runs(3, archived=True)
-        task.execute(TallyfyBulkArchiveRunsOperator, run_ids=[*rows, *done], report_path=report_path)
-        modified = rows[7]["id"]
-        sandbox.organization.runs[modified].last_updated += 60
-        result = task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)
-        assert (result["total"], result["changed"], result["modified"]) == (120, 119, 1)
-        assert all(truth(sandbox, run_id)["is_archived"] for run_id in (*done, modified))
-        assert sum(run["is_archived"] for run in sandbox.runs()) == 4
-
-    def test_undo_of_a_dry_run_is_nothing(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
-        ids = sandbox.add_runs(5)
-        task.execute(TallyfyBulkArchiveRunsOperator, run_ids=ids, report_path=report_path, dry_run=True)
-        for run_id in ids:
-            sandbox.archive(run_id)
-        assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["total"] == 0
-        assert all(truth(sandbox, run_id)["is_archived"] for run_id in ids)
-
-    def test_retries_add_up(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
-        ids = sandbox.add_runs(30)
-        sandbox.fail("DELETE", f"/runs/{ids[3]}", Fault.server_error(503), times=None)
-        arguments: dict[str, Any] = {"run_ids": ids, "report_path": report_path}
-        with pytest.raises(TallyfyBulkError):
-            task.execute(TallyfyBulkArchiveRunsOperator, **arguments)
-        sandbox.heal()
-        result = task.execute(TallyfyBulkArchiveRunsOperator, try_number=2, **arguments)
-        assert (result["changed"], result["already"]) == (30, 0), "all of it is this task's doing"
-        assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == 30
-
-    def test_what_a_killed_try_could_not_note(
-        self,
-        report_path: str,
-        sandbox: Sandbox,
-        task: Task,
-        caplog: pytest.LogCaptureFixture,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        """SIGKILL between an archived run and the next look at the clock: the retry can't tell who archived it."""
-        for operator in (TallyfyBulkArchiveRunsOperator, TallyfyBulkActivateRunsOperator):
-            # Airflow 3's own way of logging passes caplog by.
-            monkeypatch.setattr(operator, "log", logging.getLogger("task"), raising=False)
-        ids = sandbox.add_runs(5)
-        _report_files.save(report_path, Report.of("archive", [Target(run_id) for run_id in ids]))
-        sandbox.archive(ids[0])
-        arguments: dict[str, Any] = {"run_ids": ids, "report_path": report_path}
-        result = task.execute(TallyfyBulkArchiveRunsOperator, try_number=2, **arguments)
-        assert (result["changed"], result["already"]) == (4, 1)
-        rows = _report_files.load(report_path)
-        assert [run_id for run_id, row in rows.items() if row.get("reason") == UNCLEAR] == [ids[0]]
-        name = sandbox.organization.runs[ids[0]].name
-        assert f"already: {ids[0]} {name}: {UNCLEAR}" in caplog.text
-        # Nobody knows whose doing it was, so the undo leaves it, and says so.
-        caplog.clear()
-        assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == 4
-        assert truth(sandbox, ids[0])["is_archived"]
-        assert [record.getMessage() for record in caplog.records if ids[0] in record.getMessage()] == [
-            f"1 run of the report may have been changed by a try that was killed, or by somebody; left alone: {ids[0]}"
-        ]
-
-    def test_a_retry_that_is_killed_keeps_what_is_known(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
-        ids = sandbox.add_runs(30)
-        sandbox.fail("DELETE", f"/runs/{ids[3]}", Fault.server_error(503), times=None)
-        arguments: dict[str, Any] = {"run_ids": ids, "report_path": report_path}
-        with pytest.raises(TallyfyBulkError):
-            task.execute(TallyfyBulkArchiveRunsOperator, **arguments)
-        sandbox.fail("GET", "/runs", Fault.status(403), times=None)
-        with pytest.raises(AirflowFailException):
-            task.execute(TallyfyBulkArchiveRunsOperator, try_number=2, **arguments)
-        rows = _report_files.load(report_path)
-        assert sum(row["result"] == "changed" for row in rows.values()) == 29
-        assert all(row["last_updated"] for row in rows.values() if row["result"] == "changed")
-        sandbox.heal()
-        assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == 29
-
-    def test_of_another_day_is_not_taken_for_an_earlier_try(
-        self, report_path: str, sandbox: Sandbox, task: Task
-    ) -> None:
-        ids = sandbox.add_runs(5)
-        arguments: dict[str, Any] = {"run_ids": ids, "report_path": report_path}
-        task.execute(TallyfyBulkArchiveRunsOperator, **arguments)
-        sandbox.fail("GET", "/runs", Fault.status(403), times=1)
-        rows = [{"id": run_id, "last_updated": "2026-01-01T00:00:00Z"} for run_id in ids]
-        with pytest.raises(AirflowFailException):
-            task.execute(TallyfyBulkArchiveRunsOperator, run_ids=rows, report_path=report_path)
-        result = task.execute(TallyfyBulkArchiveRunsOperator, try_number=2, **arguments)
-        assert (result["changed"], result["already"]) == (0, 5)
-
-    def test_that_cannot_be_written_fails_before_the_first_write(
-        self, sandbox: Sandbox, task: Task, tmp_path: Path
-    ) -> None:
-        (tmp_path / "file").write_text("")
-        with pytest.raises(OSError, match="file"):
-            task.execute(
-                TallyfyBulkArchiveRunsOperator, run_ids=sandbox.add_runs(3), report_path=str(tmp_path / "file" / "x")
-            )
+    def test_what_is_none_once_it_is_rendered(self, sandbox: Sandbox, task: Task) -> None:
+        operator = TallyfyBulkArchiveRunsOperator(
+            task_id="bulk", tallyfy_conn_id=task.conn_id, run_ids="{{ none }}", max_runs="{{ n }}"
+        )
+        operator.run_ids = None
+        operator.max_runs = "5"
+        with pytest.raises(TallyfyArgumentError, match=r"run_ids=None is empty\. If it comes from XCom"):
+            task.run(operator)
+        operator.run_ids, operator.max_runs = ["a" * 32], "five"
+        with pytest.raises(TallyfyArgumentError, match="max_runs='five'"):
+            task.run(operator)
         assert sandbox.requests == []
-
-    def test_that_cannot_be_written_any_more_loses_no_summary(
-        self, sandbox: Sandbox, task: Task, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
-        save, saved = _report_files.save, []
-
-        def failing(path: str, report: Any) -> None:
-            saved.append(path)
-            if len(saved) > 1:
-                raise OSError("disk full")
-            save(path, report)
-
-        monkeypatch.setattr(_report_files, "save", failing)
-        with pytest.raises(OSError, match="disk full"):
-            task.execute(
-                TallyfyBulkArchiveRunsOperator, run_ids=sandbox.add_runs(3), report_path=str(tmp_path / "r.jsonl")
-            )
-        assert task.pushed["summary"]["changed"] == 3
-
-    def test_that_is_none(self, sandbox: Sandbox, task: Task, tmp_path: Path) -> None:
-        path = tmp_path / "no.jsonl"
-        path.write_text("Dear all,\nthis is no report.\n")
-        with pytest.raises(TallyfyArgumentError, match=r"no\.jsonl: line 1 is no line of a bulk report"):
-            task.execute(TallyfyBulkActivateRunsOperator, from_report=str(path))
-        assert sandbox.requests == []
-
-    def test_no_part_is_left_behind(self, sandbox: Sandbox, task: Task, tmp_path: Path) -> None:
-        task.execute(TallyfyBulkArchiveRunsOperator, run_ids=sandbox.add_runs(3), report_path=str(tmp_path / "r.jsonl"))
-        assert [path.name for path in tmp_path.iterdir()] == ["r.jsonl"]
 
 
 class TestOnKill:
@@ -358,7 +208,7 @@ class TestOnKill:
         sandbox.when("DELETE", "/runs/*", operator.on_kill, after=30)
         with pytest.raises(TallyfyBulkError, match="the task was killed"):
             task.run(operator)
-        rows = read_report(path.read_text())
+        rows = read_report(path.read_text()).rows
         assert {run_id for run_id, row in rows.items() if row["result"] == "changed"} == {
             run["id"] for run in sandbox.runs(archived=True)
         }

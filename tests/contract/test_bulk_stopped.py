@@ -13,6 +13,7 @@ from airflow_provider_tallyfy.api.runs.report import Report
 from airflow_provider_tallyfy.client import bulk as _bulk
 from airflow_provider_tallyfy.client import pool as _pool
 from airflow_provider_tallyfy.client.bulk import DOWN_AFTER
+from airflow_provider_tallyfy.exceptions import TallyfyBulkError
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
 from tests.contract._bulk import check_sums, check_truth, count, let_time_fly, rows_of
@@ -136,7 +137,7 @@ class TestStopped:
         assert "wait longer" in report.stopped
         assert 1 <= report.counts["failed"] <= 6
 
-    def test_by_a_mistake_in_a_worker(
+    def test_a_mistake_in_a_worker_is_the_failure_of_its_run_alone(
         self, sandbox: Sandbox, hook: TallyfyHook, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         ids = sandbox.add_runs(60)
@@ -151,13 +152,40 @@ class TestStopped:
             note(self, reply, sent_at)
 
         monkeypatch.setattr(_pool.Pool, "after_answer", broken)
-        with pytest.raises(ZeroDivisionError):
-            change.run()
-        report = change.report
+        report = change.run()
         check_sums(report, ids)
         check_truth(sandbox, report, archived=True)
-        assert 1 <= report.counts["failed"] <= 3
-        assert report.counts["changed"] + report.counts["failed"] == sum(run["is_archived"] for run in sandbox.runs())
+        assert (report.counts["failed"], report.counts["changed"]) == (3, 57)
+        assert all(run["is_archived"] for run in sandbox.runs())
+        assert [entry.reason for entry in report.entries.values() if entry.unclear] == [
+            "ZeroDivisionError: a mistake; it may or may not have been done"
+        ] * 3
+
+    def test_mistakes_again_and_again(
+        self, sandbox: Sandbox, hook: TallyfyHook, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*_: Any) -> None:
+            raise ZeroDivisionError("a mistake")
+
+        monkeypatch.setattr(_pool.Pool, "after_answer", broken)
+        ids = sandbox.add_runs(60)
+        report = hook.archive_runs(ids)
+        check_sums(report, ids)
+        assert report.stopped == f"{DOWN_AFTER} runs ended in errors that nobody foresaw"
+        assert DOWN_AFTER <= report.counts["failed"] <= DOWN_AFTER + 8
+
+    def test_a_mistake_outside_of_the_workers_is_an_error_of_this_provider(
+        self, sandbox: Sandbox, hook: TallyfyHook
+    ) -> None:
+        def broken(report: Report) -> None:
+            raise ZeroDivisionError("a mistake")
+
+        ids = sandbox.add_runs(30)
+        change = hook.bulk_change("archive", ids, on_progress=broken, progress_every=0)
+        with pytest.raises(TallyfyBulkError, match="ended by ZeroDivisionError: a mistake"):
+            change.run()
+        check_sums(change.report, ids)
+        check_truth(sandbox, change.report, archived=True)
 
     @pytest.mark.parametrize("given", ["ids", "rows"])
     def test_by_an_interruption_at_any_point(self, given: str, sandbox: Sandbox, connect: Connect) -> None:

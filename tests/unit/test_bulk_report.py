@@ -18,12 +18,21 @@ from airflow_provider_tallyfy.api.runs.report import (
     Entry,
     Report,
     Target,
-    read_report,
+    plain,
     targets,
+)
+from airflow_provider_tallyfy.api.runs.saved_report import (
+    Header,
+    read_report,
+    whole_report,
 )
 
 A, B, C = "a" * 32, "b" * 32, "c" * 32
 WHEN = "2026-01-01T00:00:00.000Z"
+
+
+ORG = "0" * 32
+HEADER = Header("archive", ORG, dag_id="sweep", dag_run_id="r1", task_id="archive", began=WHEN)
 
 
 def problem(kind: Kind, message: str = "No.") -> Problem:
@@ -43,15 +52,29 @@ class TestTargets:
             ([{"id": A, "last_updated": ""}, {"id": B, "last_updated": 7}], [Target(A), Target(B)]),
             ([A, {"id": A, "last_updated": WHEN}], [Target(A, WHEN)]),  # who knows when it was seen, counts
             ([{"id": A, "last_updated": WHEN}, A], [Target(A, WHEN)]),
+            ([{"run_id": A, "before": {"name": "x"}}], [Target(A, before={"name": "x"})]),
+            ([{"id": A, "before": 7, "name": 7}], [Target(A)]),
             ([], []),
         ],
     )
     def test_read(self, value: Any, expected: list[Target]) -> None:
         assert targets("run_ids", value) == expected
 
-    @pytest.mark.parametrize("value", [None, A, f"['{A}']", 7, {"id": A}, b"x", True])
-    def test_no_list(self, value: Any) -> None:
-        with pytest.raises(ArgumentError, match="run_ids"):
+    @pytest.mark.parametrize(
+        ("value", "words"),
+        [
+            (None, "the upstream task returned nothing"),
+            ("", "the upstream task returned nothing"),
+            (A, "not a list of run ids"),
+            (f"['{A}']", "render_template_as_native_obj"),
+            (7, "not a list of run ids"),
+            (b"x", "not a list of run ids"),
+            (True, "not a list of run ids"),
+            ({"id": A}, r"Pass \[row\], or \[row\['id'\]\]"),
+        ],
+    )
+    def test_no_list(self, value: Any, words: str) -> None:
+        with pytest.raises(ArgumentError, match=rf"run_ids=.*{words}"):
             targets("run_ids", value)
 
     @pytest.mark.parametrize(
@@ -75,39 +98,40 @@ entries = st.builds(
     reason=st.text(max_size=60),
     name=st.none() | st.text(max_size=40),
     last_updated=st.none() | st.just(WHEN),
+    unclear=st.booleans(),
+    before=st.none() | st.dictionaries(st.text(max_size=5), st.none() | st.text(max_size=5), max_size=2),
 )
 reports = st.builds(
     lambda rows, dry, doing: Report(doing, {row.run_id: row for row in rows}, dry),
     st.lists(entries, max_size=30),
     st.booleans(),
-    st.sampled_from(["archive", "activate", "update"]),
+    st.sampled_from(["archive", "activate", "update", "restore"]),
 )
 
 
 class TestReport:
     @given(reports)
-    def test_lines_are_read_again(self, report: Report) -> None:
-        text = "\n".join(report.lines()) + "\n"
-        rows = read_report(text)
-        assert set(rows) == set(report.entries)
+    def test_what_is_written_is_read_again(self, report: Report) -> None:
+        saved = read_report(whole_report(HEADER, report))
+        assert saved.header == HEADER
+        assert list(saved.rows) == list(report.entries)
         for run_id, entry in report.entries.items():
-            row = rows[run_id]
+            row = saved.rows[run_id]
             assert (row["result"], row["name"], row["last_updated"]) == (entry.result, entry.name, entry.last_updated)
-            assert row.get("reason", "") == entry.reason
-            assert bool(row.get("dry_run")) is report.dry_run
-        assert [target.run_id for target in targets("x", list(rows.values()))] == list(report.entries)
+            assert (row.get("reason", ""), row.get("before")) == (entry.reason, entry.before)
+            assert (bool(row.get("unclear")), bool(row.get("dry_run"))) == (entry.unclear, report.dry_run)
 
     @pytest.mark.parametrize("name", ["a\u2028b", "a\x85b", "a\rb", "a\nb", "\ud83d", "\U0001f600", '"', "\\"])
     def test_names_of_all_kinds(self, name: str) -> None:
-        text = "\n".join(Report("archive", {A: Entry(A, "changed", name=name), B: Entry(B, "failed", "x")}).lines())
-        assert read_report(text.encode().decode())[A]["name"] == name
+        report = Report("archive", {A: Entry(A, "changed", name=name), B: Entry(B, "failed", "x")})
+        assert read_report(whole_report(HEADER, report).encode().decode()).rows[A]["name"] == name
 
-    @given(reports, st.integers(1, 40))
+    @given(reports, st.integers(2, 40))
     def test_a_last_line_that_was_cut_off_is_left_out(self, report: Report, cut: int) -> None:
-        lines = list(report.lines())
-        if len(lines) < 2:
+        if not report.entries:
             return
-        assert set(read_report("\n".join([*lines[:-1], lines[-1][:-cut]]))) == set(list(report.entries)[:-1])
+        rows = read_report(whole_report(HEADER, report)[:-cut]).rows
+        assert list(rows) == list(report.entries)[:-1]
 
     @given(reports)
     def test_counts_and_summary(self, report: Report) -> None:
@@ -152,6 +176,7 @@ class TestReport:
             ("activate", False, "", "3 runs: 1 activated, 1 already so, 1 failed"),
             ("update", True, "", "3 runs: 1 would be updated, 1 already so, 1 failed"),
             ("archive", False, "enough", "3 runs: 1 archived, 1 already so, 1 failed. Stopped early: enough"),
+            ("restore", False, "", "3 runs: 1 restored, 1 already so, 1 failed"),
         ],
     )
     def test_sentence(self, doing: str, dry_run: bool, stopped: str, sentence: str) -> None:
@@ -208,25 +233,64 @@ class TestEarlier:
     )
     def test_merged(self, now: Any, before: str, result: str) -> None:
         report = Report("archive", {A: Entry(A, now)})
-        report.merge_earlier({A: {"run_id": A, "result": before}, B: {"run_id": B, "result": "changed"}})
-        assert report.entries[A].result == result
-        assert set(report.entries) == {A}, "what is not asked for this time is not taken over"
+        for _ in range(2):  # at each save
+            report.merge_earlier({A: {"run_id": A, "result": before}})
+            assert report.entries[A].result == result
 
     @pytest.mark.parametrize(
-        ("now", "before", "reason", "unclear"),
+        ("row", "expected"),
         [
-            ("already", "not_tried", "", True),  # killed before it could note it, or somebody did it
-            ("already", "failed", "may or may not have been done", True),
-            ("already", "already", UNCLEAR, True),  # and stays so
-            ("already", "already", "", False),
-            ("changed", "not_tried", "", False),
-            ("not_tried", "not_tried", "", False),
+            # A list that was found anew no longer holds what the first try archived.
+            ({"result": "changed", "last_updated": WHEN}, ("changed", False, WHEN)),
+            ({"result": "not_tried", "unclear": True}, ("already", True, None)),
+            ({"result": "not_tried"}, None),
+            ({"result": "already"}, None),
+            ({"result": "failed"}, None),
         ],
     )
-    def test_what_an_earlier_try_may_have_done(self, now: Any, before: str, reason: str, unclear: bool) -> None:
+    def test_what_is_not_asked_for_again_is_kept_if_it_was_changed(self, row: Any, expected: Any) -> None:
+        report = Report("archive", {B: Entry(B, "changed")})
+        for _ in range(2):
+            report.merge_earlier({A: row})
+        entry = report.entries.get(A)
+        assert (entry and (entry.result, entry.unclear, entry.last_updated)) == expected
+
+    @pytest.mark.parametrize(
+        ("now", "before", "unclear_before", "unclear"),
+        [
+            ("already", "not_tried", True, True),  # killed before it could note it, or somebody did it
+            ("already", "not_tried", False, False),  # nothing was sent for it, so it was somebody
+            ("already", "failed", True, True),
+            ("already", "failed", False, False),
+            ("already", "already", True, True),  # and stays so
+            ("already", "already", False, False),
+            ("already", "modified", False, False),
+            ("changed", "not_tried", True, False),
+            ("not_tried", "not_tried", True, True),
+            ("not_tried", "not_tried", False, False),
+            ("failed", "not_tried", True, True),
+            ("failed", "changed", False, True),  # this try could not tell whether it is still as that one left it
+        ],
+    )
+    def test_what_an_earlier_try_may_have_done(
+        self, now: Any, before: str, unclear_before: bool, unclear: bool
+    ) -> None:
         report = Report("archive", {A: Entry(A, now)})
-        report.merge_earlier({A: {"run_id": A, "result": before, "reason": reason}})
-        assert (report.entries[A].result, report.entries[A].reason) == (now, UNCLEAR if unclear else "")
+        report.merge_earlier({A: {"run_id": A, "result": before, "unclear": unclear_before}})
+        entry = report.entries[A]
+        assert (entry.result, entry.unclear) == (now, unclear)
+        assert (entry.reason == UNCLEAR) is (unclear and now == "already")
+
+    def test_what_was_there_before_is_what_the_first_try_saw(self) -> None:
+        report = Report("update", {A: Entry(A, "changed", before={"summary": "half", "name": "n"}), B: Entry(B)})
+        report.merge_earlier(
+            {
+                A: {"result": "failed", "before": {"summary": "first"}},
+                B: {"result": "not_tried", "unclear": True, "before": {"summary": "b"}},
+            }
+        )
+        assert report.entries[A].before == {"summary": "first", "name": "n"}
+        assert report.entries[B].before == {"summary": "b"}
 
     def test_time_of_what_was_not_read_again(self) -> None:
         report = Report(
@@ -235,25 +299,23 @@ class TestEarlier:
         report.merge_earlier({x: {"result": "changed", "last_updated": WHEN} for x in (A, B)})
         assert [entry.last_updated for entry in report.entries.values()] == [WHEN, "new"]
 
-    def test_dry_runs_changed_nothing(self) -> None:
-        report = Report("archive", {A: Entry(A, "already")})
-        report.merge_earlier({A: {"result": "changed", "dry_run": True}})
-        assert report.entries[A].result == "already"
+
+@given(st.text())
+def test_text_from_outside_is_one_printable_line(text: str) -> None:
+    line = plain(text)
+    assert line.isprintable() or not line
+    assert plain("a b \u00e9 \U0001f600") == "a b \u00e9 \U0001f600"
 
 
-class TestReading:
-    @pytest.mark.parametrize(
-        "text",
-        ["[]", "7", "{}", '{"run_id": null}', '{"run_id": "a/b"}', "Dear all,\nhello", '["run_id"]', "null"],
-    )
-    def test_no_report(self, text: str) -> None:
-        with pytest.raises(ArgumentError, match="line 1 is no line of a bulk report"):
-            read_report(text)
-
-    def test_in_the_middle(self) -> None:
-        line = json.dumps({"run_id": A, "result": "changed"})
-        with pytest.raises(ArgumentError, match="line 2"):
-            read_report(f"{line}\ngarbage\n{line}\n")
-
-    def test_empty(self) -> None:
-        assert read_report("") == read_report("\n\n") == {}
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("x\n[2026] INFO - Marking task as SUCCESS", "x\\n[2026] INFO - Marking task as SUCCESS"),
+        ("a\u202eb", "a\\u202eb"),
+        ("\x1b[31m", "\\x1b[31m"),
+        ("\ud83d", "\\ud83d"),
+        ("a\u2028b", "a\\u2028b"),
+    ],
+)
+def test_what_is_not_printable_is_shown_as_an_escape(text: str, shown: str) -> None:
+    assert plain(text) == shown

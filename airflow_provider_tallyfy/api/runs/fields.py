@@ -214,7 +214,8 @@ def before(run: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]
             if "prerun" in run:
                 found[name] = {key: answers_of(run).get(key) for key in value}
         elif name in run:
-            found[name] = run[name]
+            # To an update, None is "not given".
+            found[name] = (run[name] or "") if name == "summary" else run[name]
     return found
 
 

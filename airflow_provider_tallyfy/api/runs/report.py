@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,13 +12,17 @@ from airflow_provider_tallyfy.api.protocol.problems import Kind, Problem
 
 Result = Literal["changed", "already", "modified", "failed", "not_tried"]
 RESULTS: tuple[Result, ...] = ("changed", "already", "modified", "failed", "not_tried")
+DONE = {"archive": "archived", "activate": "activated", "update": "updated", "restore": "restored"}
 EXAMPLES = 20  # runs of each kind that a summary names
 
-#: Why a run was already as wanted, where nobody knows on whose account.
-UNCLEAR = "since an earlier try began: done by that try, which could not note it any more, or by somebody"
+#: Why a run was already as wanted, where nobody knows whose doing it was.
+UNCLEAR = "since an earlier try began: that try did it and was stopped before it could note it, or somebody else did"
 
-#: Kinds of failure that another try may mend.
+#: Kinds of failure that do not come again every time.
 PASSING = frozenset({Kind.RATE_LIMITED, Kind.SERVER, Kind.UNREACHABLE, Kind.INDETERMINATE})
+
+#: Kinds of failure after which the change may have been made, or some of it.
+DOUBTFUL = frozenset({Kind.INDETERMINATE, Kind.UNREPEATABLE, Kind.NOT_APPLIED, Kind.SERVER, Kind.UNREACHABLE})
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,15 @@ class Target:
     :param run_id: its id.
     :param seen: its ``last_updated`` when it was found; ``None`` = not known.
     :param name: its name, for reports.
+    :param archived_since: leave the run alone if it was archived before this time (ISO 8601).
+    :param before: the values that an update replaced, for putting them back.
     """
 
     run_id: str
     seen: str | None = None
     name: str | None = None
+    archived_since: str | None = None
+    before: Mapping[str, Any] | None = None
 
 
 def targets(argument: str, value: object, max_runs: int | None = None) -> list[Target]:
@@ -42,20 +49,18 @@ def targets(argument: str, value: object, max_runs: int | None = None) -> list[T
     :param max_runs: most runs allowed.
     :raises ArgumentError: for anything else, and for more runs than allowed.
     """
-    if isinstance(value, str) or not isinstance(value, Iterable) or isinstance(value, Mapping):
+    if value is None or value == "":
+        check_id(argument, value)  # raises, with the advice for an id that an upstream task did not return
+    if isinstance(value, Mapping):
+        raise ArgumentError(f"{argument}={show(value)} is one row, not a list of run ids. Pass [row], or [row['id']].")
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
         raise ArgumentError(
             f"{argument}={show(value)} is not a list of run ids. Pass the output of TallyfyListRunsOperator "
             "(task.output), a list, or a template with render_template_as_native_obj=True on the DAG."
         )
     found: dict[str, Target] = {}
     for i, entry in enumerate(value):
-        place = f"{argument}[{i}]"
-        if isinstance(entry, Mapping):
-            run_id = check_id(f"{place}['id']", entry.get("id", entry.get("run_id")))
-            seen, name = entry.get("last_updated"), entry.get("name")
-            target = Target(run_id, seen if isinstance(seen, str) and seen else None, str(name) if name else None)
-        else:
-            target = Target(check_id(place, entry))
+        target = _target(f"{argument}[{i}]", entry)
         known = found.get(target.run_id)
         if known is None or (known.seen is None and target.seen is not None):
             found[target.run_id] = target
@@ -67,6 +72,33 @@ def targets(argument: str, value: object, max_runs: int | None = None) -> list[T
     return list(found.values())
 
 
+def _target(place: str, entry: object) -> Target:
+    if isinstance(entry, Target):
+        return entry
+    if not isinstance(entry, Mapping):
+        return Target(check_id(place, entry))
+    run_id = check_id(f"{place}['id']", entry.get("id", entry.get("run_id")))
+    before = entry.get("before")
+    return Target(
+        run_id,
+        _text(entry.get("last_updated")),
+        _text(entry.get("name")),
+        before=before if isinstance(before, Mapping) else None,
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def plain(text: str) -> str:
+    """Make one printable line of text from outside.
+
+    Line ends, control characters and changes of the direction of writing are shown as escapes.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 @dataclass
 class Entry:
     """What became of one run.
@@ -75,6 +107,9 @@ class Entry:
         it was left alone; ``failed``; ``not_tried``.
     :param reason: why, where it does not go without saying.
     :param last_updated: as Tallyfy shows it now, so that an undo can see whether it was modified since.
+    :param begun: whether it was handed out to be changed.
+    :param unclear: whether this task may have changed it without knowing.
+    :param before: the values that an update replaced.
     """
 
     run_id: str
@@ -82,20 +117,31 @@ class Entry:
     reason: str = ""
     name: str | None = None
     last_updated: str | None = None
+    begun: bool = False
+    unclear: bool = False
+    before: Mapping[str, Any] | None = None
 
     def as_row(self) -> dict[str, Any]:
         """The entry as a line of the report."""
-        row = {"run_id": self.run_id, "result": self.result, "name": self.name, "last_updated": self.last_updated}
-        return {**row, "reason": self.reason} if self.reason else row
+        row: dict[str, Any] = {"run_id": self.run_id, "result": self.result}
+        row |= {"name": self.name, "last_updated": self.last_updated}
+        if self.reason:
+            row["reason"] = self.reason
+        if self.unclear or (self.begun and self.result == "not_tried"):
+            row["unclear"] = True
+        if self.before is not None:
+            row["before"] = dict(self.before)
+        return row
 
 
 @dataclass
 class Report:
     """What became of every run of a bulk change.
 
-    :param doing: what was to be done: ``archive``, ``activate``, ``update``.
+    :param doing: what was to be done: ``archive``, ``activate``, ``update``, ``restore``.
     :param dry_run: ``changed`` means "would be changed"; nothing was written.
     :param stopped: why it ended before every run was tried; empty if it did not.
+    :param note: a remark on all of it, such as why there was nothing to do.
     :param problems: the failures, by run id, as far as Tallyfy or the way to it caused them.
     """
 
@@ -103,6 +149,7 @@ class Report:
     entries: dict[str, Entry] = field(default_factory=dict)
     dry_run: bool = False
     stopped: str = ""
+    note: str = ""
     requests: int = 0
     problems: dict[str, Problem] = field(default_factory=dict)
 
@@ -114,15 +161,16 @@ class Report:
     def set(self, run_id: str, result: Result, reason: str = "", run: Mapping[str, Any] | None = None) -> None:
         """Note what became of a run."""
         entry = self.entries[run_id]
-        entry.result, entry.reason = result, reason
+        entry.result, entry.reason, entry.unclear = result, reason, False
         if run:
-            entry.name = str(run.get("name") or entry.name or "") or None
-            entry.last_updated = run.get("last_updated") or entry.last_updated
+            entry.name = _text(run.get("name")) or entry.name
+            entry.last_updated = _text(run.get("last_updated")) or entry.last_updated
 
     def fail(self, run_id: str, problem: Problem) -> None:
         """Note a failure."""
         self.problems[run_id] = problem
-        self.set(run_id, "failed", " ".join(problem.message.split())[:500])
+        self.set(run_id, "failed", plain(" ".join(problem.message.split()))[:500])
+        self.entries[run_id].unclear = problem.kind in DOUBTFUL
 
     @property
     def counts(self) -> dict[str, int]:
@@ -144,24 +192,33 @@ class Report:
         return passing or (bool(self.counts["not_tried"]) and not self.problems)
 
     def merge_earlier(self, earlier: Mapping[str, Mapping[str, Any]]) -> None:
-        """Take over what an earlier try changed: to this one, those runs look as if they had been so before.
+        """Take over what an earlier try of the same task did, so that the report that replaces its own knows no less.
 
-        Those that this one has not come to yet keep what is known of them, for the report that replaces the earlier one
-        must not know less. What the earlier try may have done without noting it is marked as ``UNCLEAR``.
+        What it changed counts as changed, whether it was asked for again or not: a list that was found anew no longer
+        holds the runs that the first try archived. What it may have changed stays unclear until this try has written to
+        it. What it replaced in an update is what was there before, whatever this try has seen.
         """
         for run_id, row in earlier.items():
+            result, unclear = row.get("result"), bool(row.get("unclear"))
             entry = self.entries.get(run_id)
-            if entry is None or row.get("dry_run"):
-                continue
-            if row.get("result") != "changed":
-                # "already" from the beginning has no reason.
-                if entry.result == "already" and (row.get("result") != "already" or row.get("reason")):
-                    entry.reason = UNCLEAR
-                continue
-            if entry.result == "not_tried":
-                entry.last_updated = row.get("last_updated") or entry.last_updated
-            if entry.result in {"already", "not_tried"}:
-                entry.result, entry.reason = "changed", "by an earlier try"
+            if entry is None:
+                if result != "changed" and not unclear:
+                    continue
+                entry = self.entries[run_id] = Entry(
+                    run_id, "already", UNCLEAR, _text(row.get("name")), _text(row.get("last_updated")), unclear=unclear
+                )
+            if isinstance(row.get("before"), Mapping):
+                entry.before = {**(entry.before or {}), **row["before"]}
+            if result == "changed":
+                if entry.result == "not_tried":
+                    entry.last_updated = _text(row.get("last_updated")) or entry.last_updated
+                if entry.result in {"already", "not_tried"}:
+                    entry.result, entry.reason, entry.unclear = "changed", "by an earlier try", False
+                entry.unclear = entry.unclear or entry.result == "failed"
+            elif unclear and entry.result == "already":
+                entry.reason, entry.unclear = UNCLEAR, True
+            elif unclear and entry.result in {"not_tried", "failed"}:
+                entry.unclear = True
 
     def summary(self) -> dict[str, Any]:
         """The report in a size that does not grow with the number of runs."""
@@ -170,7 +227,7 @@ class Report:
             if entry.result in {"changed", "failed", "modified"}:
                 some = examples.setdefault(entry.result, [])
                 if len(some) < EXAMPLES:
-                    some.append(entry.as_row())
+                    some.append({key: value for key, value in entry.as_row().items() if key != "before"})
         return {
             "doing": self.doing,
             "sentence": f"{self.sentence()}.",
@@ -187,43 +244,18 @@ class Report:
         counts = self.counts
         would = "would be " if self.dry_run else ""
         words = {
-            "changed": would + {"archive": "archived", "activate": "activated"}.get(self.doing, "updated"),
+            "changed": would + DONE.get(self.doing, "updated"),
             "already": "already so",
-            "modified": "left alone (modified since they were found)",
+            "modified": "left alone",
             "failed": "failed",
             "not_tried": "not tried",
         }
         parts = [f"{counts[result]:,} {words[result]}" for result in RESULTS if counts[result] or result == "changed"]
-        return f"{runs(len(self.entries))}: {', '.join(parts)}" + (
-            f". Stopped early: {self.stopped}" if self.stopped else ""
-        )
-
-    def lines(self) -> Iterable[str]:
-        """The whole report, one JSON object per run."""
-        more = {"dry_run": True} if self.dry_run else {}
-        texts = (json.dumps({**entry.as_row(), **more}, ensure_ascii=False) for entry in self.entries.values())
-        # Half of a surrogate pair, which a name cut by somebody may end in, is no UTF-8; as an escape it is JSON.
-        return (text.encode(errors="backslashreplace").decode() for text in texts)
+        stopped = f"Stopped early: {self.stopped}" if self.stopped else ""
+        sentence = f"{runs(len(self.entries))}: {', '.join(parts)}"
+        return ". ".join(filter(None, (sentence, stopped, self.note)))
 
 
 def runs(number: int) -> str:
     """So many runs, in words."""
     return f"{number:,} run{'' if number == 1 else 's'}"
-
-
-def read_report(text: str) -> dict[str, dict[str, Any]]:
-    """Read what :meth:`Report.lines` wrote: run id to row. A last line that was cut off is left out.
-
-    :raises ArgumentError: if it is no such report.
-    """
-    rows: dict[str, dict[str, Any]] = {}
-    lines = [line for line in text.split("\n") if line.strip()]  # names may hold other characters that end lines
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line)
-            rows[check_id("run_id", row["run_id"])] = row
-        except (ValueError, TypeError, KeyError):
-            if number == len(lines) and number > 1:
-                break
-            raise ArgumentError(f"line {number} is no line of a bulk report: {show(line)}") from None
-    return rows

@@ -8,7 +8,7 @@ is compared with what is there afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -112,7 +112,13 @@ def update(
 
 
 def apply(
-    org: str, run_id: str, prepared: Mapping[str, Any], *, seen: str | None = None, dry_run: bool = False
+    org: str,
+    run_id: str,
+    prepared: Mapping[str, Any],
+    *,
+    seen: str | None = None,
+    dry_run: bool = False,
+    before_writing: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> Flow[Outcome]:
     """Make a live run have what :func:`prepare` gave.
 
@@ -121,6 +127,7 @@ def apply(
 
     :param seen: ``last_updated`` when the caller saw the run; if it is another one now, the run is left alone.
     :param dry_run: read only; an outcome ``changed`` then says what would happen.
+    :param before_writing: called with what the changed fields are, before anything is written.
     """
     on_tags = any(name in prepared for name in ("tags", *TAG_CHANGES))
     include = tuple(name for name in RELATIONS if name in prepared or (name == "tags" and on_tags))
@@ -142,6 +149,8 @@ def apply(
     was = before(run, {name: wanted[name] for name in changed})
     if dry_run:
         return Outcome(run, "changed", before=was)
+    if before_writing is not None:
+        before_writing(was)
     return replace((yield from _write(org, run_id, run, wanted, include)), before=was)
 
 

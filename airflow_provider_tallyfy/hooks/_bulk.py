@@ -1,0 +1,125 @@
+"""The part of the hook that changes many runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_choice, check_flag, show
+from airflow_provider_tallyfy.api.runs import update
+from airflow_provider_tallyfy.api.runs.report import Report, targets
+from airflow_provider_tallyfy.client.bulk import BulkChange, BulkOptions, Doing
+from airflow_provider_tallyfy.exceptions import TallyfyArgumentError
+from airflow_provider_tallyfy.hooks._base import TallyfyBaseHook
+
+MOST_WORKERS = 64
+_DOING = ("archive", "activate", "update", "restore")
+
+
+class BulkRunsHook(TallyfyBaseHook):
+    """The part of :class:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook` that changes many runs."""
+
+    def archive_runs(self, run_ids: Iterable[Any], **options: Any) -> Report:
+        """Archive many runs.
+
+        :param run_ids: ids, or rows; see :meth:`bulk_change`, also for the options.
+        :return: what became of each.
+        """
+        return self.bulk_change("archive", run_ids, **options).run()
+
+    def activate_runs(self, run_ids: Iterable[Any], **options: Any) -> Report:
+        """Bring many archived runs back.
+
+        :param run_ids: ids, or rows; see :meth:`bulk_change`, also for the options.
+        :return: what became of each.
+        """
+        return self.bulk_change("activate", run_ids, **options).run()
+
+    def update_runs(self, run_ids: Iterable[Any], changes: Mapping[str, Any], **options: Any) -> Report:
+        """Make the same changes to many runs.
+
+        :param run_ids: ids, or rows; see :meth:`bulk_change`, also for the options.
+        :param changes: the fields of :meth:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook.update_run_outcome`,
+            ``extra_fields`` and ``create_missing_tags`` included.
+        :return: what became of each.
+        """
+        return self.bulk_change("update", run_ids, changes=changes, **options).run()
+
+    def restore_runs(self, updated: Report | Iterable[Any], **options: Any) -> Report:
+        """Put back what an update of many runs replaced. Runs that were modified since are left alone.
+
+        :param updated: the report of :meth:`update_runs`, or rows with ``run_id``, ``last_updated`` and ``before``.
+        :param options: see :meth:`bulk_change`.
+        :return: what became of each.
+        """
+        rows: Any = updated
+        if isinstance(updated, Report):
+            rows = [entry.as_row() for entry in updated.entries.values() if entry.result == "changed"]
+        return self.bulk_change("restore", rows, **options).run()
+
+    def bulk_change(
+        self,
+        doing: Doing,
+        run_ids: Iterable[Any],
+        *,
+        changes: Mapping[str, Any] | None = None,
+        max_runs: int | None = None,
+        options: BulkOptions | None = None,
+        **more: Any,
+    ) -> BulkChange:
+        """Prepare a change of many runs; call ``run()`` on what is returned.
+
+        :param doing: ``archive``, ``activate``, ``update``, or ``restore`` = put back what an update replaced.
+        :param run_ids: ids, or rows with ``id`` and ``last_updated`` as
+            :meth:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook.find_runs` returns them. Repeated ids count once.
+        :param changes: for ``update``: what to change.
+        :param max_runs: refuse a longer list, before anything is sent.
+        :param options: see :class:`~airflow_provider_tallyfy.client.bulk.BulkOptions`; its fields may also be given
+            one by one.
+        :raises TallyfyArgumentError: for bad arguments; nothing was sent.
+        """
+        self._checked(check_choice, "doing", doing, _DOING)
+        chosen = self._checked(_options, options, more)
+        self._checked(_check_number, "max_runs", max_runs)
+        wanted = self._checked(targets, "run_ids", run_ids, max_runs)
+        prepared: dict[str, Any] = {}
+        if doing == "update":
+            if changes is not None and not isinstance(changes, Mapping):
+                raise TallyfyArgumentError(f"changes={show(changes)} is not an object of field names and values.")
+            rest = dict(changes or {})
+            extra = rest.pop("extra_fields", None)
+            create = bool(rest.pop("create_missing_tags", False)) and not chosen.dry_run
+            prepared = self._perform(update.prepare(self.organization_id, rest, extra, create_missing_tags=create))
+        return BulkChange(
+            organization_id=self.organization_id,
+            doing=doing,
+            targets=wanted,
+            options=chosen,
+            new_transport=self.new_worker_transport,
+            max_retries=self.max_retries,
+            log=self.log,
+            prepared=prepared,
+        )
+
+
+def _options(options: BulkOptions | None, more: Mapping[str, Any]) -> BulkOptions:
+    known = [field.name for field in fields(BulkOptions)]
+    if unknown := sorted(set(more) - set(known)):
+        raise ArgumentError(f"{unknown[0]!r} is not an option of a bulk change. There are {', '.join(known)}.")
+    chosen = options or BulkOptions(**more)
+    _check_number("concurrency", chosen.concurrency, MOST_WORKERS, needed=True)
+    _check_number("max_failures", chosen.max_failures)
+    for name in ("look_first", "dry_run", "skip_modified"):
+        if (value := getattr(chosen, name)) is not None:
+            setattr(chosen, name, check_flag(name, value))
+    if isinstance(chosen.progress_every, bool) or not isinstance(chosen.progress_every, (int, float)):
+        raise ArgumentError(f"progress_every={show(chosen.progress_every)} is not a number of seconds.")
+    return chosen
+
+
+def _check_number(name: str, value: object, most: int | None = None, *, needed: bool = False) -> None:
+    if value is None and not needed:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1 or (most and value > most):
+        raise ArgumentError(f"{name}={show(value)} is not a whole number from 1" + (f" to {most}." if most else " on."))

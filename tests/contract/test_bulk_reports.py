@@ -1,0 +1,328 @@
+"""The report file of a bulk task: nothing loses what it says, and it overwrites nothing that would be missed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_tallyfy._compat import AirflowFailException
+from airflow_provider_tallyfy.api.runs.report import Report, targets
+from airflow_provider_tallyfy.api.runs.saved_report import Header, read_report
+from airflow_provider_tallyfy.exceptions import (
+    TallyfyArgumentError,
+    TallyfyBulkError,
+    TallyfyReportError,
+)
+from airflow_provider_tallyfy.operators import _report_files
+from airflow_provider_tallyfy.operators.tallyfy import (
+    TallyfyBulkActivateRunsOperator,
+    TallyfyBulkArchiveRunsOperator,
+)
+from airflow_provider_tallyfy.sandbox import Fault, Sandbox
+from tests.contract._bulk import Task, let_time_fly, live, rows_in, rows_of
+from tests.contract._office import truth
+
+
+@pytest.fixture(autouse=True)
+def _time_flies(monkeypatch: pytest.MonkeyPatch) -> None:
+    let_time_fly(monkeypatch)
+
+
+class TestReportFile:
+    def test_holds_every_run(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
+        ids, done = sandbox.add_runs(40, "Grüße"), sandbox.add_runs(2, archived=True)
+        task.execute(TallyfyBulkArchiveRunsOperator, run_ids=[*ids, *done], report_path=report_path)
+        rows = rows_in(report_path)
+        assert {run_id: row["result"] for run_id, row in rows.items()} == {
+            **dict.fromkeys(ids, "changed"),
+            **dict.fromkeys(done, "already"),
+        }
+        assert rows[ids[0]]["name"] == "Grüße 1"
+
+    def test_undo(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
+        rows = rows_of(sandbox, sandbox.add_runs(120, untouched_days=60))
+        done = sandbox.add_runs(3, archived=True)
+        task.execute(TallyfyBulkArchiveRunsOperator, run_ids=[*rows, *done], report_path=report_path)
+        modified = rows[7]["id"]
+        sandbox.organization.runs[modified].last_updated += 60
+        result = task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)
+        assert (result["total"], result["changed"], result["modified"]) == (120, 119, 1)
+        assert all(truth(sandbox, run_id)["is_archived"] for run_id in (*done, modified))
+        assert sum(run["is_archived"] for run in sandbox.runs()) == 4
+
+    def test_retries_add_up(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
+        ids = sandbox.add_runs(30)
+        sandbox.fail("DELETE", f"/runs/{ids[3]}", Fault.server_error(503), times=None)
+        arguments: dict[str, Any] = {"run_ids": ids, "report_path": report_path}
+        with pytest.raises(TallyfyBulkError):
+            task.execute(TallyfyBulkArchiveRunsOperator, **arguments)
+        sandbox.heal()
+        result = task.execute(TallyfyBulkArchiveRunsOperator, try_number=2, **arguments)
+        assert (result["changed"], result["already"]) == (30, 0), "all of it is this task's doing"
+        assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == 30
+
+    def test_a_retry_that_is_killed_keeps_what_is_known(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
+        ids = sandbox.add_runs(30)
+        sandbox.fail("DELETE", f"/runs/{ids[3]}", Fault.server_error(503), times=None)
+        arguments: dict[str, Any] = {"run_ids": ids, "report_path": report_path}
+        with pytest.raises(TallyfyBulkError):
+            task.execute(TallyfyBulkArchiveRunsOperator, **arguments)
+        sandbox.fail("GET", "/runs", Fault.status(403), times=None)
+        with pytest.raises(AirflowFailException):
+            task.execute(TallyfyBulkArchiveRunsOperator, try_number=2, **arguments)
+        rows = rows_in(report_path)
+        assert sum(row["result"] == "changed" for row in rows.values()) == 29
+        assert all(row["last_updated"] for row in rows.values() if row["result"] == "changed")
+        sandbox.heal()
+        assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == 29
+
+    def test_of_another_day_is_not_taken_for_an_earlier_try(
+        self, report_path: str, sandbox: Sandbox, task: Task
+    ) -> None:
+        ids = sandbox.add_runs(5)
+        arguments: dict[str, Any] = {"run_ids": ids, "report_path": report_path}
+        task.execute(TallyfyBulkArchiveRunsOperator, **arguments)
+        sandbox.fail("GET", "/runs", Fault.status(403), times=1)
+        rows = [{"id": run_id, "last_updated": "2026-01-01T00:00:00Z"} for run_id in ids]
+        with pytest.raises(AirflowFailException):
+            task.execute(TallyfyBulkArchiveRunsOperator, run_ids=rows, report_path=report_path)
+        result = task.execute(TallyfyBulkArchiveRunsOperator, try_number=2, **arguments)
+        assert (result["changed"], result["already"]) == (0, 5)
+
+    def test_no_part_is_left_behind(self, sandbox: Sandbox, task: Task, tmp_path: Path) -> None:
+        task.execute(TallyfyBulkArchiveRunsOperator, run_ids=sandbox.add_runs(3), report_path=str(tmp_path / "r.jsonl"))
+        assert [path.name for path in tmp_path.iterdir()] == ["r.jsonl"]
+
+
+class Broken(Exception):
+    """What Airflow raises when its API is down."""
+
+
+class TestSaved:
+    """Nothing that goes wrong around the task loses what it did."""
+
+    @pytest.mark.parametrize("broken", ["push", "log"])
+    def test_before_anything_that_airflow_does(
+        self, broken: str, report_path: str, sandbox: Sandbox, task: Task, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: Any, **__: Any) -> None:
+            raise Broken
+
+        ids = sandbox.add_runs(40)
+        with monkeypatch.context() as patch:
+            place: Any = task if broken == "push" else _report_files
+            patch.setattr(place, broken, fail)
+            with pytest.raises(Broken):
+                task.execute(TallyfyBulkArchiveRunsOperator, run_ids=ids, report_path=report_path)
+        assert (bool(task.pushed), live(sandbox)) == (broken == "log", 0)
+        assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == 40
+        assert live(sandbox) == 40
+
+    def test_noted_before_it_is_sent(self, sandbox: Sandbox, task: Task, tmp_path: Path) -> None:
+        path = tmp_path / "r.jsonl"
+        sandbox.latency = 0.002
+        ids = sandbox.add_runs(60)
+        known: list[tuple[bool, int]] = []
+
+        def look() -> None:
+            asked = sandbox.requests[-1].call.rpartition("/")[2]
+            rows = read_report(path.read_text()).rows
+            unknown = [run_id for run_id, row in rows.items() if row.get("unclear")]
+            known.append((asked in unknown, len(unknown)))
+
+        sandbox.when("DELETE", "/runs/*", look, times=None)
+        task.execute(TallyfyBulkArchiveRunsOperator, run_ids=ids, report_path=str(path))
+        assert len(known) == 60
+        assert all(noted for noted, _ in known)
+        assert max(number for _, number in known) <= 2 * 8, "what became of the others is noted too"
+        assert not any(row.get("unclear") for row in rows_in(str(path)).values())
+
+    def test_in_object_storage_what_is_not_tried_is_unclear_until_the_task_ends(
+        self, sandbox: Sandbox, task: Task, tmp_path: Path
+    ) -> None:
+        path = f"file://{tmp_path}/r.jsonl"
+        ids = sandbox.add_runs(30)
+        unclear: list[int] = []
+        sandbox.when(
+            "DELETE",
+            "/runs/*",
+            lambda: unclear.append(sum(bool(row.get("unclear")) for row in rows_in(path).values())),
+        )
+        sandbox.fail("DELETE", "/runs/*", Fault.rate_limited("3600"), times=None, after=10)
+        with pytest.raises(TallyfyBulkError):
+            task.execute(TallyfyBulkArchiveRunsOperator, run_ids=ids, report_path=path)
+        assert unclear == [30]
+        rows = rows_in(path).values()
+        assert sum(row["result"] == "not_tried" for row in rows) > 10
+        assert not any(row.get("unclear") for row in rows if row["result"] == "not_tried")
+
+    @pytest.mark.parametrize("when", ["at the beginning", "on the way", "at the end"])
+    def test_a_full_disk(
+        self, when: str, sandbox: Sandbox, task: Task, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        path, written = tmp_path / "r.jsonl", _report_files.ReportFile.write
+        moments: list[str] = []
+
+        def full(*_: Any, **__: Any) -> int:
+            raise OSError(28, "No space left on device")
+
+        def writing(self: Any, report: Report, *, ended: bool = False) -> None:
+            moments.append("at the end" if ended else "at the beginning")
+            if moments[-1] == when:
+                monkeypatch.setattr(Path, "write_text", full)
+            written(self, report, ended=ended)
+
+        monkeypatch.setattr(_report_files.ReportFile, "write", writing)
+        if when == "on the way":
+            monkeypatch.setattr(os, "write", full)
+        arguments = {"run_ids": sandbox.add_runs(20), "report_path": str(path)}
+        if when == "on the way":
+            assert task.execute(TallyfyBulkArchiveRunsOperator, **arguments)["changed"] == 20
+            return
+        with pytest.raises(TallyfyReportError, match=r"r\.jsonl' can't be written: OSError: .* No space left"):
+            task.execute(TallyfyBulkArchiveRunsOperator, **arguments)
+        assert len(sandbox.requests) == (0 if when == "at the beginning" else 20)
+        if when == "at the end":
+            assert task.pushed["summary"]["changed"] == 20
+            assert [row["result"] for row in rows_in(str(path)).values()] == ["changed"] * 20
+
+    @pytest.mark.parametrize("path", ["file/x", "folder", "\0"])
+    def test_a_path_that_cannot_be_written_is_refused_before_anything_is_sent(
+        self, path: str, sandbox: Sandbox, task: Task, tmp_path: Path
+    ) -> None:
+        (tmp_path / "file").write_text("")
+        (tmp_path / "folder").mkdir()
+        with pytest.raises(TallyfyArgumentError, match="can't be"):
+            task.execute(TallyfyBulkArchiveRunsOperator, run_ids=sandbox.add_runs(3), report_path=str(tmp_path / path))
+        assert sandbox.requests == []
+
+    def test_a_file_that_is_no_report_is_not_overwritten(self, sandbox: Sandbox, task: Task, tmp_path: Path) -> None:
+        path = tmp_path / "notes.txt"
+        path.write_text("password: hunter2\n")
+        for arguments in ({"report_path": str(path), "run_ids": sandbox.add_runs(2)}, {"from_report": str(path)}):
+            with pytest.raises(TallyfyArgumentError, match=r"notes\.txt.*line 1 is no line of a bulk report") as caught:
+                task.execute(TallyfyBulkArchiveRunsOperator, **arguments)
+            assert "hunter2" not in str(caught.value)
+        assert (path.read_text(), sandbox.requests) == ("password: hunter2\n", [])
+
+    @pytest.mark.parametrize(
+        ("first", "second", "words"),
+        [
+            ({"identity": {"map_index": 3}}, {}, "it belongs to another task"),
+            ({"identity": {"task_id": "guard"}}, {}, "it belongs to another task"),
+            ({"identity": {"dag_id": "other", "run_id": "r9"}}, {}, "it belongs to another task"),
+            ({}, {"dry_run": True}, "this is a dry run"),
+            ({}, {"dry_run": True, "try_number": 2}, "this is a dry run"),
+            ({}, {"identity": {"run_id": "r2"}}, None),
+            ({"dry_run": True}, {}, None),
+            ({"dry_run": True, "identity": {"task_id": "guard"}}, {}, None),
+        ],
+    )
+    def test_a_report_that_would_be_missed_is_not_overwritten(
+        self, first: Any, second: Any, words: str | None, report_path: str, sandbox: Sandbox, task: Task
+    ) -> None:
+        old, new = sandbox.add_runs(3), sandbox.add_runs(4)
+        task.execute(TallyfyBulkArchiveRunsOperator, run_ids=old, report_path=report_path, **first)
+        if words is None:
+            task.execute(TallyfyBulkArchiveRunsOperator, run_ids=new, report_path=report_path, **second)
+            assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == 4
+            return
+        sandbox.forget_requests()
+        with pytest.raises(TallyfyArgumentError, match=f"holds a report that would be lost: {words}"):
+            task.execute(TallyfyBulkArchiveRunsOperator, run_ids=new, report_path=report_path, **second)
+        assert sandbox.requests == []
+        assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == 3
+
+    def test_two_tasks_that_write_to_one_path_at_a_time_lose_neither(
+        self, report_path: str, sandbox: Sandbox, task: Task
+    ) -> None:
+        first, second = sandbox.add_runs(20), sandbox.add_runs(5)
+        other = Header("archive", sandbox.organization_id, dag_id="sweep", dag_run_id="r1", task_id="t", map_index=1)
+        report = Report.of("archive", targets("run_ids", second))
+        sandbox.when("DELETE", "/runs/*", lambda: _report_files.ReportFile(report_path, other).write(report), after=10)
+        with pytest.raises(TallyfyArgumentError, match="was overwritten by another task meanwhile"):
+            task.execute(
+                TallyfyBulkArchiveRunsOperator, run_ids=first, report_path=report_path, identity={"task_id": "bulk"}
+            )
+        assert task.pushed["summary"]["changed"] == 20
+        assert list(rows_in(report_path)) == second
+        assert task.execute(TallyfyBulkActivateRunsOperator, from_report=f"{report_path}.bulk.0")["changed"] == 20
+
+    def test_a_try_that_was_given_up_and_went_on_loses_nothing_of_the_next_one(
+        self, report_path: str, sandbox: Sandbox, task: Task, hook: Any
+    ) -> None:
+        """Airflow lost sight of the first try and began another, which ends while the first is still at it."""
+        ids = sandbox.add_runs(30)
+        arguments: dict[str, Any] = {"run_ids": ids, "report_path": report_path}
+        other = Task(task.conn_id)
+
+        def next_try() -> None:
+            thread = threading.Thread(
+                target=lambda: other.execute(TallyfyBulkArchiveRunsOperator, try_number=2, **arguments)
+            )
+            thread.start()
+            threads.append(thread)
+
+        threads: list[threading.Thread] = []
+        sandbox.latency = 0.01
+        sandbox.when("DELETE", "/runs/*", next_try, after=10)
+        task.execute(TallyfyBulkArchiveRunsOperator, **arguments)
+        threads[0].join()
+        assert live(sandbox) == 0
+        assert (
+            task.execute(
+                TallyfyBulkActivateRunsOperator, from_report=report_path, include_unclear=True, skip_modified=False
+            )["changed"]
+            == 30
+        )
+
+    def test_half_a_line_does_not_spoil_the_report(
+        self, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ids, write = sandbox.add_runs(3), os.write
+        file = _report_files.ReportFile(str(tmp_path / "r.jsonl"), Header("archive", "o"))
+        file.write(Report.of("archive", targets("run_ids", ids)))
+
+        def full(descriptor: int, data: bytes) -> int:
+            if len(data) < 20:
+                raise OSError(28, "No space left on device")
+            return write(descriptor, data[:20])
+
+        file.add([], [ids[0]])
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", full)
+            with pytest.raises(TallyfyReportError, match="No space left"):
+                file.add([], [ids[1]])
+        file.add([], [ids[2]])
+        file.close()
+        assert [bool(row.get("unclear")) for row in rows_in(file.path).values()] == [True, False, True]
+
+    def test_the_disk_that_is_full_is_told_once(
+        self, sandbox: Sandbox, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(TallyfyBulkArchiveRunsOperator, "log", logging.getLogger("task"), raising=False)
+        lines: list[str] = []
+        monkeypatch.setattr(logging.getLogger("task"), "warning", lambda message, *args: lines.append(message % args))
+
+        def full(*_: Any) -> None:
+            raise TallyfyReportError("full")
+
+        monkeypatch.setattr(_report_files.ReportFile, "add", full)
+        task.execute(
+            TallyfyBulkArchiveRunsOperator, run_ids=sandbox.add_runs(50), report_path=str(tmp_path / "r.jsonl")
+        )
+        assert lines.count("full") == 1
+
+    def test_runs_that_a_list_found_anew_no_longer_holds(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
+        # The DAG run was cleared: `find` no longer finds the runs that the first try archived.
+        ids = sandbox.add_runs(10)
+        task.execute(TallyfyBulkArchiveRunsOperator, run_ids=ids[:6], report_path=report_path)
+        again = task.execute(TallyfyBulkArchiveRunsOperator, try_number=2, run_ids=ids[6:], report_path=report_path)
+        assert again["changed"] == 10
+        assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == 10
+        assert live(sandbox) == 10

@@ -1,0 +1,275 @@
+"""Undo by the report of a bulk task: what it takes, what it refuses, and what an update puts back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_tallyfy._compat import AirflowFailException
+from airflow_provider_tallyfy.api.runs.report import UNCLEAR, Report, targets
+from airflow_provider_tallyfy.api.runs.saved_report import Header
+from airflow_provider_tallyfy.exceptions import (
+    TallyfyArgumentError,
+    TallyfyBulkRefusedError,
+    TallyfyError,
+)
+from airflow_provider_tallyfy.operators import _report_files
+from airflow_provider_tallyfy.operators.tallyfy import (
+    TallyfyBulkActivateRunsOperator,
+    TallyfyBulkArchiveRunsOperator,
+    TallyfyBulkUpdateRunsOperator,
+)
+from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
+from tests.contract._bulk import Task, let_time_fly, live, rows_in
+from tests.contract._office import truth
+
+
+@pytest.fixture(autouse=True)
+def _time_flies(monkeypatch: pytest.MonkeyPatch) -> None:
+    let_time_fly(monkeypatch)
+
+
+class TestUndo:
+    """Reports as the list of what is to be undone."""
+
+    def test_a_failed_try_does_not_shorten_the_list(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
+        ids = sandbox.add_runs(30)
+        task.execute(TallyfyBulkArchiveRunsOperator, run_ids=ids, report_path=report_path)
+        for more in ({}, {"report_path": f"{report_path}.undo"}):
+            sandbox.fail("*", "/*", Fault.server_error(503), times=None)
+            with pytest.raises(TallyfyError) as caught:
+                task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path, **more)
+            assert not isinstance(caught.value, AirflowFailException)
+            sandbox.heal()
+            result = task.execute(TallyfyBulkActivateRunsOperator, try_number=2, from_report=report_path, **more)
+            assert (result["changed"], live(sandbox)) == (30, 30)
+            for run_id in ids:
+                sandbox.archive(run_id)
+                sandbox.organization.runs[run_id].last_updated = sandbox.organization.runs[run_id].archived_at or 0.0
+            task.execute(TallyfyBulkActivateRunsOperator, run_ids=ids)
+            task.execute(
+                TallyfyBulkArchiveRunsOperator, run_ids=ids, report_path=report_path, identity={"run_id": "r0"}
+            )
+
+    @pytest.mark.parametrize(
+        "spelt",
+        [
+            lambda path: str(path),
+            lambda path: f"{path.parent}/../{path.parent.name}/./{path.name}",
+            lambda path: os.path.relpath(path),
+            lambda path: f"file://{path}",
+            lambda path: f"file://localhost{path}",
+            lambda path: str(path.with_name("link")),
+            lambda path: str(path.with_name("hard")),
+        ],
+    )
+    def test_report_and_source_in_one_file_are_refused(
+        self, spelt: Callable[[Path], str], sandbox: Sandbox, task: Task, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "r.jsonl"
+        task.execute(TallyfyBulkArchiveRunsOperator, run_ids=sandbox.add_runs(5), report_path=str(path))
+        path.with_name("link").symlink_to(path)
+        path.with_name("hard").hardlink_to(path)
+        sandbox.forget_requests()
+        before = path.read_text()
+        with pytest.raises(TallyfyArgumentError, match="from_report and report_path are one file"):
+            task.execute(TallyfyBulkActivateRunsOperator, from_report=str(path), report_path=spelt(path))
+        assert (sandbox.requests, path.read_text()) == ([], before)
+
+    @pytest.mark.parametrize(
+        ("one", "other", "same"),
+        [
+            ("s3://bucket/a.jsonl", "s3://bucket/a.jsonl", True),
+            ("s3://conn@bucket/a.jsonl", "s3://bucket/x/../a.jsonl", True),
+            ("s3://one@bucket/a.jsonl", "s3a://two@bucket//a.jsonl", True),
+            ("s3://bucket/a.jsonl", "s3://other/a.jsonl", False),
+            ("s3://bucket/a.jsonl", "gs://bucket/a.jsonl", False),
+            ("/a b", "file:///x/../a b", True),
+            ("/a", "s3://bucket/a", False),
+            ("/a", "/b", False),
+            ("/a\0", "/b", False),
+        ],
+    )
+    def test_what_is_one_place(self, one: str, other: str, same: bool) -> None:
+        assert _report_files.same_place(one, other) is same
+
+    def test_of_a_report_that_was_overwritten_between_two_tries_is_refused(
+        self, report_path: str, sandbox: Sandbox, task: Task
+    ) -> None:
+        task.execute(TallyfyBulkArchiveRunsOperator, run_ids=sandbox.add_runs(9), report_path=report_path)
+        undo: dict[str, Any] = {"from_report": report_path, "report_path": f"{report_path}.undo"}
+        sandbox.fail("*", "/*", Fault.server_error(503), times=None)
+        with pytest.raises(TallyfyError):
+            task.execute(TallyfyBulkActivateRunsOperator, **undo)
+        sandbox.heal()
+        more, next_night = sandbox.add_runs(1), {"run_id": "r2"}
+        task.execute(TallyfyBulkArchiveRunsOperator, run_ids=more, report_path=report_path, identity=next_night)
+        sandbox.forget_requests()
+        with pytest.raises(TallyfyArgumentError, match=r"another report than in the first try.*overwritten meanwhile"):
+            task.execute(TallyfyBulkActivateRunsOperator, try_number=2, **undo)
+        assert sandbox.requests == []
+
+    def test_only_the_report_of_the_operation_that_it_undoes(
+        self, report_path: str, sandbox: Sandbox, task: Task, connect: Callable[..., Any]
+    ) -> None:
+        ids = sandbox.add_runs(3)
+        task.execute(TallyfyBulkUpdateRunsOperator, run_ids=ids, summary="x", report_path=report_path)
+        sandbox.forget_requests()
+        for operator in (TallyfyBulkArchiveRunsOperator, TallyfyBulkActivateRunsOperator):
+            with pytest.raises(TallyfyArgumentError, match=r"report of another operation .update by task"):
+                task.execute(operator, from_report=report_path)
+        other = Header("archive", "f" * 32)
+        _report_files.ReportFile(f"{report_path}.2", other).write(Report("archive"), ended=True)
+        with pytest.raises(TallyfyArgumentError, match=f"about organization {'f' * 32}"):
+            task.execute(TallyfyBulkActivateRunsOperator, from_report=f"{report_path}.2")
+        assert sandbox.requests == []
+
+    def test_of_a_dry_run_is_refused(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
+        ids = sandbox.add_runs(5)
+        task.execute(TallyfyBulkArchiveRunsOperator, run_ids=ids, report_path=report_path, dry_run=True)
+        with pytest.raises(TallyfyArgumentError, match="report of a dry run, which changed nothing"):
+            task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)
+
+    def test_of_nothing_says_why(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
+        ids = sandbox.add_runs(3, archived=True)
+        task.execute(TallyfyBulkArchiveRunsOperator, run_ids=ids, report_path=report_path)
+        result = task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)
+        assert result["sentence"] == ("0 runs: 0 activated. The report shows no archived run (3 runs: 3 already so).")
+
+    def test_of_an_undo_is_a_redo(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
+        task.execute(TallyfyBulkArchiveRunsOperator, run_ids=sandbox.add_runs(5), report_path=report_path)
+        undo = f"{report_path}.undo"
+        task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path, report_path=undo)
+        assert live(sandbox) == 5
+        assert task.execute(TallyfyBulkArchiveRunsOperator, from_report=undo)["changed"] == 5
+        assert live(sandbox) == 0
+
+    @pytest.mark.parametrize("retried", [True, False], ids=["after a retry", "without a retry"])
+    def test_what_a_killed_try_could_not_note(
+        self, retried: bool, report_path: str, sandbox: Sandbox, task: Task
+    ) -> None:
+        """SIGKILL between an archived run and the note of it; one run was archived by somebody, long before."""
+        killed, somebody, *rest = ids = sandbox.add_runs(5)
+        sandbox.archive(somebody)
+        sandbox.organization.runs[somebody].archived_at = 1_700_000_000.0
+        report = Report.of("archive", targets("run_ids", ids))
+        for run_id in (killed, somebody):
+            report.entries[run_id].begun = True
+        header = Header(
+            *("archive", sandbox.organization_id, False, "sweep", "r1", "TallyfyBulkArchiveRunsOperator"),
+            began=_report_files.now(),
+        )
+        _report_files.ReportFile(report_path, header).write(report)
+        sandbox.archive(killed)
+        for run_id in rest[1:]:
+            sandbox.archive(run_id)  # by somebody, before the killed try came to it
+        arguments: dict[str, Any] = {"run_ids": ids, "report_path": report_path}
+        added_lines = "://" not in report_path
+        if retried:
+            result = task.execute(TallyfyBulkArchiveRunsOperator, try_number=2, **arguments)
+            assert (result["changed"], result["already"]) == (1, 4)
+            unclear = [run_id for run_id, row in rows_in(report_path).items() if row.get("unclear")]
+            assert unclear == ([killed, somebody] if added_lines else [killed, somebody, *rest[1:]])
+            assert all(rows_in(report_path)[run_id]["reason"] == UNCLEAR for run_id in unclear)
+        # Nobody knows whose doing it was, so the undo leaves it; told to, it takes what was archived since.
+        assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == int(retried)
+        assert truth(sandbox, killed)["is_archived"]
+        result = task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path, include_unclear="true")
+        assert not truth(sandbox, killed)["is_archived"]
+        assert truth(sandbox, somebody)["is_archived"], "archived before the killed try began"
+        assert result["modified"] == 1
+        [left] = result["examples"]["modified"]
+        assert "before the task that wrote the report began" in left["reason"]
+
+
+class TestRestore:
+    """An update's report says what was there before, and a task can put it back."""
+
+    @pytest.fixture
+    def office(self, sandbox: Sandbox) -> dict[str, Any]:
+        old, new = sandbox.add_tag("Old"), sandbox.add_tag("New")
+        members = [sandbox.add_member("ann@example.com"), sandbox.add_member("bob@example.com")]
+        return {"old": old, "new": new, "members": members, "folder": sandbox.add_folder("F")}
+
+    def test_all_fields(
+        self, office: dict[str, Any], report_path: str, sandbox: Sandbox, task: Task, hook: Any
+    ) -> None:
+        ann, bob = office["members"]
+        ids = sandbox.add_runs(12, "Name", tags=[office["old"]], users=[ann])
+        before = {run_id: truth(sandbox, run_id) for run_id in ids}
+        changes: dict[str, Any] = {
+            "name": "All the same",
+            "summary": "Seen",
+            "owner_id": bob,
+            "add_tags": ["New"],
+            "remove_tags": ["Old"],
+            "users": [ann, bob],
+            "starred": True,
+            "is_public": True,
+        }
+        task.execute(TallyfyBulkUpdateRunsOperator, run_ids=ids, report_path=report_path, **changes)
+        row = rows_in(report_path)[ids[3]]
+        assert row["before"]["tags"] == [office["old"]]
+        assert (row["before"]["name"], row["before"]["users"]) == (before[ids[3]]["name"], [ann])
+        sandbox.organization.runs[ids[5]].last_updated += 60
+        back = f"{report_path}.back"
+        result = task.execute(TallyfyBulkUpdateRunsOperator, from_report=report_path, restore=True, report_path=back)
+        assert result["sentence"] == "12 runs: 11 restored, 1 left alone."
+        changing = {"last_updated"}
+        for run_id in ids:
+            now = truth(sandbox, run_id)
+            same = {key for key in before[run_id] if now[key] == before[run_id][key]} >= set(before[run_id]) - changing
+            assert same is (run_id != ids[5])
+        again = task.execute(TallyfyBulkUpdateRunsOperator, from_report=back, restore=True)
+        assert again["changed"] == 11
+        assert truth(sandbox, ids[0])["name"] == "All the same"
+
+    def test_from_python(self, sandbox: Sandbox, hook: Any) -> None:
+        ids = sandbox.add_runs(5, "Name")
+        report = hook.update_runs(ids, {"summary": "Seen", "name": "x"})
+        restored = hook.restore_runs(report)
+        assert restored.sentence() == "5 runs: 5 restored"
+        assert all(run["summary"] == "" and run["name"].startswith("Name") for run in sandbox.runs())
+
+    def test_what_was_half_done_or_done_by_an_earlier_try(
+        self, office: dict[str, Any], report_path: str, sandbox: Sandbox, task: Task
+    ) -> None:
+        # The first try wrote the summary and could not attach the tag, the second one does that.
+        sandbox.behaviour = Behaviour(put_tags="ignore")
+        ids = sandbox.add_runs(3)
+        arguments: dict[str, Any] = {"run_ids": ids, "report_path": report_path, "summary": "x", "add_tags": ["New"]}
+        sandbox.fail("POST", "/checklists/tags", Fault.status(403), times=3)
+        with pytest.raises(TallyfyBulkRefusedError):
+            task.execute(TallyfyBulkUpdateRunsOperator, **arguments)
+        assert all(row["before"] == {"summary": "", "tags": []} for row in rows_in(report_path).values())
+        sandbox.heal()
+        task.execute(TallyfyBulkUpdateRunsOperator, try_number=2, **arguments)
+        assert {len(run["tags"]) for run in sandbox.runs()} == {1}
+        result = task.execute(TallyfyBulkUpdateRunsOperator, from_report=report_path, restore=True)
+        assert result["changed"] == 3
+        assert all(run["summary"] == "" and run["tags"] == [] for run in sandbox.runs())
+
+    def test_what_the_report_does_not_know_is_a_failure_that_says_so(self, sandbox: Sandbox, hook: Any) -> None:
+        report = hook.restore_runs(sandbox.add_runs(2))
+        assert report.counts["failed"] == 2
+        assert {entry.reason for entry in report.entries.values()} == {
+            "the report does not say what was there before, so nothing can be put back"
+        }
+        assert sandbox.requests == []
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            ({"restore": True, "from_report": "x", "summary": "y"}, "summary can't be given as well"),
+            ({"restore": True, "run_ids": ["a" * 32]}, "restore=True needs the from_report"),
+            ({"restore": "yes", "from_report": "x"}, "restore='yes' is not True or False"),
+            ({"run_ids": ["a" * 32]}, "nothing to update"),
+        ],
+    )
+    def test_arguments(self, arguments: dict[str, Any], words: str, task: Task) -> None:
+        with pytest.raises(ValueError, match=words):
+            task.execute(TallyfyBulkUpdateRunsOperator, **arguments)
