@@ -153,6 +153,7 @@ class FindRunsHook(TallyfyBaseHook):
             ``-`` before it for descending.
         :param fields: what a row keeps, beside ``id``; ``None`` = ``name``, ``status``, ``last_updated``. ``tags`` is a
             list of titles, and brings the list of their ids as ``tag_ids``; ``folders`` likewise, with ``folder_ids``.
+            Keep ``last_updated`` if the rows are changed in bulk: it tells which runs were modified meanwhile.
         :return: a sequence of rows that also says how many runs were looked at, and why others were left out.
         :raises TallyfyArgumentError: for a bad value, and for titles and ids that nothing has (naming the nearest).
         :raises TallyfyServerError: for a list that comes up short or can't be read, and for rows that do not show the

@@ -74,7 +74,8 @@ class TallyfyListRunsOperator(TallyfyBaseOperator):
         it for descending.
     :param fields: what a row holds, beside ``id``; ``None`` = ``name``, ``status``, ``last_updated``. ``tags`` is a
         list of titles, and brings the list of their ids as ``tag_ids``; ``folders`` likewise, with ``folder_ids``.
-        Unless asked for, rows hold no tags and no folders.
+        Unless asked for, rows hold no tags and no folders. Keep ``last_updated`` if a bulk operator gets the rows:
+        without it, that operator can't tell which runs were modified meanwhile.
     :param organization_id: 32-character id; ``None`` = the connection's.
     :param tallyfy_conn_id: the connection.
     :raises TallyfyArgumentError: for a bad value, and for titles and ids that nothing has.
