@@ -16,7 +16,7 @@ from yarl import URL
 
 from airflow_provider_tallyfy._compat import AirflowException
 from airflow_provider_tallyfy.api.protocol.messages import Lost, LostKind, Request, Response
-from airflow_provider_tallyfy.client.bounded import TOO_LARGE, TooLarge, check_framing
+from airflow_provider_tallyfy.client.bounded import TOO_LARGE, Malformed, TooLarge, check_framing
 from airflow_provider_tallyfy.client.decoding import decoded
 from airflow_provider_tallyfy.client.faults import cant_be_sent, causes_of, is_about_certificates, words_of, written
 from airflow_provider_tallyfy.client.scrub import Scrubber, proxy_passwords
@@ -25,6 +25,7 @@ from airflow_provider_tallyfy.client.transport import CONNECT_TIMEOUT, MAX_RESPO
 from airflow_provider_tallyfy.connection import Settings
 
 _PIECE = 64 * 1024  # bytes
+MAX_HEADERS = 100  # as http.client has it
 
 
 @dataclass
@@ -195,6 +196,8 @@ async def _read(raw: aiohttp.ClientResponse) -> bytes:
     if raw.status == 101:
         raise aiohttp.ClientPayloadError("the server wants to speak another protocol (101), which nobody asked for")
     headers = raw.headers
+    if len(raw.raw_headers) > MAX_HEADERS:
+        raise Malformed(f"got more than {MAX_HEADERS} headers")
     check_framing(headers.getall("Transfer-Encoding", None), headers.getall("Content-Length", None))
     parts, size = list[bytes](), 0
     if raw.content_length and raw.content_length > MAX_RESPONSE_BYTES and raw.method != "HEAD":

@@ -102,7 +102,11 @@ class Bounded:
         """Send, and note that bytes left."""
         if not self._opening:  # else it is the request to the proxy
             if self.sock is None:
-                self.connect()
+                try:
+                    self.connect()
+                except (BrokenPipeError, ConnectionResetError) as fault:
+                    # urllib3 passes over these where they come from sending, for there may be an answer.
+                    raise ConnectionRefusedError(str(fault)) from fault
             self.wire.sent = True
         super().send(data)  # type: ignore[misc]  # as above
 

@@ -162,7 +162,7 @@ def lost(fault: Exception, sent: bool, scrub: Scrubber) -> Lost:
         kind = "dns"
     elif caused_by(ProxyError):
         kind = "proxy"
-    elif caused_by(NewConnectionError):
+    elif caused_by(NewConnectionError, ConnectionRefusedError):
         kind = "refused"
     elif caused_by(ConnectTimeoutError):
         kind = "connect-timeout"

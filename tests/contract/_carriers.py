@@ -32,6 +32,12 @@ class Carrier(Protocol):
 NewCarrier = Callable[..., Carrier]
 
 
+def settings_of(url: str, **more: Any) -> Settings:
+    """A connection to an address."""
+    given = {"conn_id": "c", "base_url": url, "organization_id": ORG, "token": TOKEN, "timeout": 5.0, **more}
+    return Settings(**given)
+
+
 @dataclass
 class Carriers:
     """Makes carriers of one kind, and closes them."""
@@ -41,8 +47,7 @@ class Carriers:
     made: list[Carrier] = field(default_factory=list)
 
     def __call__(self, url: str, **settings: Any) -> Carrier:
-        given = {"conn_id": "c", "base_url": url, "organization_id": ORG, "token": TOKEN, "timeout": 5.0, **settings}
-        self.made.append(self.make(Settings(**given)))
+        self.made.append(self.make(settings_of(url, **settings)))
         return self.made[-1]
 
 

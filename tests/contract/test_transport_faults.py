@@ -11,19 +11,24 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 from socket import create_server
 from typing import ClassVar
 
 import pytest
+from urllib3.exceptions import DecodeError, InvalidHeader, LocationParseError
 
 from airflow_provider_tallyfy.api.protocol.messages import Lost, Request, Response
+from airflow_provider_tallyfy.client.bounded import Bounded, BoundedResponse
+from airflow_provider_tallyfy.client.requests_transport import RequestsTransport
 from airflow_provider_tallyfy.client.transport import MAX_RESPONSE_BYTES, TOTAL_TIMEOUTS
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyConfigurationError, TallyfyUnreachableError
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Sandbox
-from tests.contract._carriers import TOKEN, Carriers, NewCarrier, carrier, get, write
+from tests.contract._carriers import TOKEN, Carriers, NewCarrier, carrier, get, settings_of, write
 from tests.contract._raw_server import Answer, Cut, Part, RawServer, response
 from tests.contract._raw_server import Request as Received
 from tests.contract._tls import certificate
@@ -213,7 +218,7 @@ class TestTime:
     def dripped(first: bytes, drop: bytes) -> Iterator[Part]:
         yield first
         for _ in itertools.repeat(None):
-            yield 0.05
+            yield 0.03
             yield drop
 
     @pytest.mark.parametrize(
@@ -231,13 +236,10 @@ class TestTime:
         ],
         ids=["body", "body to the end", "chunks", "chunk", "headers", "header", "status", "100", "103"],
     )
-    @pytest.mark.parametrize("method", ["GET", "DELETE"])
-    def test_dripped_answer_ends(
-        self, server: RawServer, carrier: NewCarrier, method: str, first: bytes, drop: bytes
-    ) -> None:
+    def test_dripped_answer_ends(self, server: RawServer, carrier: NewCarrier, first: bytes, drop: bytes) -> None:
         server.answer = lambda request: self.dripped(first, drop)
         started = time.monotonic()
-        reply = carrier(server.url, timeout=self.TIMEOUT).send(write(method))
+        reply = carrier(server.url, timeout=self.TIMEOUT).send(write())
         took = time.monotonic() - started
         assert isinstance(reply, Lost)
         assert (reply.sent, len(server.requests)) == (True, 1)
@@ -423,3 +425,55 @@ def test_tls_that_breaks_after_the_request_is_a_lost_answer(carrier: NewCarrier,
     assert isinstance(reply, Lost)
     assert reply.sent
     assert reply.kind in {"cut", "timeout"}
+
+
+class TestEveryException:
+    """Whatever type is raised on the way: before a byte left it names what to check, after that it is a lost answer."""
+
+    TYPES: ClassVar[list[Callable[[], Exception]]] = [
+        *(partial(kind, "odd") for kind in (ValueError, TypeError, KeyError, OverflowError, RecursionError)),
+        *(partial(kind, "odd") for kind in (AttributeError, AssertionError, RuntimeError, StopIteration)),
+        *(partial(kind, "odd") for kind in (MemoryError, zlib.error, EOFError)),
+        *(partial(kind, "odd") for kind in (InvalidHeader, LocationParseError, DecodeError, HTTPException)),
+        partial(UnicodeEncodeError, "ascii", "ü", 0, 1, "odd"),
+        partial(UnicodeDecodeError, "ascii", b"\xff", 0, 1, "odd"),
+        partial(OSError, 5, "odd"),
+        partial(ssl.SSLError, 1, "odd"),
+        partial(TimeoutError, "odd"),
+        partial(ConnectionResetError, 104, "odd"),
+    ]
+    NETWORK = (OSError, HTTPException, DecodeError, InvalidHeader)  # else it is an address or a setting
+
+    @pytest.mark.parametrize("make", TYPES, ids=lambda make: str(make.func.__name__))
+    def test_after_bytes_left(
+        self, server: RawServer, make: Callable[[], Exception], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(self: object) -> None:
+            raise make()
+
+        monkeypatch.setattr(BoundedResponse, "begin", broken)
+        with closing(RequestsTransport.for_settings(settings_of(server.url))) as transport:
+            reply = transport.send(write())
+            assert isinstance(reply, Lost)
+            assert reply.sent
+            monkeypatch.undo()
+            assert isinstance(transport.send(get()), Response)
+        assert server.connections == 2
+
+    @pytest.mark.parametrize("make", TYPES, ids=lambda make: str(make.func.__name__))
+    def test_before_bytes_left(
+        self, server: RawServer, make: Callable[[], Exception], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(self: object) -> None:
+            raise make()
+
+        monkeypatch.setattr(Bounded, "connect", broken)
+        with closing(RequestsTransport.for_settings(settings_of(server.url))) as transport:
+            if isinstance(make(), self.NETWORK):
+                reply = transport.send(write())
+                assert isinstance(reply, Lost)
+                assert not reply.sent
+            else:
+                with pytest.raises(TallyfyConfigurationError, match=r"can't be sent: .*\. Nothing was sent\."):
+                    transport.send(write())
+        assert server.requests == []
