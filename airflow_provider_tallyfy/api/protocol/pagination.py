@@ -159,6 +159,7 @@ def endless(exchange: Exchange) -> Rejected:
     return about(
         exchange.request,
         Kind.SERVER,
-        f"{exchange.request.label}: the list does not end after {MOST_PAGES:,} pages. Is the connection's host the API?",
+        f"{exchange.request.label}: the list does not end after {MOST_PAGES:,} pages. Is the connection's host the "
+        "API?",
         like=exchange,
     )
