@@ -36,8 +36,8 @@ PACKAGE = "airflow_provider_tallyfy"
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 TEST_TOOLS = ("pytest", "pytest-timeout", "hypothesis")
 LEG_SECONDS = 1200
-#: Legs that run every test: the oldest of everything, and the newest. What the rules make of an answer does not depend on
-#: Airflow, so the legs between them run what meets Airflow and the libraries.
+#: Legs that run every test: the oldest of everything, and the newest. What the rules make of an answer does not depend
+#: on Airflow, so the legs between them run what meets Airflow and the libraries.
 WHOLE = ("airflow-2.11.0-of-its-day", "-py3.13")
 MEETS_AIRFLOW = (
     "tests/airflow",
