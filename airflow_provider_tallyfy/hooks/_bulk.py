@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_choice, check_flag, show
 from airflow_provider_tallyfy.api.runs import update
@@ -14,6 +14,11 @@ from airflow_provider_tallyfy.client.bulk_options import BulkOptions, Doing
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError
 from airflow_provider_tallyfy.hooks._base import TallyfyBaseHook
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from airflow_provider_tallyfy.client.bulk_options import BulkArguments, BulkOptionsByName
+
 MOST_WORKERS = 64
 _DOING = ("archive", "activate", "update", "restore")
 
@@ -21,33 +26,38 @@ _DOING = ("archive", "activate", "update", "restore")
 class BulkRunsHook(TallyfyBaseHook):
     """The part of :class:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook` that changes many runs."""
 
-    def archive_runs(self, run_ids: Iterable[Any], **options: Any) -> Report:
+    def archive_runs(self, run_ids: Iterable[Any], **options: Unpack[BulkArguments]) -> Report:
         """Archive many runs.
 
-        :param run_ids: ids, or rows; see :meth:`bulk_change`, also for the options.
+        :param run_ids: ids, or rows; see :meth:`bulk_change`.
+        :param options: see :meth:`bulk_change`.
         :return: what became of each.
         """
         return self.bulk_change("archive", run_ids, **options).run()
 
-    def activate_runs(self, run_ids: Iterable[Any], **options: Any) -> Report:
+    def activate_runs(self, run_ids: Iterable[Any], **options: Unpack[BulkArguments]) -> Report:
         """Bring many archived runs back.
 
-        :param run_ids: ids, or rows; see :meth:`bulk_change`, also for the options.
+        :param run_ids: ids, or rows; see :meth:`bulk_change`.
+        :param options: see :meth:`bulk_change`.
         :return: what became of each.
         """
         return self.bulk_change("activate", run_ids, **options).run()
 
-    def update_runs(self, run_ids: Iterable[Any], changes: Mapping[str, Any], **options: Any) -> Report:
+    def update_runs(
+        self, run_ids: Iterable[Any], changes: Mapping[str, Any], **options: Unpack[BulkArguments]
+    ) -> Report:
         """Make the same changes to many runs.
 
-        :param run_ids: ids, or rows; see :meth:`bulk_change`, also for the options.
+        :param run_ids: ids, or rows; see :meth:`bulk_change`.
         :param changes: the fields of :meth:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook.update_run_outcome`,
             ``extra_fields`` and ``create_missing_tags`` included.
+        :param options: see :meth:`bulk_change`.
         :return: what became of each.
         """
         return self.bulk_change("update", run_ids, changes=changes, **options).run()
 
-    def restore_runs(self, updated: Report | Iterable[Any], **options: Any) -> Report:
+    def restore_runs(self, updated: Report | Iterable[Any], **options: Unpack[BulkArguments]) -> Report:
         """Put back what an update of many runs replaced. Runs that were modified since are left alone.
 
         :param updated: the report of :meth:`update_runs`, or rows with ``run_id``, ``last_updated`` and ``before``.
@@ -67,7 +77,7 @@ class BulkRunsHook(TallyfyBaseHook):
         changes: Mapping[str, Any] | None = None,
         max_runs: int | None = None,
         options: BulkOptions | None = None,
-        **more: Any,
+        **more: Unpack[BulkOptionsByName],
     ) -> BulkChange:
         """Prepare a change of many runs; call ``run()`` on what is returned.
 
@@ -76,8 +86,8 @@ class BulkRunsHook(TallyfyBaseHook):
             :meth:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook.find_runs` returns them. Repeated ids count once.
         :param changes: for ``update``: what to change.
         :param max_runs: refuse a longer list, before anything is sent.
-        :param options: see :class:`~airflow_provider_tallyfy.client.bulk_options.BulkOptions`; its fields may also be
-            given one by one.
+        :param options: see :class:`~airflow_provider_tallyfy.client.bulk_options.BulkOptions`.
+        :param more: the fields of ``options``, given one by one instead.
         :raises TallyfyArgumentError: for bad arguments; nothing was sent.
         """
         self._checked(check_choice, "doing", doing, _DOING)
