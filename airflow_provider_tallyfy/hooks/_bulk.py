@@ -119,6 +119,8 @@ def _options(options: BulkOptions | None, more: Mapping[str, Any]) -> BulkOption
     known = [field.name for field in fields(BulkOptions)]
     if unknown := sorted(set(more) - set(known)):
         raise ArgumentError(f"{unknown[0]!r} is not an option of a bulk change. There are {', '.join(known)}.")
+    if options is not None and not isinstance(options, BulkOptions):
+        raise ArgumentError(f"options={show(options)} is not a BulkOptions.")
     chosen = options or BulkOptions(**more)
     _check_number("concurrency", chosen.concurrency, MOST_WORKERS, needed=True)
     _check_number("max_failures", chosen.max_failures)

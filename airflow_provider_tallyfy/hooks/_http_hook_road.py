@@ -14,11 +14,12 @@ import requests
 from airflow.providers.http.hooks.http import HttpHook
 
 from airflow_provider_tallyfy._compat import AirflowException
+from airflow_provider_tallyfy.api.protocol.arguments import show
 from airflow_provider_tallyfy.api.protocol.messages import Exchange, Reply, Request, Response
 from airflow_provider_tallyfy.api.protocol.problems import problem_of
 from airflow_provider_tallyfy.client.decoding import decoded
 from airflow_provider_tallyfy.client.engine import Engine
-from airflow_provider_tallyfy.client.faults import words_of
+from airflow_provider_tallyfy.client.lost_answers import words_of
 from airflow_provider_tallyfy.client.requests_transport import RequestsTransport, lost
 from airflow_provider_tallyfy.client.session import new_session
 from airflow_provider_tallyfy.exceptions import TallyfyApiError, TallyfyArgumentError, error_from
@@ -46,11 +47,16 @@ class HttpHookRoad(HttpHook):
         transport = self._transport
         self.base_url = transport.settings.base_url
         self._base_url_initialized = True
+        if extra_options is not None and not isinstance(extra_options, Mapping):
+            raise TallyfyArgumentError(f"extra_options={show(extra_options)} is not an object of names and values.")
         self.merged_extra = dict(extra_options or {})
         if not headers:
             return transport.session
         session = new_session(transport.settings, transport.adapter)
-        session.headers.update(headers)
+        try:
+            session.headers.update(headers)
+        except (TypeError, ValueError, AttributeError):
+            raise TallyfyArgumentError(f"headers={show(headers)} is not an object of names and values.") from None
         return session
 
     def run(self, *args: Any, **kwargs: Any) -> Any:

@@ -54,7 +54,7 @@ class TallyfyBulkReportOperator(TallyfyBaseOperator):
 
         task_id = str(self.bulk_task_id)
         summary = context["ti"].xcom_pull(task_ids=task_id, key=SUMMARY_KEY)
-        if not isinstance(summary, Mapping):
+        if summary is None:
             states = task_states(context["ti"], task_id)
             if states and states <= _NEVER_RUN:
                 raise AirflowSkipException(f"The task {task_id!r} was not run, so there is nothing to report.")
@@ -62,7 +62,13 @@ class TallyfyBulkReportOperator(TallyfyBaseOperator):
                 f"bulk_task_id={task_id!r}: this task has left no outcome. It ended before its first run, or it is no "
                 "bulk task of this provider."
             )
-        text = self._text(summary)
+        try:
+            text = self._text(summary)
+        except (KeyError, TypeError, AttributeError, ValueError):
+            raise TallyfyArgumentError(
+                f"bulk_task_id={task_id!r}: what this task has left under the XCom {SUMMARY_KEY!r} is no summary of a "
+                "bulk task of this provider."
+            ) from None
         self.log.info("%s", text)
         return text
 

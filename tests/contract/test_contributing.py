@@ -39,7 +39,7 @@ def put(code: str, path: Path) -> None:
 
 def test_the_walk_through_works_as_it_stands(tmp_path: Path) -> None:
     assert [Path(path).name for path, _ in STEPS] == [
-        *("runs.py", "kickoff.py", "tallyfy.py", "tallyfy.py", "runs.py", "test_hook_kickoff.py")
+        *("runs.py", "kickoff.py", "tallyfy.py", "single_runs.py", "tallyfy.py", "runs.py", "test_hook_kickoff.py")
     ]
     shutil.copytree(PACKAGE, tmp_path / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "tests" / "contract").mkdir(parents=True)

@@ -101,6 +101,10 @@ _PAGES: list[tuple[Any, str]] = [
     ({"data": [{"id": 1}, {"name": "x"}]}, "a list of objects of which some have no id"),
     ({"data": [{"id": []}]}, "a list of objects of which some have no id"),
     ({"data": [{"id": 1}], "meta": {"pagination": {"current_page": 2}}}, "page 2 where page 3 was asked for"),
+    *(
+        ({"data": [{"id": 1}], "meta": {"pagination": {"total_pages": count}}}, "total_pages is not a whole number")
+        for count in (-1, 1.5, "many", "", "²", [1], {}, True)
+    ),
 ]
 
 
