@@ -62,6 +62,8 @@ class HttpHookRoad(HttpHook):
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Perform a request as ``HttpHook.run()`` does.
 
+        :param args: as there: ``endpoint``, ``data``, ``headers``, ``extra_options``.
+        :param kwargs: the same by name, and what ``requests`` takes for a request, such as ``json``.
         :raises TallyfyApiError: for an answer that is not a success, and for none.
         :raises TallyfyArgumentError: for arguments that no request can be made of; nothing was sent.
         """
@@ -78,6 +80,8 @@ class HttpHookRoad(HttpHook):
     ) -> Any:
         """Send what ``run()`` prepared, with this connection's time-out and TLS settings, following no redirect.
 
+        :param session: as :meth:`get_conn` returns it.
+        :param prepped_request: what is sent.
         :param extra_options: ``timeout`` in seconds, and ``check_response=False`` to get error answers back.
         :raises TallyfyApiError: for an answer that is not a success, and for none.
         """
@@ -104,6 +108,7 @@ class HttpHookRoad(HttpHook):
     def check_response(self, response: requests.Response) -> None:
         """Raise the exception of this provider that fits the answer; its body is not logged.
 
+        :param response: the answer.
         :raises TallyfyApiError: for every answer that is not a success.
         """
         headers = {name.lower(): value for name, value in response.headers.items()}

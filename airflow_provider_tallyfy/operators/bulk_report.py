@@ -10,7 +10,10 @@ from airflow_provider_tallyfy._compat import AirflowSkipException, task_states
 from airflow_provider_tallyfy.operators._base import TallyfyBaseOperator
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from airflow_provider_tallyfy._compat import Context, XComArg
+    from airflow_provider_tallyfy.operators._task_arguments import TaskArguments
 
 #: States of a task that was never run in this DAG run.
 _NEVER_RUN = frozenset({"upstream_failed", "skipped", "removed", None})
@@ -37,8 +40,8 @@ class TallyfyBulkReportOperator(TallyfyBaseOperator):
         *,
         bulk_task_id: str | XComArg,
         organization_id: str | XComArg | None = None,
-        tallyfy_conn_id: str = "tallyfy_default",
-        **kwargs: Any,
+        tallyfy_conn_id: str | XComArg = "tallyfy_default",
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(organization_id=organization_id, tallyfy_conn_id=tallyfy_conn_id, **kwargs)
         self.bulk_task_id = bulk_task_id

@@ -31,7 +31,7 @@ def put(code: str, path: Path) -> None:
     rest = code.removeprefix("".join(imports)).strip("\n")
     classes = [node for node in ast.parse("".join(lines)).body if isinstance(node, ast.ClassDef)]
     at = (classes[-1].end_lineno or 0) if rest.startswith(" ") else len(lines)
-    lines.insert(at, f"\n\n{rest}\n")
+    lines.insert(at, f"\n\n{rest}\n" if rest else "")
     first = lines.index("from __future__ import annotations\n")
     lines[first + 1 : first + 1] = imports
     path.write_text("".join(lines))
