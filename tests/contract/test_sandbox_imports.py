@@ -6,9 +6,11 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from airflow_provider_tallyfy import sandbox
+
 PACKAGE = "airflow_provider_tallyfy.sandbox"
-ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / PACKAGE.replace(".", "/")
+FOLDER = Path(sandbox.__file__).parent
+ROOT = FOLDER.parents[1]
 
 
 def module_name(path: Path) -> str:
