@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Creates the environments that the make targets run in: dev/bootstrap.sh [main] [sdk] [bench] [e2e] [airflow2] [types] [release]
+# Creates the environments that the make targets run in:
+# dev/bootstrap.sh [main] [sdk] [bench] [e2e] [airflow2] [types] [release]
 #
 #   .venv      this package (editable), the newest Airflow that is pinned, test and lint tools
 #   .venv-sdk  Tallyfy's own Python SDK, which the sandbox is tested with. On its own, because it pins a dependency to

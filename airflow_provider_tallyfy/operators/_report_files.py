@@ -121,10 +121,11 @@ class ReportFile:
         except FileNotFoundError:
             return None
 
-    def write(self, report: Report, *, ended: bool = False) -> None:
+    def write(self, report: Report, *, ended: bool = False, again: int = 3) -> None:
         """Write the whole file. A local one is replaced in one step, so it is never half there.
 
         :param ended: nothing more will be sent.
+        :param again: how often the end is written anew, where another try overwrites it in the same moment.
         :raises TallyfyReportError: if it can't be written; a retry may help.
         :raises TallyfyArgumentError: if it can't be written, and never will be; and at the end, if another task has
             overwritten it meanwhile. Then this one's is written beside it.
@@ -141,6 +142,9 @@ class ReportFile:
                 ObjectStoragePath(self.path).write_text(text, encoding="utf-8")
             else:
                 self._replace(text, ended)
+        if ended and "://" in self.path and again and self._overwritten(header):
+            # Somebody wrote between the look and the write.
+            self.write(report, ended=True, again=again - 1)
         if ended and self._moved:
             raise TallyfyArgumentError(self._moved)
 
@@ -176,6 +180,14 @@ class ReportFile:
             f"report_path={path!r} was overwritten by another task meanwhile ({there}). The report of this one is at "
             f"{self.path!r}. Give each task a path of its own."
         )
+
+    def _overwritten(self, header: Header) -> bool:
+        """Whether what is at the path now is somebody else's."""
+        try:
+            saved = self._there()
+        except TallyfyError:
+            return True
+        return saved is None or saved.header != header
 
     def add(self, done: list[Entry], begun: list[str]) -> None:
         """Add lines: the results since the last time, and the runs that are about to be written to.

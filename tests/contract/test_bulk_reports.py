@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -241,8 +242,11 @@ class TestSaved:
         assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == 3
 
     def test_two_tasks_that_write_to_one_path_at_a_time_lose_neither(
-        self, report_path: str, sandbox: Sandbox, task: Task
+        self, report_path: str, sandbox: Sandbox, task: Task, clock: FastClock
     ) -> None:
+        # Object storage has no lock. The moment between a look and a write is short against the seconds between two
+        # writes, as long as these are not a five-hundredth of what they are.
+        clock.speed = 1.0
         first, second = sandbox.add_runs(20), sandbox.add_runs(5)
         other = Header("archive", sandbox.organization_id, dag_id="sweep", dag_run_id="r1", task_id="t", map_index=1)
         report = Report.of("archive", targets("run_ids", second))
@@ -255,10 +259,30 @@ class TestSaved:
         assert list(rows_in(report_path)) == second
         assert task.execute(TallyfyBulkActivateRunsOperator, from_report=f"{report_path}.bulk.0")["changed"] == 20
 
+    def test_what_another_task_has_written_is_not_lost_to_the_next_rewrite(
+        self, sandbox: Sandbox, tmp_path: Path
+    ) -> None:
+        """Object storage can't add lines, so the report is rewritten every few seconds."""
+        path = f"file://{tmp_path}/today.jsonl"
+        mine, others = sandbox.add_runs(2), sandbox.add_runs(3)
+        own = Header("archive", sandbox.organization_id, dag_id="sweep", dag_run_id="r1", task_id="mine")
+        file = _report_files.ReportFile(path, own)
+        report = Report.of("archive", targets("run_ids", mine))
+        file.write(report)
+        _report_files.ReportFile(path, replace(own, task_id="other")).write(
+            Report.of("archive", targets("run_ids", others)), ended=True
+        )
+        file.write(report)
+        with pytest.raises(TallyfyArgumentError, match="was overwritten by another task meanwhile"):
+            file.write(report, ended=True)
+        assert list(rows_in(path)) == others
+        assert list(rows_in(f"{path}.mine.0")) == mine
+
     def test_a_try_that_was_given_up_and_went_on_loses_nothing_of_the_next_one(
-        self, report_path: str, sandbox: Sandbox, task: Task
+        self, report_path: str, sandbox: Sandbox, task: Task, clock: FastClock
     ) -> None:
         """Airflow lost sight of the first try and began another, while the first is still at it."""
+        clock.speed = 1.0
         ids = sandbox.add_runs(30)
         identity = ("sweep", "r1", "TallyfyBulkArchiveRunsOperator")
         header = Header("archive", sandbox.organization_id, False, *identity, try_number=2, began=_report_files.now())
