@@ -17,7 +17,7 @@ All workers slow down at once.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 #: Growth per second, as a share of the pace: well below the last known limit, and else. The latter grows with the
 #: square of the time since the last pause: near a limit the pace should stay, but a limit that is long gone be left.
@@ -26,19 +26,25 @@ _FAST, _SLOW = 0.03, 0.0001
 _BELOW, _QUIET = 0.96, 40.0
 #: The share of a measured limit to use.
 _MARGIN = 0.985
-#: How much of a window a trial leaves for the pause, and the seconds that the 429 may come early without costing one.
-_TRIAL, _EARLY = 0.3, 0.25
-#: What must get through to refute a limit, compared with what it would allow: a share, and a number.
-_REFUTED_SHARE, _REFUTED_MORE = 1.1, 2
-#: Two 429s are about the same limit if the numbers that got through before them differ by that share and one at most.
-_AGREE = 0.02
-#: A limit is believed after so many agreements in a row, and with windows so many seconds long after one: the longer
-#: the window, the less often do stray 429s look like one, and the more does a trial cost.
-_AGREEMENTS, _LONG = 2, 5.0
+#: How much of a window a trial takes, and the seconds that its 429 may come early without costing one. The slower, the
+#: fewer requests are under way, and so rate-limited, when the limit turns out to be real.
+_TRIAL, _EARLY = 0.9, 0.25
+#: Seconds of a trial where the window leaves no choice, because the shortest wait takes up most of it.
+_BURST = 0.1
+#: Windows so many seconds long are told from short ones. A trial of a short one begins anywhere in it, and where windows
+#: are spans of the clock, as much again gets through after its end. That costs little time. The longer a window, the
+#: less often do stray 429s look like one, and the more does a trial cost.
+_LONG = 5.0
+#: What must get through to refute a limit with a short and a long window, compared with what it allows, and how many
+#: more.
+_REFUTED, _REFUTED_LONG, _REFUTED_MORE = 2.0, 1.1, 2
+#: Two 429s are about the same limit if the numbers that got through before them differ by that share at most. A limit
+#: is believed after so many agreements in a row, and with a long window after one.
+_AGREE, _AGREEMENTS = 0.1, 2
 #: After so many trials it is believed whether they agree or not: it may be shared with others.
 _MOST_TRIALS = 6
 #: Seconds and windows without a 429 after which a believed limit is tried again, and how much longer each time.
-_AGAIN, _AGAIN_WINDOWS, _AGAIN_GROWTH = 15.0, 6.0, 3.0
+_AGAIN, _AGAIN_WINDOWS, _AGAIN_GROWTH = 6.0, 6.0, 4.0
 #: How much faster than a believed limit requests are sent to try it again.
 _AGAIN_PACE = 1.5
 #: What a later 429 leaves of the pace, at most and at least.
@@ -79,16 +85,17 @@ class Limit:
 
         If it is real, the 429 comes just after a whole second before the window ends: waits are rounded up.
         """
-        span = math.floor((1.0 - _TRIAL) * (self.seconds - 1.0)) if self.seconds > 1.0 else 0
-        return max((self.requests + _REFUTED_MORE) / (span + _EARLY), _LEAST)
+        whole = math.floor(_TRIAL * (self.seconds - 1.0))
+        return max((self.requests + _REFUTED_MORE) / (whole + _EARLY if whole > 0 else _BURST), _LEAST)
 
     def is_refuted_by(self, accepted: int) -> bool:
         """Whether so many would not have got through."""
-        return accepted > _REFUTED_SHARE * self.requests + _REFUTED_MORE
+        share = _REFUTED_LONG if self.seconds >= _LONG else _REFUTED
+        return accepted > share * self.requests + _REFUTED_MORE
 
     def agrees_with(self, other: Limit) -> bool:
         """Whether both may be the same."""
-        return abs(self.requests - other.requests) <= 1 + _AGREE * self.requests
+        return abs(self.requests - other.requests) <= _AGREE * max(self.requests, other.requests)
 
 
 @dataclass
@@ -104,9 +111,13 @@ class Evidence:
 
         :return: whether the limit is believed.
         """
-        self.agreements = self.agreements + 1 if self.last is not None and limit.agrees_with(self.last) else 0
-        self.last = limit
         self.trials += 1
+        if self.last is not None and limit.agrees_with(self.last):
+            self.agreements += 1
+            # More gets through where a window of the clock ends in between.
+            self.last = replace(limit, requests=min(limit.requests, self.last.requests))
+        else:
+            self.agreements, self.last = 0, limit
         return self.agreements >= (1 if limit.seconds >= _LONG else _AGREEMENTS) or self.trials > _MOST_TRIALS
 
 
@@ -231,7 +242,8 @@ class Throttle:
             if not limit.requests:  # somebody else had used up all there was
                 self._forget()
             elif self._evidence.add(limit):
-                self._believed = limit
+                self._believed = limit = self._evidence.last or limit
+                self.rate = limit.pace
                 self._again_after = max(_AGAIN, _AGAIN_WINDOWS * limit.seconds)
             else:
                 self._on_trial, self.rate = limit, limit.trial_pace
