@@ -29,6 +29,8 @@ _MARGIN = 0.985
 #: How much of a window a trial takes, and the seconds that its 429 may come early without costing one. The slower, the
 #: fewer requests are under way, and so rate-limited, when the limit turns out to be real.
 _TRIAL, _EARLY = 0.9, 0.25
+#: The former where the length of the window is a guess.
+_TRIAL_UNTOLD = 0.5
 #: Seconds of a trial where the window leaves no choice, because the shortest wait takes up most of it.
 _BURST = 0.1
 #: Windows so many seconds long are told from short ones. A trial of a short one begins anywhere in it, and where windows
@@ -67,10 +69,12 @@ class Limit:
 
     :param requests: how many get through.
     :param seconds: in how long.
+    :param told: whether the end of the window was told, by Retry-After. Else it may be a third shorter.
     """
 
     requests: int
     seconds: float
+    told: bool = True
 
     @property
     def pace(self) -> float:
@@ -86,7 +90,10 @@ class Limit:
         If it is real, the 429 comes just after a whole second before the window ends: waits are rounded up.
         """
         whole = math.floor(_TRIAL * (self.seconds - 1.0))
-        return max((self.requests + _REFUTED_MORE) / (whole + _EARLY if whole > 0 else _BURST), _LEAST)
+        span = whole + _EARLY if whole > 0 else _BURST
+        if not self.told:
+            span = _TRIAL_UNTOLD * self.seconds if self.seconds >= _LONG else _BURST
+        return max((self.requests + _REFUTED_MORE) / span, _LEAST)
 
     def is_refuted_by(self, accepted: int) -> bool:
         """Whether so many would not have got through."""
@@ -140,6 +147,7 @@ class Throttle:
     _silent_pauses: int = 0
     #: Of the limit that was measured by the last 429, until the pause is over: when the window began, and its length.
     _window: float | None = None
+    _told: bool = True
     #: The limit that is on trial, and what spoke for it before.
     _on_trial: Limit | None = None
     _evidence: Evidence = field(default_factory=Evidence)
@@ -224,7 +232,7 @@ class Throttle:
 
         However Tallyfy counts, that is what it allows.
         """
-        self._on_trial = None
+        self._on_trial, self._told = None, retry_after is not None
         took = sent_at - (sent_at if self._since is None else self._since)
         if retry_after is None:
             self._window = took + pause / 2.0  # it ends during the pause, no telling when
@@ -238,13 +246,15 @@ class Throttle:
     def _resume(self) -> None:
         """Decide, when a pause is over, whether the limit just measured is believed or tried."""
         if self._window is not None:
-            limit = Limit(self._accepted, self._window)
+            limit = Limit(self._accepted, self._window, self._told)
             if not limit.requests:  # somebody else had used up all there was
                 self._forget()
             elif self._evidence.add(limit):
                 self._believed = limit = self._evidence.last or limit
                 self.rate = limit.pace
-                self._again_after = max(_AGAIN, _AGAIN_WINDOWS * limit.seconds)
+                if not limit.told:  # the pace may be too low by a third
+                    self._too_high = self.rate * 1.5
+                self._again_after = max(self._again_after, _AGAIN, _AGAIN_WINDOWS * limit.seconds)
             else:
                 self._on_trial, self.rate = limit, limit.trial_pace
         self._window = None
