@@ -24,8 +24,8 @@ from dataclasses import dataclass, field, replace
 _FAST, _SLOW = 0.03, 0.0001
 #: What "well below" means, as a share of the last known limit, and the seconds in which slow growth doubles.
 _BELOW, _QUIET = 0.96, 40.0
-#: The share of a measured limit to use.
-_MARGIN = 0.985
+#: The share of a measured limit to use, and how much too low it may be where the length of the window is a guess.
+_MARGIN, _GUESS = 0.985, 1.3
 #: How much of a window a trial takes, and the seconds that its 429 may come early without costing one. The slower, the
 #: fewer requests are under way, and so rate-limited, when the limit turns out to be real.
 _TRIAL, _EARLY = 0.9, 0.25
@@ -33,9 +33,9 @@ _TRIAL, _EARLY = 0.9, 0.25
 _TRIAL_UNTOLD = 0.5
 #: Seconds of a trial where the window leaves no choice, because the shortest wait takes up most of it.
 _BURST = 0.1
-#: Windows so many seconds long are told from short ones. A trial of a short one begins anywhere in it, and where windows
-#: are spans of the clock, as much again gets through after its end. That costs little time. The longer a window, the
-#: less often do stray 429s look like one, and the more does a trial cost.
+#: From how many seconds on a window is long. The longer it is, the less often do stray 429s look like it, and the more
+#: does a trial cost. A trial of a short one begins anywhere in it, and where windows are spans of the clock, as much
+#: again gets through after its end.
 _LONG = 5.0
 #: What must get through to refute a limit with a short and a long window, compared with what it allows, and how many
 #: more.
@@ -87,7 +87,8 @@ class Limit:
     def trial_pace(self) -> float:
         """Requests per second that refute it within its window.
 
-        If it is real, the 429 comes just after a whole second before the window ends: waits are rounded up.
+        If it is real, the 429 comes a little less than a whole number of seconds before the window ends, because waits
+        are rounded up.
         """
         whole = math.floor(_TRIAL * (self.seconds - 1.0))
         span = whole + _EARLY if whole > 0 else _BURST
@@ -145,13 +146,14 @@ class Throttle:
     _accepted: int = 0
     _resumed: bool = True
     _silent_pauses: int = 0
-    #: Of the limit that was measured by the last 429, until the pause is over: when the window began, and its length.
+    #: Of the limit that the last 429 measured, until the pause is over: the length of its window, and whether that is
+    #: told.
     _window: float | None = None
     _told: bool = True
-    #: The limit that is on trial, and what spoke for it before.
+    #: The limit that is on trial, and what speaks for one.
     _on_trial: Limit | None = None
     _evidence: Evidence = field(default_factory=Evidence)
-    #: The limit that is believed, when it is tried again, and the pace until then.
+    #: The limit that is believed, after how many seconds it is tried again, and the pace before that.
     _believed: Limit | None = None
     _again_after: float = 0.0
     _pace_before: float | None = None
@@ -252,8 +254,8 @@ class Throttle:
             elif self._evidence.add(limit):
                 self._believed = limit = self._evidence.last or limit
                 self.rate = limit.pace
-                if not limit.told:  # the pace may be too low by a third
-                    self._too_high = self.rate * 1.5
+                if not limit.told:
+                    self._too_high = self.rate * _GUESS
                 self._again_after = max(self._again_after, _AGAIN, _AGAIN_WINDOWS * limit.seconds)
             else:
                 self._on_trial, self.rate = limit, limit.trial_pace
@@ -266,7 +268,7 @@ class Throttle:
         assert self.rate is not None
         self._again_after *= _AGAIN_GROWTH
         self._pace_before = self.rate
-        self._on_trial = Limit(math.ceil(self.rate * limit.seconds), limit.seconds)
+        self._on_trial = replace(limit, requests=math.ceil(self.rate * limit.seconds))
         self.rate = self.rate * _AGAIN_PACE + _REFUTED_MORE / limit.seconds
         self._since, self._accepted = now, 0
         self._next = min(self._next, now)
