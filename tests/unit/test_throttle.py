@@ -6,6 +6,7 @@ import functools
 import heapq
 import itertools
 import math
+import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -128,12 +129,19 @@ class Result:
         return sum(declined for _, declined in self.sent) / len(self.sent)
 
 
-def simulate(limiter: Limiter, told: Told, seconds: float, workers: int = WORKERS, latency: float = LATENCY) -> Result:
-    """Have so many workers, each with one request at a time, send for so long.
+def simulate(
+    limiter: Limiter,
+    told: Told,
+    seconds: float,
+    workers: int = WORKERS,
+    latency: float = LATENCY,
+    enough: float = math.inf,
+) -> Result:
+    """Have so many workers, each with one request at a time, send for so long, or until enough have passed.
 
     Places in the queue are given to one worker at a time, as the pool does.
     """
-    pace, sent = Throttle(), []
+    pace, sent, passed = Throttle(), [], 0
     numbers = itertools.count()
     # What happens next: (moment, tie-breaker, event, moment of sending or None)
     agenda: list[tuple[float, int, str, float, float | None]] = []
@@ -146,7 +154,7 @@ def simulate(limiter: Limiter, told: Told, seconds: float, workers: int = WORKER
             heapq.heappush(agenda, (now + pace.delay(now), next(numbers), "place", 0.0, None))
 
     take_turn(0.0)
-    while agenda and agenda[0][0] < seconds:
+    while agenda and agenda[0][0] < seconds and passed < enough:
         now, _, event, sent_at, wait = heapq.heappop(agenda)
         if event == "place":
             if pace.paused(now):  # somebody was declined while this one waited
@@ -155,6 +163,7 @@ def simulate(limiter: Limiter, told: Told, seconds: float, workers: int = WORKER
             turn_taken = False
             wait = limiter.wait(now + latency / 2)
             sent.append((now, wait > 0))
+            passed += not wait
             heapq.heappush(agenda, (now + latency, next(numbers), "answer", now, wait))
         elif wait:
             pace.rate_limited(now, sent_at, told(wait))
@@ -190,6 +199,8 @@ class TestAgainstALimit:
     ) -> None:
         # A limit of few requests is met with as many at a time as there are workers, so there it weighs more.
         most = 0.06 if requests / seconds <= 5 else 0.02 if told == "not at all" else 0.01
+        if make is Bucket and told == "exactly":  # a bucket asks for one request's time, so it is asked again sooner
+            most = max(most, 0.015)
         assert self.result(requests, seconds, make, told).declined_share <= most
 
     def test_pauses_as_long_as_it_is_told(
@@ -276,8 +287,8 @@ ALONE = 1.5
 
 
 def seconds_for_3000(limiter: Limiter, told: str) -> float:
-    passed = [when for when, declined in simulate(limiter, TOLD[told], ALONE + 10, latency=0.004).sent if not declined]
-    return passed[2999] if len(passed) >= 3000 else math.inf
+    result = simulate(limiter, TOLD[told], ALONE + 60, latency=0.004, enough=3000)
+    return result.sent[-1][0] if result.passed() >= 3000 else math.inf
 
 
 class TestStray429s:
@@ -289,10 +300,43 @@ class TestStray429s:
     def test_two_cost_less_than_ten_seconds(self, numbers: tuple[int, ...], asks: float, told: str) -> None:
         assert seconds_for_3000(Stray(numbers, asks), told) <= ALONE + 10
 
-    @settings(max_examples=25)
-    @given(st.sets(st.integers(1, 3000), min_size=1, max_size=2))
-    def test_wherever_they_come(self, numbers: set[int]) -> None:
-        assert seconds_for_3000(Stray(tuple(numbers), 1.0), "rounded up") <= ALONE + 10
+    @pytest.mark.parametrize("told", ["rounded up", "not at all"])
+    @pytest.mark.parametrize(
+        "numbers",
+        [
+            (1, 2, 3),
+            (3, 14, 60),
+            (10, 20, 30),
+            (140, 280, 420),
+            (3, 500, 2000),
+            (1, 2, 3, 4, 5),
+            (3, 9, 27, 81, 243),
+            (3, 14, 60, 200, 900),
+            (10, 20, 30, 40, 50),
+            (5, 300, 1000, 2000, 2900),
+        ],
+    )
+    def test_three_or_five_cost_less_than_ten_seconds(self, numbers: tuple[int, ...], told: str) -> None:
+        assert seconds_for_3000(Stray(numbers, 1.0), told) <= ALONE + 10
+
+    @pytest.mark.parametrize("told", ["rounded up", "not at all"])
+    @pytest.mark.parametrize("apart", [30, 140])
+    def test_five_as_far_apart_as_those_of_a_limit_cost_less_than_fifteen(self, apart: int, told: str) -> None:
+        assert seconds_for_3000(Stray(tuple(range(apart, 6 * apart, apart)), 1.0), told) <= ALONE + 15
+
+    @settings(max_examples=40)
+    @given(st.sets(st.integers(1, 3000), min_size=1, max_size=2), st.sampled_from(["rounded up", "not at all"]))
+    def test_two_wherever_they_come(self, numbers: set[int], told: str) -> None:
+        assert seconds_for_3000(Stray(tuple(numbers), 1.0), told) <= ALONE + 10
+
+    @pytest.mark.parametrize("told", ["rounded up", "not at all"])
+    @pytest.mark.parametrize("count", [3, 5])
+    def test_three_or_five_wherever_they_come(self, count: int, told: str) -> None:
+        # So few that come by chance after as many requests each cost more; one sample in twenty may.
+        chance = random.Random(1)
+        strays = [Stray(tuple(chance.sample(range(1, 3001), count)), 1.0) for _ in range(100)]
+        late = [stray.numbers for stray in strays if seconds_for_3000(stray, told) > ALONE + 10]
+        assert len(late) <= 5
 
     def test_many_that_look_like_a_limit_are_found_out(self) -> None:
         # Evenly spaced, they look like a limit of thirty; it is tried again after a while.
@@ -301,19 +345,42 @@ class TestStray429s:
 
 
 class TestOneBulkChange:
-    @pytest.mark.parametrize("phase", [0.0, 0.3, 0.8])
+    @pytest.mark.parametrize("phase", [0.0, 0.3, 0.5, 0.8])
     @pytest.mark.parametrize("make", [Sliding, Fixed])
-    @pytest.mark.parametrize(("requests", "seconds"), [(140, 10.0), (10, 1.0), (60, 60.0), (600, 60.0)])
-    def test_of_1000_runs_uses_the_limit(
-        self, requests: int, seconds: float, make: Callable[[int, float], Limiter], phase: float
+    @pytest.mark.parametrize(
+        ("requests", "seconds", "runs", "least", "most"),
+        [
+            # The first pause alone may meet all of eight workers: 1.6 % of 500. Windows of the clock take more trials.
+            (140, 10.0, 500, 0.95, 0.025),
+            (140, 10.0, 1000, 0.95, 0.02),
+            (140, 10.0, 3000, 0.97, 0.01),
+            (600, 60.0, 1000, 0.95, 0.02),
+            (600, 60.0, 3000, 0.98, 0.01),
+            (60, 60.0, 500, 0.98, 0.025),
+            (60, 60.0, 1000, 0.98, 0.02),
+            # The shortest wait that can be told takes up a whole window of one second. Four of them, to measure a limit
+            # and to try it again, are 4 of 50 s; and in each, several of eight workers are rate-limited.
+            (10, 1.0, 500, 0.91, 0.11),
+            (10, 1.0, 1000, 0.95, 0.06),
+            (10, 1.0, 3000, 0.96, 0.02),
+        ],
+    )
+    def test_uses_the_limit(
+        self,
+        requests: int,
+        seconds: float,
+        runs: int,
+        least: float,
+        most: float,
+        make: Callable[[int, float], Limiter],
+        phase: float,
     ) -> None:
-        ideal = 1000 * seconds / requests
+        ideal = runs * seconds / requests
         limiter = Later(make(requests, seconds), phase * seconds)
-        sent = simulate(limiter, TOLD["rounded up"], 2 * ideal).sent
-        declined = list(itertools.accumulate(declined for _, declined in sent))
-        last = next(number for number in range(len(sent)) if number + 1 - declined[number] == 1000)
-        assert ideal / (sent[last][0] + LATENCY) >= 0.95
-        assert declined[last] / (last + 1) < (0.02 if requests > 100 else 0.04)
+        result = simulate(limiter, TOLD["rounded up"], 2 * ideal, enough=runs)
+        assert result.passed() == runs
+        assert ideal / (result.sent[-1][0] + LATENCY) >= least
+        assert result.declined_share < most
 
 
 @dataclass
