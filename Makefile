@@ -54,11 +54,11 @@ release: .env-release ## Check, build, commit and tag a release, and upload noth
 .PHONY: lint
 lint: .env-main ## Check style, formatting and types
 	@.venv/bin/ruff check --quiet .
-	@.venv/bin/ruff format --check --quiet . || { .venv/bin/ruff format --check .; echo "make format mends that"; exit 1; }
+	@.venv/bin/ruff format --check --quiet . || { .venv/bin/ruff format --check .; echo "make format fixes that"; exit 1; }
 	@.venv/bin/mypy --strict $(PYTHON_CODE)
 
 .PHONY: format
-format: .env-main ## Format the code and mend what can be mended by machine
+format: .env-main ## Format the code and apply automatic fixes
 	@.venv/bin/ruff check --fix-only .
 	@.venv/bin/ruff format .
 

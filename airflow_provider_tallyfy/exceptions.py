@@ -6,7 +6,7 @@ exception                                when                                   
 :class:`TallyfyArgumentError`            an argument that must not be sent                    no
 :class:`TallyfyConfigurationError`       the connection says something wrong                  no
 :class:`TallyfyConnectionNotFoundError`  no such connection, or Airflow can't look it up now  yes
-:class:`TallyfyAlreadyError`             the wanted state held, and ``if_already="fail"``     no
+:class:`TallyfyAlreadyError`             nothing to do, and ``if_already="fail"``          no
 :class:`TallyfyAuthError`                401                                                  no
 :class:`TallyfyForbiddenError`           403                                                  no
 :class:`TallyfyNotFoundError`            404, 410                                             no
@@ -60,7 +60,7 @@ class TallyfyConnectionNotFoundError(TallyfyError):
 
 
 class TallyfyAlreadyError(TallyfyError, AirflowFailException):
-    """The wanted state held before, and the operator was told that this is a failure (``if_already="fail"``)."""
+    """There was nothing to do, and the operator was told that this is a failure (``if_already="fail"``)."""
 
 
 class TallyfyApiError(TallyfyError):

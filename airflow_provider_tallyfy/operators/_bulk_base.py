@@ -310,6 +310,6 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
         failed = [entry for entry in report.entries.values() if entry.result == "failed"]
         examples = "".join(f"\n  {entry.run_id}: {entry.reason}" for entry in failed[:5])
         more = f"\n  ... and {len(failed) - 5} more, all in the log" if len(failed) > 5 else ""
-        hint = " A retry does only what is still to do." if report.mendable() else ""
-        kind = TallyfyBulkError if report.mendable() else TallyfyBulkRefusedError
+        hint = " A retry does only what is still to do." if report.retryable() else ""
+        kind = TallyfyBulkError if report.retryable() else TallyfyBulkRefusedError
         raise kind(f"{report.sentence()}.{hint}{examples}{more}", report.summary())

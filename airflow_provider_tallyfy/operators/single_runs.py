@@ -83,7 +83,7 @@ class TallyfySingleRunOperator(TallyfyBaseOperator):
     def act(self, look_first: bool) -> Outcome:
         """Do it.
 
-        :param look_first: the caller must know for certain whether the wanted state held before.
+        :param look_first: the caller must know for certain whether there is anything to do.
         """
 
     @abstractmethod

@@ -249,7 +249,6 @@ class Sandbox(Contents):
             self._state.plan.clear()
 
     #: The former name.
-    heal = forget_faults
 
     # -- requests ------------------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ _KEYWORDS_OF_REQUESTS = {"run": ("json",)}
 _FOR_AIRFLOWS_FORM = {"get_connection_form_widgets"}
 _MORE_KEYWORDS = (
     "concurrency",
-    "skip_touched",
+    "skip_modified",
     "look_first",
     "dry_run",
     "max_failures",

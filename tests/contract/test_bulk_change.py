@@ -325,7 +325,7 @@ class TestMeanwhile:
         for run_id in ids[5:7]:
             assert report.entries[run_id].result == "failed"
             assert "404" in report.entries[run_id].reason or "no run" in report.entries[run_id].reason
-        assert not report.mendable()
+        assert not report.retryable()
 
     def test_two_tasks_at_once(self, sandbox: Sandbox, connect: Connect) -> None:
         ids = sandbox.add_runs(200, untouched_days=60)

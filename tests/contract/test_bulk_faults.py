@@ -171,7 +171,7 @@ class TestArchive:
         assert report.counts["changed"] == 60
         assert 1 <= report.counts["failed"] <= 9
         assert "access token" in report.stopped
-        assert not report.mendable()
+        assert not report.retryable()
         renewed = connect(sandbox, password=sandbox.token_for("standard"))
         check_retry(sandbox, renewed, report, ids)
 
@@ -191,7 +191,7 @@ class TestArchive:
         check_truth(sandbox, report, archived=True)
         assert report.counts["failed"] == RUNS
         assert all("403" in entry.reason for entry in report.entries.values())
-        assert not report.mendable()
+        assert not report.retryable()
 
     def test_server_gone_half_way(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         ids = sandbox.add_runs(RUNS)
@@ -202,7 +202,7 @@ class TestArchive:
         check_sums(report, ids)
         check_truth(sandbox, report, archived=True)
         assert "in a row" in report.stopped
-        assert report.mendable()
+        assert report.retryable()
         sandbox.start()
         check_retry(sandbox, hook, report, ids)
 
@@ -225,7 +225,7 @@ class TestArchive:
 
 def check_retry(sandbox: Sandbox, hook: TallyfyHook, report: Report, wanted: Any) -> None:
     """Another try, in peace, does what the first one did not, and nothing else."""
-    sandbox.heal()
+    sandbox.forget_faults()
     done = [run_id for run_id in report.entries if times(sandbox, run_id, "archived")]
     retried = hook.archive_runs(wanted, look_first=True)
     check_sums(retried, report.entries)
@@ -311,7 +311,7 @@ class TestUpdate:
             assert report.counts["changed"] == len(ids), report.summary()
         elif case.ends is False:
             assert not report.complete
-        sandbox.heal()
+        sandbox.forget_faults()
         retried = hook.update_runs(ids, changes, look_first=True)
         check_sums(retried, ids)
         assert retried.complete, retried.summary()

@@ -79,7 +79,7 @@ class TestFailure:
         with pytest.raises(TallyfyBulkError, match="A retry does only what is still to do") as caught:
             task.execute(TallyfyBulkArchiveRunsOperator, run_ids=ids)
         assert not isinstance(caught.value, AirflowFailException)
-        sandbox.heal()
+        sandbox.forget_faults()
         sandbox.forget_requests()
         result = task.execute(TallyfyBulkArchiveRunsOperator, run_ids=ids, try_number=2)
         assert (result["changed"], result["already"]) == (1, 29)
@@ -257,7 +257,7 @@ class TestUpdate:
         sandbox.fail("POST", "/checklists/tags", Fault.status(403))
         with pytest.raises(TallyfyBulkError):
             task.execute(TallyfyBulkUpdateRunsOperator, **arguments)
-        sandbox.heal()
+        sandbox.forget_faults()
         result = task.execute(TallyfyBulkUpdateRunsOperator, try_number=2, **arguments)
         assert (result["changed"], result["modified"]) == (3, 0)
         assert all(len(run["tags"]) == 1 for run in sandbox.runs())

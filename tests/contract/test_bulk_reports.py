@@ -64,7 +64,7 @@ class TestReportFile:
         arguments: dict[str, Any] = {"run_ids": ids, "report_path": report_path}
         with pytest.raises(TallyfyBulkError):
             task.execute(TallyfyBulkArchiveRunsOperator, **arguments)
-        sandbox.heal()
+        sandbox.forget_faults()
         result = task.execute(TallyfyBulkArchiveRunsOperator, try_number=2, **arguments)
         assert (result["changed"], result["already"]) == (30, 0), "all of it is this task's doing"
         assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == 30
@@ -81,7 +81,7 @@ class TestReportFile:
         rows = rows_in(report_path)
         assert sum(row["result"] == "changed" for row in rows.values()) == 29
         assert all(row["last_updated"] for row in rows.values() if row["result"] == "changed")
-        sandbox.heal()
+        sandbox.forget_faults()
         assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == 29
 
     def test_of_another_day_is_not_taken_for_an_earlier_try(

@@ -62,7 +62,7 @@ class TestStopped:
         check_sums(report, ids)
         assert "in a row" in report.stopped
         assert report.counts["not_tried"] >= 100 - DOWN_AFTER - 3 * 8
-        assert report.mendable()
+        assert report.retryable()
 
     def test_by_a_signal_while_requests_are_under_way(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         ids = sandbox.add_runs(200)
@@ -91,7 +91,7 @@ class TestStopped:
         check_sums(report, ids)
         if at_once:
             assert all("may or may not" in entry.reason for entry in report.entries.values())
-            assert report.mendable()
+            assert report.retryable()
         else:
             assert report.counts["changed"] == 150
         assert report.stopped == "", "all were tried"

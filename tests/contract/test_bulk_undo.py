@@ -45,7 +45,7 @@ class TestUndo:
             with pytest.raises(TallyfyError) as caught:
                 task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path, **more)
             assert not isinstance(caught.value, AirflowFailException)
-            sandbox.heal()
+            sandbox.forget_faults()
             result = task.execute(TallyfyBulkActivateRunsOperator, try_number=2, from_report=report_path, **more)
             assert (result["changed"], live(sandbox)) == (30, 30)
             for run_id in ids:
@@ -106,7 +106,7 @@ class TestUndo:
         sandbox.fail("*", "/*", Fault.server_error(503), times=None)
         with pytest.raises(TallyfyError):
             task.execute(TallyfyBulkActivateRunsOperator, **undo)
-        sandbox.heal()
+        sandbox.forget_faults()
         more, next_night = sandbox.add_runs(1), {"run_id": "r2"}
         task.execute(TallyfyBulkArchiveRunsOperator, run_ids=more, report_path=report_path, identity=next_night)
         sandbox.forget_requests()
@@ -247,7 +247,7 @@ class TestRestore:
         with pytest.raises(TallyfyBulkRefusedError):
             task.execute(TallyfyBulkUpdateRunsOperator, **arguments)
         assert all(row["before"] == {"summary": "", "tags": []} for row in rows_in(report_path).values())
-        sandbox.heal()
+        sandbox.forget_faults()
         task.execute(TallyfyBulkUpdateRunsOperator, try_number=2, **arguments)
         assert {len(run["tags"]) for run in sandbox.runs()} == {1}
         result = task.execute(TallyfyBulkUpdateRunsOperator, from_report=report_path, restore=True)

@@ -265,7 +265,7 @@ class TestConnectionTest:
         sandbox.behaviour = Behaviour(foreign_organization=foreign)
         ok, text = connect(sandbox, login=UNKNOWN).test_connection()
         assert not ok
-        assert f"shows this token no organization {UNKNOWN}: check the Organization ID (login)" in text
+        assert f"does not let this token see the organization {UNKNOWN}: check the Organization ID (login)" in text
         # Airflow shows it in a box of four or five lines; the advice is not to be given twice.
         assert len(text) < 300
 
@@ -320,7 +320,7 @@ class TestConnectionTest:
             (Fault.server_error(500, leak=True), "failed with 500: SQLSTATE[HY000] [2002] Connection timed out"),
             (Fault.rate_limited("99"), "Tallyfy asks to wait 99 s."),
             (Fault.redirect("https://login.example.com/?next=x"), "It redirects to https://login.example.com/."),
-            (Fault.status(404, "<html><h1>Not Found</h1></html>"), "shows this token no organization"),
+            (Fault.status(404, "<html><h1>Not Found</h1></html>"), "does not let this token see the organization"),
         ],
         ids=lambda value: value.name if isinstance(value, Fault) else "",
     )

@@ -213,7 +213,7 @@ class TestMendable:
         report = Report.of("archive", [Target(f"{n:032x}") for n in range(len(kinds) + not_tried)])
         for number, kind in enumerate(kinds):
             report.fail(f"{number:032x}", problem(kind))
-        assert report.mendable() is mendable
+        assert report.retryable() is mendable
 
 
 class TestEarlier:

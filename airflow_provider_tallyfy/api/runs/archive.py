@@ -33,7 +33,7 @@ class Outcome:
     """How a change ended, when it ended well.
 
     :param run: the run as Tallyfy returned it.
-    :param how: ``changed`` = Tallyfy said so; ``already`` = the wanted state held before, nothing was changed;
+    :param how: ``changed`` = Tallyfy said so; ``already`` = there was nothing to do, nothing was changed;
         ``checked`` = the answer was lost or unclear, and reading the run showed the wanted state;
         ``modified`` = left alone, because somebody changed it after the caller saw it.
     :param note: one sentence for the log; empty where there is nothing to add.

@@ -184,7 +184,7 @@ class Report:
         counts = self.counts
         return not counts["failed"] and not counts["not_tried"]
 
-    def mendable(self) -> bool:
+    def retryable(self) -> bool:
         """Whether another try may do better: some failures pass, and what was not tried can be tried."""
         if any(problem.kind is Kind.AUTH for problem in self.problems.values()):
             return False
