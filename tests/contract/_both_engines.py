@@ -31,7 +31,9 @@ PATIENCE = 10.0  # seconds
 #: The timeout where a fault is that bytes come late; a whole answer may take five times as long.
 IMPATIENCE = 0.3
 
-#: What faults happen to. A constructor without a row is called with its defaults, and once more for each of its flags.
+#: Answers that are no answer to anything.
+OTHER_BODIES: tuple[Any, ...] = ({}, None, {"error": True}, {"data": []}, {"data": {"id": "f" * 32, "name": "Other"}})
+#: The arguments of faults. A constructor without a row is called with its defaults, and once more for each flag.
 ARGUMENTS: dict[str, list[dict[str, Any]]] = {
     "status": [{"code": code} for code in (400, 401, 403, 404, 408, 409, 410, 418, 422, 500)],
     "server_error": [{}, {"code": 500, "leak": True}, {"code": 502, "html": True}],
@@ -39,11 +41,7 @@ ARGUMENTS: dict[str, list[dict[str, Any]]] = {
     "rate_limited": [{}, {"retry_after": None, "html": True}, {"retry_after": "600"}],
     "slow": [{"seconds": 2 * IMPATIENCE}],
     "slow_after": [{"seconds": 2 * IMPATIENCE}],
-    "other_answer": [
-        {"body": body, "applies": applies}
-        for body in ({}, None, {"error": True}, {"data": []}, {"data": {"id": "f" * 32, "name": "Other"}})
-        for applies in (True, False)
-    ],
+    "other_answer": [{"body": body, "applies": applies} for body in OTHER_BODIES for applies in (True, False)],
     "other_run": [{"run_id": "other", "applies": applies} for applies in (True, False)],
     "other_id": [{}, {"object_id": None}, {"object_id": 7}],
     "without": [{"fields": ("archived_at", "status")}, {"fields": ("users",)}, {"fields": ("tags", "folders")}],
