@@ -27,6 +27,7 @@ from tests.contract._office import Office, furnish
 
 #: Without luck, so that both engines wait for the same times.
 POLICY = RetryPolicy(jitter=lambda: 0.5)
+AT_ONCE = RetryPolicy(max_retries=0)
 PATIENCE = 10.0  # seconds
 #: The timeout where a fault is that bytes come late; a whole answer may take five times as long.
 IMPATIENCE = 0.3
@@ -42,7 +43,7 @@ ARGUMENTS: dict[str, list[dict[str, Any]]] = {
     "slow": [{"seconds": 2 * IMPATIENCE}],
     "slow_after": [{"seconds": 2 * IMPATIENCE}],
     "other_answer": [{"body": body, "applies": applies} for body in OTHER_BODIES for applies in (True, False)],
-    "other_run": [{"run_id": "other", "applies": applies} for applies in (True, False)],
+    "other_run": [{"run_id": run, "applies": applies} for run in ("other", "own") for applies in (True, False)],
     "other_id": [{}, {"object_id": None}, {"object_id": 7}],
     "without": [{"fields": ("archived_at", "status")}, {"fields": ("users",)}, {"fields": ("tags", "folders")}],
     "redirect": [{"location": "http://127.0.0.1:9/", "code": 302}, {"location": "/me", "code": 307}],
@@ -82,8 +83,8 @@ def faults() -> Iterator[Planned]:
 def _maker(constructor: Callable[..., Fault], row: dict[str, Any]) -> Callable[[World], Fault]:
     def make(world: World) -> Fault:
         given = dict(row)
-        if given.get("run_id") == "other":
-            given["run_id"] = world.other_id
+        if "run_id" in given:
+            given["run_id"] = {"other": world.other_id, "own": world.run_id}[given["run_id"]]
         return constructor(*given.pop("fields", ()), **given)
 
     return make
@@ -157,35 +158,36 @@ class Ending:
     sent: int = 0
 
 
-Perform = Callable[[Settings, Flow[Any]], tuple[Any, list[float]]]
-
-
 def settings_of(sandbox: Sandbox, timeout: float = PATIENCE) -> Settings:
     """A connection to a sandbox. Certificates are not checked, because reading them takes longer than any flow."""
     return Settings("c", sandbox.api_url, sandbox.organization_id, sandbox.token, timeout=timeout, verify=False)
 
 
-def perform_blocking(settings: Settings, waits: list[float], flow: Flow[Any]) -> Any:
+def perform_blocking(settings: Settings, policy: RetryPolicy, waits: list[float], flow: Flow[Any]) -> Any:
     clock = FastClock()
     clock.slept = waits
     transport = RequestsTransport.for_settings(settings)
     try:
-        return Engine(transport, POLICY, SILENT, clock).perform(flow)
+        return Engine(transport, policy, SILENT, clock).perform(flow)
     finally:
         transport.close()
 
 
-def new_client(settings: Settings, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> AsyncClient:
+def new_client(
+    settings: Settings,
+    policy: RetryPolicy = POLICY,
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+) -> AsyncClient:
     """The async side, on a connection."""
-    return AsyncClient(settings, str(settings.organization_id), log=SILENT, sleep=sleep, policy=POLICY)
+    return AsyncClient(settings, str(settings.organization_id), log=SILENT, sleep=sleep, policy=policy)
 
 
-def perform_async(settings: Settings, waits: list[float], flow: Flow[Any]) -> Any:
+def perform_async(settings: Settings, policy: RetryPolicy, waits: list[float], flow: Flow[Any]) -> Any:
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
 
     async def perform() -> Any:
-        async with new_client(settings, sleep) as client:
+        async with new_client(settings, policy, sleep) as client:
             value = await client.perform(flow)
         left = asyncio.all_tasks() - {asyncio.current_task()}
         assert not left, left
@@ -194,7 +196,7 @@ def perform_async(settings: Settings, waits: list[float], flow: Flow[Any]) -> An
     return asyncio.run(perform())
 
 
-ENGINES: dict[str, Callable[[Settings, list[float], Flow[Any]], Any]] = {
+ENGINES: dict[str, Callable[[Settings, RetryPolicy, list[float], Flow[Any]], Any]] = {
     "blocking": perform_blocking,
     "async": perform_async,
 }
@@ -205,7 +207,7 @@ def run_on(engine: str, case: Case, planned: Planned | None = None, at: int = 0,
 
     :param planned: the fault that one of its requests meets.
     :param at: the request that meets it, counted from 0.
-    :param times: how often; ``None`` = all requests from that one on.
+    :param times: how often; ``None`` = all requests from that one on, none of which is repeated after a late answer.
     """
     late = planned is not None and planned.kind in LATE
     with Sandbox(case.behaviour, seed=1) as sandbox:
@@ -220,7 +222,9 @@ def run_on(engine: str, case: Case, planned: Planned | None = None, at: int = 0,
         ending = Ending()
         settings = settings_of(sandbox, IMPATIENCE if late else PATIENCE)
         try:
-            value = ENGINES[engine](settings, ending.waits, case.flow(world))
+            value = ENGINES[engine](
+                settings, AT_ONCE if late and times is None else POLICY, ending.waits, case.flow(world)
+            )
         except TallyfyError as error:
             ending.error = _without_attempt(f"{type(error).__name__}: {error}", sandbox)
             ending.final = isinstance(error, AirflowFailException)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import pickle
 import socket
@@ -57,16 +58,20 @@ def nothing_left() -> Iterator[None]:
 
 
 def in_a_loop(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a test in a new event loop, and see that it leaves neither a task nor a descriptor."""
+    """Run a test in a new event loop, and see that it leaves neither a task nor a session nor a descriptor."""
+    complaints: list[str] = []
 
     async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(str(context)))
         await main()
         for _ in range(3):  # what was cancelled ends in the next rounds of the loop
             await asyncio.sleep(0)
         assert asyncio.all_tasks() == {asyncio.current_task()}
+        gc.collect()  # aiohttp tells the loop of sessions that nobody closed
 
     with nothing_left():
         asyncio.run(run())
+    assert complaints == []
 
 
 async def until(condition: Callable[[], object]) -> None:
