@@ -14,7 +14,7 @@ demo: .env-main ## Archive stale runs in real Airflow against a sandbox; UI=1 ke
 	@.venv/bin/python -m dev.demo $(if $(UI),--ui) $(if $(ARCHIVE),--archive)
 
 .PHONY: test
-test: .env-main .env-sdk ## Run the tests; ARGS="-k form" is handed on to pytest
+test: .env-main .env-sdk .env-types ## Run the tests; ARGS="-k form" is handed on to pytest
 	@.venv/bin/pytest --numprocesses=auto --dist=loadfile $(ARGS)
 
 .PHONY: soak
@@ -68,7 +68,7 @@ pins: .env-main ## Pin the newest dependencies anew (dev/constraints-*.txt)
 
 .PHONY: clean
 clean: ## Remove environments, caches and build results
-	rm -rf .venv .venv-sdk .venv-bench .venv-e2e .venv-airflow2 .venv-release .venv-uv .venv.lock .matrix .demo .e2e dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-sdk .venv-bench .venv-e2e .venv-airflow2 .venv-types .venv-release .venv-uv .venv.lock .matrix .demo .e2e dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # Environments: up to date after this, and cheap to ask for (dev/bootstrap.sh).

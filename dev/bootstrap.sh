@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Creates the environments that the make targets run in: dev/bootstrap.sh [main] [sdk] [bench] [e2e] [airflow2] [release]
+# Creates the environments that the make targets run in: dev/bootstrap.sh [main] [sdk] [bench] [e2e] [airflow2] [types] [release]
 #
 #   .venv      this package (editable), the newest Airflow that is pinned, test and lint tools
 #   .venv-sdk  Tallyfy's own Python SDK, which the sandbox is tested with. On its own, because it pins a dependency to
@@ -7,6 +7,8 @@
 #   .venv-bench  this package beside the operators of others, whose cost it is compared with
 #   .venv-e2e  as .venv, and what drives a browser and PostgreSQL; those themselves are Debian's
 #   .venv-airflow2  this package with the newest Airflow 2 that is pinned
+#   .venv-types  basedpyright, which is pyright with all that it needs on the package index. On its own, because the
+#              Node.js in it is 200 MB; it looks at what is in .venv
 #   .venv-release  what builds and checks a release
 #   .venv-uv   uv, which fills the others in seconds where pip takes half a minute
 #
@@ -132,10 +134,13 @@ for name in "${@:-main}"; do
                 --constraint dev/constraints-airflow2.txt --editable . 'apache-airflow<3' --group postgres
             python=$(find_python)
             ;;
+        types)
+            make_venv .venv-types "pyright" dev/constraints-types.txt -- --constraint dev/constraints-types.txt basedpyright
+            ;;
         release)
             make_venv .venv-release "build tools" dev/constraints-release.txt -- --constraint dev/constraints-release.txt \
                 build hatchling hatch-fancy-pypi-readme twine 'readme-renderer[md]'
             ;;
-        *) fail "$0: no environment is called '$name'; there are main, sdk, bench, e2e, airflow2 and release." ;;
+        *) fail "$0: no environment is called '$name'; there are main, sdk, bench, e2e, airflow2, types and release." ;;
     esac
 done

@@ -247,7 +247,7 @@ def run_dag(connection: dict[str, Any], folder: Path, days: int, only_list: bool
         row["run_id"]
         for path in reports.glob("*.jsonl")
         for row in map(json.loads, path.read_text().splitlines())
-        if row["result"] == "changed"
+        if row.get("result") == "changed"  # the first line says whose report it is
     ]
     states = states_of(outcome) | (dict.fromkeys((ARCHIVE, REPORT), "left out") if only_list else {})
     tasks = ", ".join(f"{name}: {state}" for name, state in states.items())

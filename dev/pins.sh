@@ -20,6 +20,7 @@ pin() {
 echo 'apache-airflow>=2.11,<3' | pin dev/constraints-airflow2.txt pyproject.toml --group test --group postgres
 echo 'apache-airflow>=3' | pin dev/constraints-airflow3.txt pyproject.toml --group test --group lint --group e2e --group postgres
 echo 'tallyfy>=3.1,<4' | pin dev/constraints-sdk.txt
+echo basedpyright | pin dev/constraints-types.txt
 printf '%s\n' apache-airflow-providers-dbt-cloud apache-airflow-providers-airbyte airflow-provider-fivetran-async |
     pin dev/constraints-bench.txt pyproject.toml --constraint dev/constraints-airflow3.txt
 printf '%s\n' build hatchling hatch-fancy-pypi-readme twine 'readme-renderer[md]' | pin dev/constraints-release.txt

@@ -18,7 +18,13 @@ from airflow_provider_tallyfy._compat import AirflowException
 from airflow_provider_tallyfy.api.protocol.messages import Lost, LostKind, Request, Response
 from airflow_provider_tallyfy.client.bounded import TOO_LARGE, Malformed, TooLarge, check_framing
 from airflow_provider_tallyfy.client.decoding import decoded
-from airflow_provider_tallyfy.client.faults import cant_be_sent, causes_of, is_about_certificates, words_of, written
+from airflow_provider_tallyfy.client.lost_answers import (
+    cant_be_sent,
+    causes_of,
+    is_about_certificates,
+    words_of,
+    written,
+)
 from airflow_provider_tallyfy.client.scrub import Scrubber, proxy_passwords
 from airflow_provider_tallyfy.client.session import KeptAdapter, headers_of, new_session, options_for, tls_of
 from airflow_provider_tallyfy.client.transport import CONNECT_TIMEOUT, MAX_RESPONSE_BYTES, TOTAL_TIMEOUTS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypedDict
 
 from airflow_provider_tallyfy.api.runs.report import Entry, Report
 
@@ -34,3 +34,23 @@ class BulkOptions:
     progress_every: float = 5.0
     on_progress: Callable[[Report], None] | None = None
     on_note: Callable[[list[Entry], list[str]], None] | None = None
+
+
+class BulkOptionsByName(TypedDict, total=False):
+    """The fields of :class:`BulkOptions` as keyword arguments, for editors; a test compares the two."""
+
+    concurrency: int
+    skip_modified: bool | None
+    look_first: bool
+    dry_run: bool
+    max_failures: int | None
+    progress_every: float
+    on_progress: Callable[[Report], None] | None
+    on_note: Callable[[list[Entry], list[str]], None] | None
+
+
+class BulkArguments(BulkOptionsByName, total=False):
+    """What the methods that change many runs hand on to ``bulk_change``."""
+
+    max_runs: int | None
+    options: BulkOptions | None

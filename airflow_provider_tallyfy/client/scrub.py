@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import dataclasses
+import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -47,11 +48,13 @@ class Scrubber:
 
     def text(self, text: str) -> str:
         """Return the text without secrets, nor the beginning of a long one."""
+        # Whole ones first: a form that is written in another way may begin in the same way.
         for secret in self._forms:
-            if len(secret) < 2 * RECOGNIZED_BY:
+            if secret in text:
                 text = text.replace(secret, HIDDEN)
-            elif secret[:RECOGNIZED_BY] in text:
-                text = _without_beginnings(text, secret)
+        for secret in self._forms:
+            if len(secret) >= 2 * RECOGNIZED_BY and secret[:RECOGNIZED_BY] in text:
+                text = _without_beginnings(text, [form for form in self._forms if form[:RECOGNIZED_BY] in text])
         return text
 
     def problem(self, problem: Problem) -> Problem:
@@ -129,13 +132,19 @@ def _forms(secret: str) -> set[str]:
     return set(written())
 
 
-def _without_beginnings(text: str, secret: str) -> str:
-    """The text without the secret, and without its first characters wherever there are enough of them."""
+def _without_beginnings(text: str, secrets: Iterable[str]) -> str:
+    """The text without the first characters of a secret, wherever there are enough of them: as many as there are."""
+    known = [secret for secret in secrets if len(secret) >= 2 * RECOGNIZED_BY]
+    begins = re.compile("|".join(sorted({re.escape(secret[:RECOGNIZED_BY]) for secret in known})))
     parts, at = list[str](), 0
-    while (found := text.find(secret[:RECOGNIZED_BY], at)) >= 0:
-        end, rest = found, iter(secret)
-        while end < len(text) and text[end] == next(rest, None):
-            end += 1
-        parts += [text[at:found], HIDDEN]
-        at = end
+    while (found := begins.search(text, at)) is not None:
+        lengths = (_alike(secret, text, found.start()) for secret in known)
+        parts += [text[at : found.start()], HIDDEN]
+        at = found.start() + max(lengths)
     return "".join([*parts, text[at:]])
+
+
+def _alike(secret: str, text: str, at: int) -> int:
+    """How many of the secret's first characters stand in the text."""
+    pairs = zip(secret, text[at : at + len(secret)], strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))

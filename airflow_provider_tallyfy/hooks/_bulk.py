@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
-from typing import Any
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_choice, check_flag, show
 from airflow_provider_tallyfy.api.runs import update
@@ -14,40 +14,51 @@ from airflow_provider_tallyfy.client.bulk_options import BulkOptions, Doing
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError
 from airflow_provider_tallyfy.hooks._base import TallyfyBaseHook
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from airflow_provider_tallyfy.client.bulk_options import BulkArguments, BulkOptionsByName
+
 MOST_WORKERS = 64
 _DOING = ("archive", "activate", "update", "restore")
+_FIELDS = tuple(field.name for field in fields(BulkOptions))
 
 
 class BulkRunsHook(TallyfyBaseHook):
     """The part of :class:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook` that changes many runs."""
 
-    def archive_runs(self, run_ids: Iterable[Any], **options: Any) -> Report:
+    def archive_runs(self, run_ids: Iterable[Any], **options: Unpack[BulkArguments]) -> Report:
         """Archive many runs.
 
-        :param run_ids: ids, or rows; see :meth:`bulk_change`, also for the options.
+        :param run_ids: ids, or rows; see :meth:`bulk_change`.
+        :param options: see :meth:`bulk_change`.
         :return: what became of each.
         """
-        return self.bulk_change("archive", run_ids, **options).run()
+        return self._change("archive", run_ids, options)
 
-    def activate_runs(self, run_ids: Iterable[Any], **options: Any) -> Report:
+    def activate_runs(self, run_ids: Iterable[Any], **options: Unpack[BulkArguments]) -> Report:
         """Bring many archived runs back.
 
-        :param run_ids: ids, or rows; see :meth:`bulk_change`, also for the options.
+        :param run_ids: ids, or rows; see :meth:`bulk_change`.
+        :param options: see :meth:`bulk_change`.
         :return: what became of each.
         """
-        return self.bulk_change("activate", run_ids, **options).run()
+        return self._change("activate", run_ids, options)
 
-    def update_runs(self, run_ids: Iterable[Any], changes: Mapping[str, Any], **options: Any) -> Report:
+    def update_runs(
+        self, run_ids: Iterable[Any], changes: Mapping[str, Any], **options: Unpack[BulkArguments]
+    ) -> Report:
         """Make the same changes to many runs.
 
-        :param run_ids: ids, or rows; see :meth:`bulk_change`, also for the options.
+        :param run_ids: ids, or rows; see :meth:`bulk_change`.
         :param changes: the fields of :meth:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook.update_run_outcome`,
             ``extra_fields`` and ``create_missing_tags`` included.
+        :param options: see :meth:`bulk_change`.
         :return: what became of each.
         """
-        return self.bulk_change("update", run_ids, changes=changes, **options).run()
+        return self._change("update", run_ids, options, changes=changes)
 
-    def restore_runs(self, updated: Report | Iterable[Any], **options: Any) -> Report:
+    def restore_runs(self, updated: Report | Iterable[Any], **options: Unpack[BulkArguments]) -> Report:
         """Put back what an update of many runs replaced. Runs that were modified since are left alone.
 
         :param updated: the report of :meth:`update_runs`, or rows with ``run_id``, ``last_updated`` and ``before``.
@@ -57,7 +68,12 @@ class BulkRunsHook(TallyfyBaseHook):
         rows: Any = updated
         if isinstance(updated, Report):
             rows = [entry.as_row() for entry in updated.entries.values() if entry.result == "changed"]
-        return self.bulk_change("restore", rows, **options).run()
+        return self._change("restore", rows, options)
+
+    def _change(self, doing: Doing, run_ids: Iterable[Any], options: BulkArguments, **changes: Any) -> Report:
+        # Here, for an option that is called like an argument of bulk_change() would be a TypeError there.
+        self._checked(_check_names, options, (*_FIELDS, "max_runs", "options"))
+        return self.bulk_change(doing, run_ids, **changes, **options).run()
 
     def bulk_change(
         self,
@@ -67,7 +83,7 @@ class BulkRunsHook(TallyfyBaseHook):
         changes: Mapping[str, Any] | None = None,
         max_runs: int | None = None,
         options: BulkOptions | None = None,
-        **more: Any,
+        **more: Unpack[BulkOptionsByName],
     ) -> BulkChange:
         """Prepare a change of many runs; call ``run()`` on what is returned.
 
@@ -76,8 +92,8 @@ class BulkRunsHook(TallyfyBaseHook):
             :meth:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook.find_runs` returns them. Repeated ids count once.
         :param changes: for ``update``: what to change.
         :param max_runs: refuse a longer list, before anything is sent.
-        :param options: see :class:`~airflow_provider_tallyfy.client.bulk_options.BulkOptions`; its fields may also be
-            given one by one.
+        :param options: see :class:`~airflow_provider_tallyfy.client.bulk_options.BulkOptions`.
+        :param more: the fields of ``options``, one by one; they count more.
         :raises TallyfyArgumentError: for bad arguments; nothing was sent.
         """
         self._checked(check_choice, "doing", doing, _DOING)
@@ -106,10 +122,10 @@ class BulkRunsHook(TallyfyBaseHook):
 
 
 def _options(options: BulkOptions | None, more: Mapping[str, Any]) -> BulkOptions:
-    known = [field.name for field in fields(BulkOptions)]
-    if unknown := sorted(set(more) - set(known)):
-        raise ArgumentError(f"{unknown[0]!r} is not an option of a bulk change. There are {', '.join(known)}.")
-    chosen = options or BulkOptions(**more)
+    _check_names(more, _FIELDS)
+    if options is not None and not isinstance(options, BulkOptions):
+        raise ArgumentError(f"options={show(options)} is not a BulkOptions.")
+    chosen = replace(options or BulkOptions(), **more)
     _check_number("concurrency", chosen.concurrency, MOST_WORKERS, needed=True)
     _check_number("max_failures", chosen.max_failures)
     for name in ("look_first", "dry_run", "skip_modified"):
@@ -118,6 +134,11 @@ def _options(options: BulkOptions | None, more: Mapping[str, Any]) -> BulkOption
     if isinstance(chosen.progress_every, bool) or not isinstance(chosen.progress_every, (int, float)):
         raise ArgumentError(f"progress_every={show(chosen.progress_every)} is not a number of seconds.")
     return chosen
+
+
+def _check_names(given: Iterable[str], known: tuple[str, ...]) -> None:
+    if unknown := sorted(set(given) - set(known)):
+        raise ArgumentError(f"{unknown[0]!r} is not an option of a bulk change. There are {', '.join(known)}.")
 
 
 def _check_number(name: str, value: object, most: int | None = None, *, needed: bool = False) -> None:

@@ -14,11 +14,12 @@ import requests
 from airflow.providers.http.hooks.http import HttpHook
 
 from airflow_provider_tallyfy._compat import AirflowException
+from airflow_provider_tallyfy.api.protocol.arguments import show
 from airflow_provider_tallyfy.api.protocol.messages import Exchange, Reply, Request, Response
 from airflow_provider_tallyfy.api.protocol.problems import problem_of
 from airflow_provider_tallyfy.client.decoding import decoded
 from airflow_provider_tallyfy.client.engine import Engine
-from airflow_provider_tallyfy.client.faults import words_of
+from airflow_provider_tallyfy.client.lost_answers import words_of
 from airflow_provider_tallyfy.client.requests_transport import RequestsTransport, lost
 from airflow_provider_tallyfy.client.session import new_session
 from airflow_provider_tallyfy.exceptions import TallyfyApiError, TallyfyArgumentError, error_from
@@ -46,16 +47,23 @@ class HttpHookRoad(HttpHook):
         transport = self._transport
         self.base_url = transport.settings.base_url
         self._base_url_initialized = True
+        if extra_options is not None and not isinstance(extra_options, Mapping):
+            raise TallyfyArgumentError(f"extra_options={show(extra_options)} is not an object of names and values.")
         self.merged_extra = dict(extra_options or {})
         if not headers:
             return transport.session
         session = new_session(transport.settings, transport.adapter)
-        session.headers.update(headers)
+        try:
+            session.headers.update(headers)
+        except (TypeError, ValueError, AttributeError):
+            raise TallyfyArgumentError(f"headers={show(headers)} is not an object of names and values.") from None
         return session
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Perform a request as ``HttpHook.run()`` does.
 
+        :param args: as there: ``endpoint``, ``data``, ``headers``, ``extra_options``.
+        :param kwargs: the same by name, and what ``requests`` takes for a request, such as ``json``.
         :raises TallyfyApiError: for an answer that is not a success, and for none.
         :raises TallyfyArgumentError: for arguments that no request can be made of; nothing was sent.
         """
@@ -72,6 +80,8 @@ class HttpHookRoad(HttpHook):
     ) -> Any:
         """Send what ``run()`` prepared, with this connection's time-out and TLS settings, following no redirect.
 
+        :param session: as :meth:`get_conn` returns it.
+        :param prepped_request: what is sent.
         :param extra_options: ``timeout`` in seconds, and ``check_response=False`` to get error answers back.
         :raises TallyfyApiError: for an answer that is not a success, and for none.
         """
@@ -98,6 +108,7 @@ class HttpHookRoad(HttpHook):
     def check_response(self, response: requests.Response) -> None:
         """Raise the exception of this provider that fits the answer; its body is not logged.
 
+        :param response: the answer.
         :raises TallyfyApiError: for every answer that is not a success.
         """
         headers = {name.lower(): value for name, value in response.headers.items()}

@@ -138,6 +138,7 @@ class TallyfyHook(FindRunsHook, BulkRunsHook):
     def archive_run_outcome(self, run_id: str, *, look_first: bool = False) -> Outcome:
         """Do as :meth:`archive_run`, and tell how it came about.
 
+        :param run_id: 32-character id.
         :param look_first: read the run before, to know for certain whether it was archived already.
         """
         return self._perform(archive.archive(self.organization_id, run_id, look_first=look_first))
@@ -155,13 +156,56 @@ class TallyfyHook(FindRunsHook, BulkRunsHook):
     def activate_run_outcome(self, run_id: str, *, look_first: bool = False) -> Outcome:
         """Do as :meth:`activate_run`, and tell how it came about.
 
+        :param run_id: 32-character id.
         :param look_first: read the run before, to know for certain whether it was active already.
         """
         return self._perform(archive.activate(self.organization_id, run_id, look_first=look_first))
 
-    def update_run(self, run_id: str, **changes: Any) -> Run:
-        """Change fields of a live run and return it: read, merge, write, verify (see :meth:`update_run_outcome`)."""
-        return self.update_run_outcome(run_id, **changes).run
+    def update_run(
+        self,
+        run_id: str,
+        *,
+        name: str | None = None,
+        summary: str | None = None,
+        owner_id: int | str | None = None,
+        tags: Iterable[str] | None = None,
+        add_tags: Iterable[str] | None = None,
+        remove_tags: Iterable[str] | None = None,
+        create_missing_tags: bool = False,
+        folders: Iterable[str] | None = None,
+        prerun: Mapping[str, Any] | Iterable[Mapping[str, Any]] | None = None,
+        starred: bool | str | None = None,
+        is_public: bool | str | None = None,
+        users: Iterable[int | str] | None = None,
+        groups: Iterable[str] | None = None,
+        publicly_hidden_fields: Iterable[str] | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
+        **unknown: NoReturn,
+    ) -> Run:
+        """Change fields of a live run and return it: read, merge, write, verify.
+
+        What is not given stays as it is, members and groups included. ``None`` = not given; ``""`` and ``[]`` =
+        cleared. Errors are those of :meth:`update_run_outcome`.
+
+        :param run_id: 32-character id.
+        :param name: new name, at most 550 characters.
+        :param summary: new summary.
+        :param owner_id: user id of the new owner, a number or its digits.
+        :param tags: ids or titles of tags; replaces all tags.
+        :param add_tags: ids or titles of tags to add.
+        :param remove_tags: ids or titles of tags to take away.
+        :param create_missing_tags: make tags that don't exist, instead of failing.
+        :param folders: folder ids; replaces all folders.
+        :param prerun: kick-off answers, ``{field id: answer}`` or a list of such; answers not named stay.
+        :param starred: starred or not.
+        :param is_public: public or not.
+        :param users: user ids; replaces all members.
+        :param groups: group ids; replaces all groups.
+        :param publicly_hidden_fields: what guests don't see, such as ``["comments"]``.
+        :param extra_fields: further fields of the API, by name.
+        """
+        given = _given(locals())  # before any other name is bound
+        return self._update(run_id, **given).run
 
     def update_run_outcome(
         self,
@@ -189,42 +233,31 @@ class TallyfyHook(FindRunsHook, BulkRunsHook):
         ``None`` = not given; ``""`` and ``[]`` = cleared. Tags and folders that Tallyfy ignores in the update are set
         one by one; any other field that it ignored is an error that names the field.
 
-        :param name: at most 550 characters.
-        :param summary: text.
-        :param owner_id: user id of a member.
-        :param tags: ids or titles of tags; replaces the run's tags.
-        :param add_tags: ids or titles of tags to add to those that the run has.
+        :param run_id: 32-character id.
+        :param name: new name, at most 550 characters.
+        :param summary: new summary.
+        :param owner_id: user id of the new owner, a number or its digits.
+        :param tags: ids or titles of tags; replaces all tags.
+        :param add_tags: ids or titles of tags to add.
         :param remove_tags: ids or titles of tags to take away.
-        :param folders: folder ids; replaces the run's folders.
-        :param prerun: kick-off answers, ``{field id: answer}``; answers not named stay.
+        :param create_missing_tags: make tags that don't exist, instead of failing.
+        :param folders: folder ids; replaces all folders.
+        :param prerun: kick-off answers, ``{field id: answer}`` or a list of such; answers not named stay.
         :param starred: starred or not.
         :param is_public: public or not.
-        :param users: user ids; replaces the run's members.
-        :param groups: group ids; replaces the run's groups.
+        :param users: user ids; replaces all members.
+        :param groups: group ids; replaces all groups.
         :param publicly_hidden_fields: what guests don't see, such as ``["comments"]``.
         :param extra_fields: further fields of the API, by name.
-        :param create_missing_tags: make tags that don't exist, instead of failing.
         :raises TallyfyArgumentError: for an unknown field, a bad value, nothing to update, or unknown titles of tags.
         :raises TallyfyArchivedError: if the run is archived; activate it first.
         :raises TallyfyNotAppliedError: if the run does not show a wanted value afterwards.
         :raises TallyfyValidationError: if Tallyfy does not accept a value.
         """
-        changes: dict[str, Any] = {
-            "name": name,
-            "summary": summary,
-            "owner_id": owner_id,
-            "tags": tags,
-            "add_tags": add_tags,
-            "remove_tags": remove_tags,
-            "folders": folders,
-            "prerun": prerun,
-            "starred": starred,
-            "is_public": is_public,
-            "users": users,
-            "groups": groups,
-            "publicly_hidden_fields": publicly_hidden_fields,
-            **unknown,
-        }
+        given = _given(locals())  # before any other name is bound
+        return self._update(run_id, **given)
+
+    def _update(self, run_id: str, *, extra_fields: Any, create_missing_tags: bool, **changes: Any) -> Outcome:
         return self._perform(
             update.update(self.organization_id, run_id, changes, extra_fields, create_missing_tags=create_missing_tags)
         )
@@ -245,25 +278,48 @@ class TallyfyHook(FindRunsHook, BulkRunsHook):
     # -- tags and folders of a run -----------------------------------------------------------------------------------
 
     def add_tag_to_run(self, run_id: str, tag_id: str) -> Run:
-        """Attach a tag, unless it is attached already. Returns the run with its tags."""
+        """Attach a tag, unless it is attached already.
+
+        :param run_id: 32-character id of the run.
+        :param tag_id: 32-character id of the tag.
+        :return: the run with its tags.
+        """
         return self._perform(labels.add(self.organization_id, run_id, labels.TAGS, tag_id))
 
     def remove_tag_from_run(self, run_id: str, tag_id: str) -> Run:
-        """Detach a tag (its association is looked up). Returns the run with its tags."""
+        """Detach a tag (its association is looked up).
+
+        :param run_id: 32-character id of the run.
+        :param tag_id: 32-character id of the tag.
+        :return: the run with its tags.
+        """
         return self._perform(labels.remove(self.organization_id, run_id, labels.TAGS, tag_id))
 
     def add_run_to_folder(self, run_id: str, folder_id: str) -> Run:
-        """Put a run into a folder, unless it is there already. Returns the run with its folders."""
+        """Put a run into a folder, unless it is there already.
+
+        :param run_id: 32-character id of the run.
+        :param folder_id: 32-character id of the folder.
+        :return: the run with its folders.
+        """
         return self._perform(labels.add(self.organization_id, run_id, labels.FOLDERS, folder_id))
 
     def remove_run_from_folder(self, run_id: str, folder_id: str) -> Run:
-        """Take a run out of a folder (its relation is looked up). Returns the run with its folders."""
+        """Take a run out of a folder (its relation is looked up).
+
+        :param run_id: 32-character id of the run.
+        :param folder_id: 32-character id of the folder.
+        :return: the run with its folders.
+        """
         return self._perform(labels.remove(self.organization_id, run_id, labels.FOLDERS, folder_id))
 
     # -- links -------------------------------------------------------------------------------------------------------
 
     def run_url(self, run_id: str) -> str:
-        """Address of the run in the Tallyfy web app."""
+        """Address of the run in the Tallyfy web app.
+
+        :param run_id: 32-character id.
+        """
         return self.settings.run_url(self.organization_id, self._checked(check_id, "run_id", run_id))
 
 
@@ -275,3 +331,9 @@ def _as_one_line(error: Exception) -> str:
     """The message for Airflow's form, which runs lines together."""
     first, *more = (line.strip() for line in str(error).splitlines())
     return " ".join([first if not more or first.endswith((".", ":")) else f"{first}.", *more])
+
+
+def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of an update but its run; unknown ones stay among them, and are refused like bad values."""
+    named = {name: value for name, value in arguments.items() if name not in ("self", "run_id", "unknown")}
+    return {**named, **arguments["unknown"]}

@@ -24,11 +24,15 @@ class TallyfyBaseOperator(BaseOperator):
     ui_color = "#e8f5e9"
 
     def __init__(
-        self, *, organization_id: str | XComArg | None = None, tallyfy_conn_id: str = "tallyfy_default", **kwargs: Any
+        self,
+        *,
+        organization_id: str | XComArg | None = None,
+        tallyfy_conn_id: str | XComArg = "tallyfy_default",
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.organization_id: Any = organization_id
-        self.tallyfy_conn_id = tallyfy_conn_id
+        self.tallyfy_conn_id: Any = tallyfy_conn_id
 
     @cached_property
     def hook(self) -> TallyfyHook:

@@ -59,7 +59,8 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
         "skip_modified",
         "report_path",
     )
-    #: What :attr:`dry_run` hides, BaseOperator's method, is only called by 2.11's `airflow tasks test --dry-run`.
+    #: What :attr:`dry_run` hides, BaseOperator's method, is only called by 2.11's `airflow tasks test --dry-run`. No
+    #: value that can be called would do for both: Airflow 3 shows it as ``<callable ...>`` among the rendered fields.
     dry_run: Any
 
     def __init__(

@@ -69,6 +69,8 @@ class ReportFile:
         self._header = replace(header, open="any" if "://" in path else "noted")
         self._descriptor: int | None = None
         self._size = 0
+        self._written = False
+        self._moved = ""
 
     @property
     def adds_lines(self) -> bool:
@@ -127,7 +129,10 @@ class ReportFile:
         :raises TallyfyArgumentError: if it can't be written, and never will be; and at the end, if another task has
             overwritten it meanwhile. Then this one's is written beside it.
         """
-        moved = self._make_room(report) if ended else ""
+        # What stood there in the beginning has been looked at; what another has written since must not get lost.
+        if self._written and (ended or not self.adds_lines) and not self._moved:
+            self._moved = self._make_room(report)
+        self._written = True
         report.merge_earlier(self.earlier)
         header = replace(self._header, written=now(), open="" if ended else self._header.open)
         text = whole_report(header, report)
@@ -136,8 +141,8 @@ class ReportFile:
                 ObjectStoragePath(self.path).write_text(text, encoding="utf-8")
             else:
                 self._replace(text, ended)
-        if moved:
-            raise TallyfyArgumentError(moved)
+        if ended and self._moved:
+            raise TallyfyArgumentError(self._moved)
 
     def _replace(self, text: str, ended: bool) -> None:
         target = Path(self.path)

@@ -10,7 +10,10 @@ from airflow_provider_tallyfy._compat import AirflowSkipException, task_states
 from airflow_provider_tallyfy.operators._base import TallyfyBaseOperator
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from airflow_provider_tallyfy._compat import Context, XComArg
+    from airflow_provider_tallyfy.operators._task_arguments import TaskArguments
 
 #: States of a task that was never run in this DAG run.
 _NEVER_RUN = frozenset({"upstream_failed", "skipped", "removed", None})
@@ -37,8 +40,8 @@ class TallyfyBulkReportOperator(TallyfyBaseOperator):
         *,
         bulk_task_id: str | XComArg,
         organization_id: str | XComArg | None = None,
-        tallyfy_conn_id: str = "tallyfy_default",
-        **kwargs: Any,
+        tallyfy_conn_id: str | XComArg = "tallyfy_default",
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(organization_id=organization_id, tallyfy_conn_id=tallyfy_conn_id, **kwargs)
         self.bulk_task_id = bulk_task_id
@@ -51,7 +54,7 @@ class TallyfyBulkReportOperator(TallyfyBaseOperator):
 
         task_id = str(self.bulk_task_id)
         summary = context["ti"].xcom_pull(task_ids=task_id, key=SUMMARY_KEY)
-        if not isinstance(summary, Mapping):
+        if summary is None:
             states = task_states(context["ti"], task_id)
             if states and states <= _NEVER_RUN:
                 raise AirflowSkipException(f"The task {task_id!r} was not run, so there is nothing to report.")
@@ -59,7 +62,13 @@ class TallyfyBulkReportOperator(TallyfyBaseOperator):
                 f"bulk_task_id={task_id!r}: this task has left no outcome. It ended before its first run, or it is no "
                 "bulk task of this provider."
             )
-        text = self._text(summary)
+        try:
+            text = self._text(summary)
+        except (KeyError, TypeError, AttributeError, ValueError):
+            raise TallyfyArgumentError(
+                f"bulk_task_id={task_id!r}: what this task has left under the XCom {SUMMARY_KEY!r} is no summary of a "
+                "bulk task of this provider."
+            ) from None
         self.log.info("%s", text)
         return text
 

@@ -10,9 +10,12 @@ from airflow_provider_tallyfy.operators._literals import check_flag_or_blank, ch
 from airflow_provider_tallyfy.operators.single_runs import UPDATE_FIELDS, check_update_literals
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from airflow_provider_tallyfy._compat import XComArg
     from airflow_provider_tallyfy.client.bulk import BulkChange
     from airflow_provider_tallyfy.client.bulk_options import Doing
+    from airflow_provider_tallyfy.operators._task_arguments import TaskArguments
 
 __all__ = [
     "SUMMARY_KEY",
@@ -62,8 +65,8 @@ class TallyfyBulkArchiveRunsOperator(TallyfyBulkOperator):
         report_path: str | XComArg | None = None,
         concurrency: int = 8,
         organization_id: str | XComArg | None = None,
-        tallyfy_conn_id: str = "tallyfy_default",
-        **kwargs: Any,
+        tallyfy_conn_id: str | XComArg = "tallyfy_default",
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(
             run_ids=run_ids,
@@ -118,8 +121,8 @@ class TallyfyBulkActivateRunsOperator(TallyfyBulkOperator):
         report_path: str | XComArg | None = None,
         concurrency: int = 8,
         organization_id: str | XComArg | None = None,
-        tallyfy_conn_id: str = "tallyfy_default",
-        **kwargs: Any,
+        tallyfy_conn_id: str | XComArg = "tallyfy_default",
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(
             run_ids=run_ids,
@@ -158,16 +161,16 @@ class TallyfyBulkUpdateRunsOperator(TallyfyBulkOperator):
     :param name: new name, at most 550 characters. (templated)
     :param summary: new summary. (templated)
     :param owner_id: user id of the new owner, a number or its digits. (templated)
-    :param tags: ids or titles of tags; replaces the runs' tags. (templated)
+    :param tags: ids or titles of tags; replaces all tags. (templated)
     :param add_tags: ids or titles of tags to add. (templated)
     :param remove_tags: ids or titles of tags to take away. (templated)
     :param create_missing_tags: make tags that don't exist, instead of failing.
-    :param folders: folder ids; replaces the runs' folders. (templated)
+    :param folders: folder ids; replaces all folders. (templated)
     :param prerun: kick-off answers, ``{field id: answer}`` or a list of such; answers not named stay. (templated)
     :param starred: starred or not. (templated)
     :param is_public: public or not. (templated)
-    :param users: user ids; replaces the runs' members. (templated)
-    :param groups: group ids; replaces the runs' groups. (templated)
+    :param users: user ids; replaces all members. (templated)
+    :param groups: group ids; replaces all groups. (templated)
     :param publicly_hidden_fields: what guests don't see, such as ``["comments"]``. (templated)
     :param extra_fields: further fields of the API, by name. (templated)
     :param max_runs: refuse a longer list before the first write. (templated)
@@ -200,13 +203,13 @@ class TallyfyBulkUpdateRunsOperator(TallyfyBulkOperator):
         remove_tags: Iterable[str] | XComArg | None = None,
         create_missing_tags: bool = False,
         folders: Iterable[str] | XComArg | None = None,
-        prerun: Mapping[str, Any] | Iterable[Mapping[str, Any]] | XComArg | None = None,
+        prerun: Mapping[str, Any] | Iterable[Mapping[str, Any]] | str | XComArg | None = None,
         starred: bool | str | XComArg | None = None,
         is_public: bool | str | XComArg | None = None,
         users: Iterable[int | str] | XComArg | None = None,
         groups: Iterable[str] | XComArg | None = None,
         publicly_hidden_fields: Iterable[str] | XComArg | None = None,
-        extra_fields: Mapping[str, Any] | XComArg | None = None,
+        extra_fields: Mapping[str, Any] | str | XComArg | None = None,
         max_runs: int | str | XComArg | None = None,
         dry_run: bool | str | XComArg = False,
         max_failures: int | str | XComArg | None = None,
@@ -214,8 +217,8 @@ class TallyfyBulkUpdateRunsOperator(TallyfyBulkOperator):
         report_path: str | XComArg | None = None,
         concurrency: int = 8,
         organization_id: str | XComArg | None = None,
-        tallyfy_conn_id: str = "tallyfy_default",
-        **kwargs: Any,
+        tallyfy_conn_id: str | XComArg = "tallyfy_default",
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(
             run_ids=run_ids,

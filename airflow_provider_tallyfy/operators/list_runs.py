@@ -15,7 +15,10 @@ from airflow_provider_tallyfy.operators._literals import checked, is_literal, li
 if TYPE_CHECKING:
     from datetime import date, timedelta
 
-    from airflow_provider_tallyfy._compat import Context
+    from typing_extensions import Unpack
+
+    from airflow_provider_tallyfy._compat import Context, XComArg
+    from airflow_provider_tallyfy.operators._task_arguments import TaskArguments
 
 #: XCom with the ids alone, for templates. Airflow maps over no other XCom than ``return_value``, so
 #: ``.expand(run_id=find.output.map(...))`` takes the ids from the rows.
@@ -41,43 +44,45 @@ class TallyfyListRunsOperator(TallyfyBaseOperator):
 
     .. seealso:: https://tallyfy.com/products/pro/integrations/open-api/ ("List processes")
 
-    :param q: words of the name, as Tallyfy searches. (templated, like all that follow)
+    :param q: words of the name, as Tallyfy searches. (templated)
     :param status: ``active``, ``complete``, ``problem`` (with ``issue``), ``issue``, ``improvement``, ``delayed``,
-        ``starred``, or ``archived`` (the same as ``archived="only"``).
+        ``starred``, or ``archived`` (the same as ``archived="only"``). (templated)
     :param archived: ``False`` (default) = live runs, ``True`` = archived ones too, ``"only"`` = archived ones alone.
+        (templated)
     :param owners: ids or e-mail addresses of members; Tallyfy matches the run's owner *or* an assignee of one of its
-        tasks.
-    :param owner_id: id or e-mail address of the run's owner, exactly.
-    :param template: title or id of the template.
-    :param checklist_id: Tallyfy's own name of ``template``.
-    :param folder: name or id of a folder.
-    :param tags: titles or ids of tags: runs that have any of them.
-    :param tag: title or id of one tag.
-    :param tag_ids: Tallyfy's own name of ``tags``.
-    :param exclude_tags: titles or ids of tags: only runs that have none of them.
-    :param untagged: ``True`` = runs without tags, ``False`` = runs with tags.
-    :param starred: ``True`` = starred runs, ``False`` = the others.
-    :param groups: names or ids of groups.
-    :param type: ``procedure``, ``form`` or ``document``.
-    :param task_status: ``all``, ``in-progress`` or ``completed``.
-    :param name_pattern: shell pattern for the whole name, letters in any case: ``"Onboarding*"``.
+        tasks. (templated)
+    :param owner_id: id or e-mail address of the run's owner, exactly. (templated)
+    :param template: title or id of the template. (templated)
+    :param checklist_id: Tallyfy's own name of ``template``. (templated)
+    :param folder: name or id of a folder. (templated)
+    :param tags: titles or ids of tags: runs that have any of them. (templated)
+    :param tag: title or id of one tag. (templated)
+    :param tag_ids: Tallyfy's own name of ``tags``. (templated)
+    :param exclude_tags: titles or ids of tags: only runs that have none of them. (templated)
+    :param untagged: ``True`` = runs without tags, ``False`` = runs with tags. (templated)
+    :param starred: ``True`` = starred runs, ``False`` = the others. (templated)
+    :param groups: names or ids of groups. (templated)
+    :param type: ``procedure``, ``form`` or ``document``. (templated)
+    :param task_status: ``all``, ``in-progress`` or ``completed``. (templated)
+    :param name_pattern: shell pattern for the whole name, letters in any case: ``"Onboarding*"``. (templated)
     :param stale_after: runs left alone for longer: a ``timedelta`` or an ISO 8601 duration (``"P30D"``). A bare number
         is refused. Counted from now, not from the DAG run's date: a run is as stale as it is when the task looks.
+        (templated)
     :param stale_by: which timestamp says so: ``last_updated`` (default), ``completed_at``, ``created_at`` or
-        ``started_at``.
+        ``started_at``. (templated)
     :param archived_after: runs archived at or after this: a ``datetime``, a ``date`` (its midnight) or ISO 8601 text
         such as ``"{{ data_interval_start }}"``. What names no time zone is UTC. Finds archived runs without
-        ``archived="only"``.
-    :param archived_before: runs archived before this; likewise.
-    :param limit: most rows.
+        ``archived="only"``. (templated)
+    :param archived_before: runs archived before this; likewise. (templated)
+    :param limit: most rows. (templated)
     :param order: ``created_at`` (default), ``name``, ``last_updated``, ``completed_at`` or ``started_at``; ``-`` before
-        it for descending.
+        it for descending. (templated)
     :param fields: what a row holds, beside ``id``; ``None`` = ``name``, ``status``, ``last_updated``. ``tags`` is a
         list of titles, and brings the list of their ids as ``tag_ids``; ``folders`` likewise, with ``folder_ids``.
         Unless asked for, rows hold no tags and no folders. Keep ``last_updated`` if a bulk operator gets the rows:
-        without it, that operator can't tell which runs were modified meanwhile.
-    :param organization_id: 32-character id; ``None`` = the connection's.
-    :param tallyfy_conn_id: the connection.
+        without it, that operator can't tell which runs were modified meanwhile. (templated)
+    :param organization_id: 32-character id; ``None`` = the connection's. (templated)
+    :param tallyfy_conn_id: the connection. (templated)
     :raises TallyfyArgumentError: for a bad value, and for titles and ids that nothing has.
     :raises TallyfyServerError: for a list that comes up short or can't be read, and for rows that do not show the tags
         or folders that they were asked for.
@@ -88,34 +93,36 @@ class TallyfyListRunsOperator(TallyfyBaseOperator):
     def __init__(
         self,
         *,
-        q: str | None = None,
-        status: str | None = None,
-        archived: bool | str | None = None,
-        owners: Iterable[int | str] | None = None,
-        owner_id: int | str | None = None,
-        template: str | None = None,
-        checklist_id: str | None = None,
-        folder: str | None = None,
-        tags: Iterable[str] | None = None,
-        tag: str | None = None,
-        tag_ids: Iterable[str] | None = None,
-        exclude_tags: Iterable[str] | None = None,
-        untagged: bool | str | None = None,
-        starred: bool | str | None = None,
-        groups: Iterable[str] | None = None,
-        type: str | None = None,
-        task_status: str | None = None,
-        name_pattern: str | None = None,
-        stale_after: timedelta | str | None = None,
-        stale_by: str | None = None,
-        archived_after: datetime | date | str | None = None,
-        archived_before: datetime | date | str | None = None,
-        limit: int | str | None = None,
-        order: str | None = None,
-        fields: Iterable[str] | None = None,
-        **kwargs: Any,
+        q: str | XComArg | None = None,
+        status: str | XComArg | None = None,
+        archived: bool | str | XComArg | None = None,
+        owners: Iterable[int | str] | XComArg | None = None,
+        owner_id: int | str | XComArg | None = None,
+        template: str | XComArg | None = None,
+        checklist_id: str | XComArg | None = None,
+        folder: str | XComArg | None = None,
+        tags: Iterable[str] | XComArg | None = None,
+        tag: str | XComArg | None = None,
+        tag_ids: Iterable[str] | XComArg | None = None,
+        exclude_tags: Iterable[str] | XComArg | None = None,
+        untagged: bool | str | XComArg | None = None,
+        starred: bool | str | XComArg | None = None,
+        groups: Iterable[str] | XComArg | None = None,
+        type: str | XComArg | None = None,
+        task_status: str | XComArg | None = None,
+        name_pattern: str | XComArg | None = None,
+        stale_after: timedelta | str | XComArg | None = None,
+        stale_by: str | XComArg | None = None,
+        archived_after: datetime | date | str | XComArg | None = None,
+        archived_before: datetime | date | str | XComArg | None = None,
+        limit: int | str | XComArg | None = None,
+        order: str | XComArg | None = None,
+        fields: Iterable[str] | XComArg | None = None,
+        organization_id: str | XComArg | None = None,
+        tallyfy_conn_id: str | XComArg = "tallyfy_default",
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(organization_id=organization_id, tallyfy_conn_id=tallyfy_conn_id, **kwargs)
         self.q = q
         self.status = status
         self.archived = archived

@@ -13,8 +13,11 @@ from airflow_provider_tallyfy.operators._base import TallyfyBaseOperator
 from airflow_provider_tallyfy.operators._literals import check_literals, checked, literals
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from airflow_provider_tallyfy._compat import Context, XComArg
     from airflow_provider_tallyfy.api.runs.archive import Outcome
+    from airflow_provider_tallyfy.operators._task_arguments import TaskArguments
 
 IfAlready = Literal["succeed", "skip", "fail"]
 _IF_ALREADY = ("succeed", "skip", "fail")
@@ -135,9 +138,9 @@ class TallyfyArchiveRunOperator(TallyfySingleRunOperator):
         *,
         run_id: str | XComArg,
         if_already: IfAlready = "succeed",
-        organization_id: str | None = None,
-        tallyfy_conn_id: str = "tallyfy_default",
-        **kwargs: Any,
+        organization_id: str | XComArg | None = None,
+        tallyfy_conn_id: str | XComArg = "tallyfy_default",
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(
             run_id=run_id,
@@ -179,9 +182,9 @@ class TallyfyActivateRunOperator(TallyfySingleRunOperator):
         *,
         run_id: str | XComArg,
         if_already: IfAlready = "succeed",
-        organization_id: str | None = None,
-        tallyfy_conn_id: str = "tallyfy_default",
-        **kwargs: Any,
+        organization_id: str | XComArg | None = None,
+        tallyfy_conn_id: str | XComArg = "tallyfy_default",
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(
             run_id=run_id,
@@ -213,16 +216,16 @@ class TallyfyUpdateRunOperator(TallyfySingleRunOperator):
     :param name: new name, at most 550 characters. (templated)
     :param summary: new summary. (templated)
     :param owner_id: user id of the new owner, a number or its digits. (templated)
-    :param tags: ids or titles of tags; replaces the run's tags. (templated)
-    :param add_tags: ids or titles of tags to add to those that the run has. (templated)
+    :param tags: ids or titles of tags; replaces all tags. (templated)
+    :param add_tags: ids or titles of tags to add. (templated)
     :param remove_tags: ids or titles of tags to take away. (templated)
     :param create_missing_tags: make tags that don't exist, instead of failing.
-    :param folders: folder ids; replaces the run's folders. (templated)
+    :param folders: folder ids; replaces all folders. (templated)
     :param prerun: kick-off answers, ``{field id: answer}`` or a list of such; answers not named stay. (templated)
     :param starred: starred or not. (templated)
     :param is_public: public or not. (templated)
-    :param users: user ids; replaces the run's members. (templated)
-    :param groups: group ids; replaces the run's groups. (templated)
+    :param users: user ids; replaces all members. (templated)
+    :param groups: group ids; replaces all groups. (templated)
     :param publicly_hidden_fields: what guests don't see, such as ``["comments"]``. (templated)
     :param extra_fields: further fields of the API, by name. (templated)
     :param if_already: what to do with a run that has every wanted value: ``succeed``, ``skip`` the task or ``fail`` it.
@@ -247,17 +250,17 @@ class TallyfyUpdateRunOperator(TallyfySingleRunOperator):
         remove_tags: Iterable[str] | XComArg | None = None,
         create_missing_tags: bool = False,
         folders: Iterable[str] | XComArg | None = None,
-        prerun: Mapping[str, Any] | Iterable[Mapping[str, Any]] | XComArg | None = None,
+        prerun: Mapping[str, Any] | Iterable[Mapping[str, Any]] | str | XComArg | None = None,
         starred: bool | str | XComArg | None = None,
         is_public: bool | str | XComArg | None = None,
         users: Iterable[int | str] | XComArg | None = None,
         groups: Iterable[str] | XComArg | None = None,
         publicly_hidden_fields: Iterable[str] | XComArg | None = None,
-        extra_fields: Mapping[str, Any] | XComArg | None = None,
+        extra_fields: Mapping[str, Any] | str | XComArg | None = None,
         if_already: IfAlready = "succeed",
-        organization_id: str | None = None,
-        tallyfy_conn_id: str = "tallyfy_default",
-        **kwargs: Any,
+        organization_id: str | XComArg | None = None,
+        tallyfy_conn_id: str | XComArg = "tallyfy_default",
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(
             run_id=run_id,
@@ -319,9 +322,9 @@ class TallyfyDeleteRunOperator(TallyfyBaseOperator):
         *,
         run_id: str | XComArg,
         confirm: bool = False,
-        organization_id: str | None = None,
-        tallyfy_conn_id: str = "tallyfy_default",
-        **kwargs: Any,
+        organization_id: str | XComArg | None = None,
+        tallyfy_conn_id: str | XComArg = "tallyfy_default",
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(organization_id=organization_id, tallyfy_conn_id=tallyfy_conn_id, **kwargs)
         if confirm is not True:

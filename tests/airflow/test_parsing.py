@@ -73,10 +73,11 @@ def test_every_argument_is_templated_and_kept_as_given(operator: str) -> None:
 
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_survives_as_json(operator: str, write_dag: WriteDag) -> None:
+    change = 'name="New", ' if "Update" in operator else ""
     dag = write_dag(
         f"""
-        {operator}(task_id="single", run_id="{{{{ params.id }}}}")
-        {operator}.partial(task_id="mapped", if_already="skip").expand(run_id=["a", "b"])
+        {operator}(task_id="single", {change}run_id="{{{{ params.id }}}}")
+        {operator}.partial(task_id="mapped", {change}if_already="skip").expand(run_id=["a", "b"])
         """,
         id="a",
     )

@@ -125,7 +125,7 @@ def operator_members() -> list[Member]:
 def _own_parameters(operator: type) -> dict[str, inspect.Parameter]:
     return {
         name: parameter
-        for owner in operator.__mro__
+        for owner in reversed(operator.__mro__)  # what the operator itself says counts
         if owner.__module__.startswith(PACKAGE) and "__init__" in vars(owner)
         for name, parameter in inspect.signature(inspect.unwrap(vars(owner)["__init__"])).parameters.items()
         if name != "self" and parameter.kind not in {parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL}
@@ -333,6 +333,9 @@ class Context:
             try_number=self.try_number,
             xcom_push=lambda key, value: self.pushed.__setitem__(key, value),
             xcom_pull=lambda task_ids=None, key="return_value", **more: self.outcome,
+            dag_id="fuzz",
+            run_id="manual",
+            get_task_states=lambda **more: {},
         )
         return {"ti": ti, "task_instance": ti, "dag_run": SimpleNamespace(run_id="manual"), "run_id": "manual"}
 

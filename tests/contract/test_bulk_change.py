@@ -12,6 +12,7 @@ import pytest
 from urllib3.connectionpool import HTTPConnectionPool
 
 from airflow_provider_tallyfy.api.runs.report import EXAMPLES, Report
+from airflow_provider_tallyfy.client.bulk_options import BulkOptions
 from airflow_provider_tallyfy.client.bulk_reading import ONE_BY_ONE
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyServerError
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
@@ -144,6 +145,8 @@ class TestRefusedBeforeAnythingIsSent:
             (7, {}, "not a list"),
             ({"id": "a" * 32}, {}, "one row, not a list"),
             ([], {"concurency": 4}, "'concurency' is not an option"),
+            ([], {"doing": "activate"}, "'doing' is not an option"),
+            ([], {"changes": {"name": "x"}}, "'changes' is not an option"),
             ([], {"dry_run": "maybe"}, "dry_run='maybe'"),
             ([], {"skip_modified": 7}, "skip_modified=7"),
             ([], {"progress_every": "x"}, "progress_every='x'"),
@@ -209,6 +212,14 @@ class TestDryRun:
         report = hook.update_runs([*new, *tagged, *done], {"add_tags": ["stale"]}, dry_run=True)
         assert report.counts == {"changed": 5, "already": 3, "modified": 0, "failed": 2, "not_tried": 0}
         assert {record.method for record in sandbox.requests} == {"GET"}
+
+    def test_given_beside_an_options_object_which_stays_as_it_is(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        options = BulkOptions(concurrency=2)
+        change = hook.bulk_change("archive", sandbox.add_runs(3), options=options, dry_run=True)
+        assert change.run().counts["changed"] == 3
+        assert {record.method for record in sandbox.requests} == {"GET"}
+        assert change.options == BulkOptions(concurrency=2, dry_run=True)
+        assert options == BulkOptions(concurrency=2)
 
     def test_creates_no_tags(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         with pytest.raises(TallyfyArgumentError, match="no tag has this title"):

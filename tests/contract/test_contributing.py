@@ -31,7 +31,7 @@ def put(code: str, path: Path) -> None:
     rest = code.removeprefix("".join(imports)).strip("\n")
     classes = [node for node in ast.parse("".join(lines)).body if isinstance(node, ast.ClassDef)]
     at = (classes[-1].end_lineno or 0) if rest.startswith(" ") else len(lines)
-    lines.insert(at, f"\n\n{rest}\n")
+    lines.insert(at, f"\n\n{rest}\n" if rest else "")
     first = lines.index("from __future__ import annotations\n")
     lines[first + 1 : first + 1] = imports
     path.write_text("".join(lines))
@@ -39,7 +39,7 @@ def put(code: str, path: Path) -> None:
 
 def test_the_walk_through_works_as_it_stands(tmp_path: Path) -> None:
     assert [Path(path).name for path, _ in STEPS] == [
-        *("runs.py", "kickoff.py", "tallyfy.py", "tallyfy.py", "runs.py", "test_hook_kickoff.py")
+        *("runs.py", "kickoff.py", "tallyfy.py", "single_runs.py", "tallyfy.py", "runs.py", "test_hook_kickoff.py")
     ]
     shutil.copytree(PACKAGE, tmp_path / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "tests" / "contract").mkdir(parents=True)

@@ -7,7 +7,7 @@ sent again only where it was not carried out.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -15,6 +15,7 @@ from airflow_provider_tallyfy._compat import AirflowFailException
 from airflow_provider_tallyfy.exceptions import (
     TallyfyApiError,
     TallyfyArgumentError,
+    TallyfyError,
     TallyfyIndeterminateError,
     TallyfyNotAppliedError,
     TallyfyServerError,
@@ -353,3 +354,37 @@ def test_a_whole_run_instead_of_its_id(sandbox: Sandbox, hook: TallyfyHook, act:
     with pytest.raises(TallyfyArgumentError, match=r"is a whole object. Pass its id: row\['id'\]"):
         act(hook, {"id": sandbox.add_run(), "name": "x"})
     assert sandbox.calls == []
+
+
+class TestListWithoutEnd:
+    """A list that says it has 10**30 pages, with the same row on each."""
+
+    ACTS: ClassVar[dict[str, Callable[[TallyfyHook, str], Any]]] = {
+        "iter_runs": lambda hook, _: list(hook.iter_runs()),
+        "find_runs": lambda hook, _: hook.find_runs(),
+        "archive_runs": lambda hook, run_id: hook.archive_runs(
+            [{"id": run_id, "last_updated": "2026-01-01T00:00:00Z"}]
+        ),
+        "archive_runs, dry": lambda hook, run_id: hook.archive_runs([run_id], dry_run=True),
+        "update_run, by a tag's title": lambda hook, run_id: hook.update_run(run_id, add_tags=["Urgent"]),
+    }
+
+    @pytest.mark.parametrize("act", ACTS)
+    @pytest.mark.parametrize("pages", [10**30, 10**17, 10**6])
+    def test_ends_in_an_error_after_a_few_requests(
+        self, sandbox: Sandbox, hook: TallyfyHook, act: str, pages: int
+    ) -> None:
+        run_id = sandbox.add_run("Old", tags=[sandbox.add_tag("Sales")])
+        for path in ("/runs", "/tags"):
+            sandbox.fail("GET", path, Fault.endless_pages(pages), times=None)
+        with pytest.raises(TallyfyError):
+            self.ACTS[act](hook, run_id)
+        assert len(sandbox.calls) < 60
+        assert set(methods(sandbox)) == {"GET"}
+
+    def test_run_that_is_looked_for_in_it(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        sandbox.fail("GET", "/runs", Fault.endless_pages(), times=None)
+        sandbox.add_run(archived=True)
+        with pytest.raises(TallyfyServerError):
+            hook.get_run("a" * 32)
+        assert len(sandbox.calls) < 60

@@ -209,6 +209,11 @@ class TestTexts:
             assert scrub.text(f"see {self.JWT[:length]}]") == "see ***]"
         assert scrub.text("eyJ0eXAi is short") == "eyJ0eXAi is short"
 
+    def test_nothing_is_left_of_a_token_that_another_spelling_begins_like(self) -> None:
+        token = "eyJ0eXAiOiJKV1Qi.CANARY-canary/CANARY+canary.0123456789"
+        for text in (token, quote(token, safe=""), json.dumps(token).replace("/", "\\/"), token[:30], token[:40]):
+            assert Scrubber(token).text(f"see {text.strip(chr(34))}!") == "see ***!"
+
     @pytest.mark.parametrize("padding", [0, 300, 480, 495])
     def test_token_in_a_long_message_is_not_shown_in_part(
         self, sandbox: Sandbox, connect: Connect, padding: int

@@ -97,10 +97,15 @@ def test_empty_answer_to_a_write_says_nothing_and_to_a_read_is_none(body: Any) -
         unpack(read(), answer(body))
 
 
+_NO_COUNTS: tuple[Any, ...] = (-1, 1.5, "many", "", "²", [1], {}, True)
 _PAGES: list[tuple[Any, str]] = [
     ({"data": [{"id": 1}, {"name": "x"}]}, "a list of objects of which some have no id"),
     ({"data": [{"id": []}]}, "a list of objects of which some have no id"),
     ({"data": [{"id": 1}], "meta": {"pagination": {"current_page": 2}}}, "page 2 where page 3 was asked for"),
+    *(
+        ({"data": [{"id": 1}], "meta": {"pagination": {"total_pages": count}}}, "total_pages is not a whole number")
+        for count in _NO_COUNTS
+    ),
 ]
 
 

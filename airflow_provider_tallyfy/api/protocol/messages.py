@@ -295,17 +295,32 @@ def _page(request: Request, body: Any) -> Page:
     if not isinstance(pagination, Mapping):
         return Page(rows)
     asked = dict(request.params).get("page")
-    number = whole_number(pagination.get("current_page"))
+    number = _count(pagination, "current_page")
     if asked is not None and number is not None and number != asked:
         raise Unreadable(f"answered with page {number} where page {asked} was asked for")
     links = pagination.get("links")
     return Page(
         rows,
-        total_pages=whole_number(pagination.get("total_pages")),
-        total=whole_number(pagination.get("total")),
-        per_page=whole_number(pagination.get("per_page")),
+        total_pages=_count(pagination, "total_pages"),
+        total=_count(pagination, "total"),
+        per_page=_count(pagination, "per_page"),
         more=isinstance(links, Mapping) and bool(links.get("next")),
     )
+
+
+def _count(pagination: Mapping[str, Any], name: str) -> int | None:
+    """A count, as a number or its digits; ``None`` where it is not given, for which nothing else must pass."""
+    value = pagination.get(name)
+    if value is None:
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    number = whole_number(value)
+    if number is None:
+        raise Unreadable(f"answered with a list whose {name} is not a whole number")
+    return number
 
 
 def _is_id(value: Any) -> bool:

@@ -8,7 +8,7 @@ from airflow_provider_tallyfy.api.endpoints import runs as run_endpoints
 from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Response
 from airflow_provider_tallyfy.api.protocol.problems import Kind, about, reject
 from airflow_provider_tallyfy.api.runs.model import Run, describe
-from airflow_provider_tallyfy.api.runs.read import GONE, look_up, stateless, unknown_run
+from airflow_provider_tallyfy.api.runs.read import GONE, look_up, require, stateless
 
 
 def delete(org: str, run_id: str) -> Flow[Run]:
@@ -18,9 +18,7 @@ def delete(org: str, run_id: str) -> Flow[Run]:
 
     :raises Rejected: for a run that is unknown or not archived, and if it is still there afterwards.
     """
-    found = yield from look_up(org, run_id)
-    if found is None:
-        raise unknown_run(org, run_id)
+    found = yield from require(org, run_id)
     request = run_endpoints.delete_run(org, run_id)
     if found.archived is None:
         raise stateless(request)

@@ -17,7 +17,7 @@ from airflow_provider_tallyfy.api.protocol.messages import (
     why_unreadable,
 )
 from airflow_provider_tallyfy.api.protocol.pagination import Walk
-from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected, about, reject
+from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected, about, reject, server_words
 from airflow_provider_tallyfy.api.runs.model import Run, archived_state
 
 #: Pages of archived runs that are searched for one run whose id can't be read directly.
@@ -71,9 +71,14 @@ def require(org: str, run_id: str, *, include: tuple[str, ...] = ()) -> Flow[Run
 
     :raises Rejected: if there is none, in Tallyfy's own words, and for all that :func:`look_up` raises.
     """
-    found = yield from look_up(org, run_id, include=include)
+    exchange = yield run_endpoints.get_run(org, run_id, include)
+    if exchange.ok:
+        return state_of(exchange.value)
+    if exchange.status not in GONE:
+        reject(exchange)
+    found = yield from _search_archived(org, run_id, None)
     if found is None:
-        raise unknown_run(org, run_id)
+        raise unknown_run(org, run_id, exchange)
     return found
 
 
@@ -129,13 +134,19 @@ def stateless(request: Request, like: Exchange | None = None) -> Rejected:
     )
 
 
-def unknown_run(org: str, run_id: str) -> Rejected:
-    """The run was looked for everywhere and is not there."""
-    request = run_endpoints.get_run(org, run_id)
+def unknown_run(org: str, run_id: str, answer: Exchange | None = None) -> Rejected:
+    """The run was looked for everywhere and is not there.
+
+    :param answer: what Tallyfy said when it was read by its id.
+    """
+    words = ""
+    if answer is not None and isinstance(answer.reply, Response):
+        words = f" [{answer.request.label} failed with {answer.reply.status}: {server_words(answer.reply)}]"
     return about(
-        request,
+        run_endpoints.get_run(org, run_id),
         Kind.NOT_FOUND,
-        f"There is no run {run_id}, neither live nor archived. Check the id and the organization.",
+        f"There is no run {run_id}, neither live nor archived. Check the id and the organization.{words}",
+        like=answer,
     )
 
 

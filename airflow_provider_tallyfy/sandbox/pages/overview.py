@@ -8,7 +8,6 @@ from itertools import islice
 
 from airflow_provider_tallyfy.sandbox.models import Run
 from airflow_provider_tallyfy.sandbox.organization import Organization
-from airflow_provider_tallyfy.sandbox.pages.filters import PAGE_SIZE, Filters, Selection
 from airflow_provider_tallyfy.sandbox.pages.fragments import (
     STATES,
     badge,
@@ -23,6 +22,7 @@ from airflow_provider_tallyfy.sandbox.pages.fragments import (
     when,
 )
 from airflow_provider_tallyfy.sandbox.pages.markup import Html, el, join, name, row, table
+from airflow_provider_tallyfy.sandbox.pages.query import PAGE_SIZE, Filters, Selection
 from airflow_provider_tallyfy.sandbox.request_log import RequestRecord
 
 LATEST = 12

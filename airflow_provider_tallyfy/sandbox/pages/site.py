@@ -12,9 +12,9 @@ from importlib.resources import files
 from urllib.parse import parse_qsl
 
 from airflow_provider_tallyfy.sandbox.pages import overview, run
-from airflow_provider_tallyfy.sandbox.pages.filters import Filters, Selector
 from airflow_provider_tallyfy.sandbox.pages.fragments import without_tokens
 from airflow_provider_tallyfy.sandbox.pages.markup import Html, el, join, name
+from airflow_provider_tallyfy.sandbox.pages.query import Filters, Selector
 from airflow_provider_tallyfy.sandbox.state import SandboxState
 
 # The overview, and a run: /{organization}/processes/{run}.
