@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -56,33 +57,34 @@ PURE_LIBRARIES = {"pendulum"}
 SLOW = {"requests", "urllib3", "aiohttp", f"{PACKAGE}.hooks", f"{PACKAGE}.client", f"{PACKAGE}.sandbox"}
 
 
+#: When an imported module is imported: with the file, when a function runs, never (for type checkers).
+When = Literal["at once", "later", "never"]
+
+
 @dataclass(frozen=True)
 class Import:
-    """One imported module.
-
-    :param at_top: whether importing the file imports it: neither in a function nor for type checkers alone.
-    """
+    """One imported module."""
 
     module: str
-    at_top: bool
+    when: When
 
 
-def imports(tree: ast.AST, at_top: bool = True) -> Iterator[Import]:
+def imports(tree: ast.AST, when: When = "at once") -> Iterator[Import]:
     """Every module that a file names."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import):
-            yield from (Import(alias.name, at_top) for alias in node.names)
+            yield from (Import(alias.name, when) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"line {node.lineno}: a relative import hides what it names"
             for alias in node.names:
                 submodule = f"{node.module}.{alias.name}"
-                yield Import(submodule if submodule in MODULES else node.module or "", at_top)
+                yield Import(submodule if submodule in MODULES else node.module or "", when)
         elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            yield from (found for child in node.body for found in imports(ast.Module([child], []), False))
-            yield from (found for child in node.orelse for found in imports(ast.Module([child], []), at_top))
+            yield from imports(ast.Module(node.body, []), "never")
+            yield from imports(ast.Module(node.orelse, []), when)
         else:
             is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-            yield from imports(node, at_top and not is_function)
+            yield from imports(node, "later" if is_function and when == "at once" else when)
 
 
 def is_in(module: str, rooms: set[str]) -> bool:
@@ -102,19 +104,19 @@ def wrong(module: str, tree: ast.AST) -> Iterator[str]:
     name = below(module) or ""
     room = name.split(".")[0]
     found = list(imports(tree))
-    for target in (entry.module for entry in found):
+    for target, when in ((entry.module, entry.when) for entry in found):
         inner = below(target)
         if inner is not None and inner.split(".")[0] not in MAY_IMPORT[room]:
             yield f"{name} imports {inner}"
-        is_airflow = target.split(".")[0] == "airflow" and not (
-            room == "hooks" and is_in(target, {"airflow.providers"})
-        )
-        if is_airflow and room != "_compat":
+        may = room == "_compat" or (room == "hooks" and is_in(target, {"airflow.providers"})) or when == "never"
+        if target.split(".")[0] == "airflow" and not may:
             yield f"{name} imports {target}: only _compat knows where Airflow keeps what"
     if room == "api":
         yield from _impure(name, tree, [entry.module for entry in found])
     if room in TOP - {"triggers"}:  # only the triggerer imports these
-        yield from (f"{name} imports {entry.module}" for entry in found if entry.at_top and is_in(entry.module, SLOW))
+        yield from (
+            f"{name} imports {entry.module}" for entry in found if entry.when == "at once" and is_in(entry.module, SLOW)
+        )
     if room != "_compat":
         yield from _knows_versions(name, tree)
 
@@ -174,7 +176,9 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
 
 def test_what_a_dag_file_imports_reaches_nothing_slow() -> None:
     """Directly or through other files of the package."""
-    graph = {module: {entry.module for entry in imports(tree) if entry.at_top} for module, tree in TREES.items()}
+    graph = {
+        module: {entry.module for entry in imports(tree) if entry.when == "at once"} for module, tree in TREES.items()
+    }
     starts = [module for module in MODULES if is_in(module, {f"{PACKAGE}.{room}" for room in TOP - {"triggers"}})]
     reached, waiting = set[str](), [*starts, f"{PACKAGE}.get_provider_info"]
     while waiting:
@@ -227,6 +231,7 @@ def test_a_broken_rule_would_be_found(module: str, source: str) -> None:
         ("triggers.tallyfy", f"from {PACKAGE}.client.async_client import AsyncClient"),
         ("hooks.tallyfy", "from airflow.providers.http.hooks.http import HttpHook"),
         ("client.engine", "import requests\nimport time"),
+        ("operators._base", "if TYPE_CHECKING:\n    from airflow.sdk import DAG"),
         ("api.runs.read", "from datetime import datetime\nimport random"),
         (
             "_compat",
