@@ -20,7 +20,8 @@ from airflow_provider_tallyfy.api.protocol.arguments import (
 )
 from airflow_provider_tallyfy.api.protocol.messages import Flow, Request, related
 from airflow_provider_tallyfy.api.protocol.pagination import Walk
-from airflow_provider_tallyfy.api.protocol.problems import reject
+from airflow_provider_tallyfy.api.protocol.problems import Kind as ProblemKind
+from airflow_provider_tallyfy.api.protocol.problems import about, reject
 
 TITLE_LIMIT = 30  # characters of a tag's title, by Tallyfy's page on tags
 LONGEST = 550  # characters; nothing in Tallyfy has a longer title
@@ -193,17 +194,26 @@ def tag_ids(org: str, argument: str, names: Iterable[str], *, create_missing: bo
 
 
 def _create_tag(org: str, title: str) -> Flow[str]:
-    """Make a tag. Where Tallyfy says that the title is taken, or the answer was lost, the list tells the id."""
+    """Make a tag. Where Tallyfy says that the title is taken, or its answer shows no such tag, the list tells the id.
+
+    A title is taken once, so making the tag again is harmless: a doubt is an error that a retry can fix.
+    """
     exchange = yield label_endpoints.create_tag(org, title, TAG_COLOUR)
-    if (
-        exchange.ok
-        and (tag := exchange.value) is not None
-        and str(tag.get("title", title)).casefold() == title.casefold()
-    ):
+    tag = exchange.value if exchange.ok else None
+    if tag is not None and str(tag.get("title")).casefold() == title.casefold():
         return str(tag["id"])
     if not exchange.ok and not exchange.maybe_done and exchange.status != 422:
         reject(exchange)
     ids, _ = resolve("tags", "tag", [title], (yield from read_titles(label_endpoints.list_tags(org))))
-    if not ids:
+    if ids:
+        return ids[0]
+    if exchange.status == 422:
         reject(exchange)
-    return ids[0]
+    why = exchange.unreadable or (f"answered {exchange.status}" if exchange.status else "did not answer")
+    raise about(
+        exchange.request,
+        ProblemKind.SERVER,
+        f"{exchange.request.label} made no tag {show(title)} (Tallyfy {why}): read afterwards, no tag has this title. "
+        "A retry does it.",
+        like=exchange,
+    )

@@ -63,8 +63,8 @@ class AiohttpTransport:
         self._tls = tls_of(settings, options)
         self.scrub = Scrubber(settings.token, proxy_passwords({**settings.proxies, **options["proxies"]}))
         self._proxy = self._proxy_of(options["proxies"])
-        self._session: aiohttp.ClientSession | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
+        self._closed = False
 
     @classmethod
     def for_settings(cls, settings: Settings, timeout: float | None = None) -> AiohttpTransport:
@@ -88,14 +88,19 @@ class AiohttpTransport:
         return url
 
     def _session_here(self) -> aiohttp.ClientSession:
-        """The session of the running loop."""
+        """The session of the running loop: one belongs to the loop that it was made in.
+
+        :raises RuntimeError: after :meth:`close`, because nobody would close another session.
+        """
+        if self._closed:
+            raise RuntimeError(f"{self!r} was closed.")
         loop = asyncio.get_running_loop()
-        if self._session is None or self._loop is not loop or self._session.closed:
+        if loop not in self._sessions:
+            self._forget_ended_loops()
             trace = aiohttp.TraceConfig()
             trace.on_connection_create_start.append(_note_begun)
             trace.on_request_headers_sent.append(_note_sent)
-            self._loop = loop
-            self._session = aiohttp.ClientSession(
+            self._sessions[loop] = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=self._tls, force_close=True),
                 headers=headers_of(f"aiohttp/{aiohttp.__version__}"),
                 timeout=aiohttp.ClientTimeout(
@@ -108,21 +113,28 @@ class AiohttpTransport:
                 auto_decompress=False,  # without bounds
                 trace_configs=[trace],
             )
-        return self._session
+        return self._sessions[loop]
+
+    def _forget_ended_loops(self) -> None:
+        """Let go of the sessions of loops that have ended. They can't be closed, and keep no connection."""
+        for loop in [loop for loop in self._sessions if loop.is_closed()]:
+            self._sessions.pop(loop).detach()
 
     async def send(self, request: Request) -> Response | Lost:
         """Send a request once, follow no redirect.
 
         :return: the complete response, or how it was lost. Whatever goes wrong after the first byte left is ``Lost``.
         :raises TallyfyError: for what is wrong with the request or the connection; nothing was sent.
+        :raises RuntimeError: after :meth:`close`.
         """
         body, target = written(request)
+        session = self._session_here()
         headers = {"Authorization": f"Bearer {self.settings.token}"}
         if body is not None:
             headers["Content-Type"] = "application/json"
         state = _State()
         try:
-            async with self._session_here().request(
+            async with session.request(
                 request.method,
                 URL(f"{self.settings.base_url}{target}", encoded=True),
                 data=body,
@@ -178,9 +190,12 @@ class AiohttpTransport:
         return Lost(kind, f"{type(fault).__name__}: {words}", sent)
 
     async def close(self) -> None:
-        """Close the session."""
-        if self._session is not None:
-            await self._session.close()
+        """Close the session of the running loop, and let go of those of loops that have ended. It stays closed."""
+        self._closed = True
+        self._forget_ended_loops()
+        session = self._sessions.pop(asyncio.get_running_loop(), None)
+        if session is not None:
+            await session.close()
 
     def __repr__(self) -> str:
         return f"AiohttpTransport({self.settings.base_url!r})"

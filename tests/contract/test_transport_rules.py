@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ssl
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -226,12 +228,30 @@ class TestEventLoop:
     def test_each_loop_has_a_session_of_its_own(self, server: RawServer) -> None:
         transport = self.transport(server)
 
-        async def ask() -> bool:
+        async def ask(last: bool) -> bool:
             reply = await transport.send(get())
-            await transport.close()
+            if last:
+                await transport.close()
             return isinstance(reply, Response)
 
-        assert [asyncio.run(ask()) for _ in range(3)] == [True] * 3
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", ResourceWarning)
+            assert [asyncio.run(ask(last)) for last in (False, False, True)] == [True] * 3
+            gc.collect()
+        assert not [warning for warning in told if "session" in str(warning.message)]
+
+    def test_closed_one_stays_closed(self, server: RawServer) -> None:
+        transport = self.transport(server)
+
+        async def ask() -> None:
+            await transport.send(get())
+            await transport.close()
+            await transport.close()
+            with pytest.raises(RuntimeError, match="was closed"):
+                await transport.send(get())
+
+        asyncio.run(ask())
+        assert len(server.requests) == 1
 
     def test_it_shows_no_secret(self, server: RawServer) -> None:
         transport = self.transport(server)

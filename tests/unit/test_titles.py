@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from airflow_provider_tallyfy.api import titles
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError
 from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Lost, Request, Response
+from airflow_provider_tallyfy.api.protocol.problems import Kind as ProblemKind
 from airflow_provider_tallyfy.api.protocol.problems import Rejected
 
 ORG = "0" * 32
@@ -134,18 +135,34 @@ class TestTags:
 
     @pytest.mark.parametrize(
         "reply",
-        [Response(422, {}, b"{}"), Lost("cut", "", True), Response(502, {}, b""), Response(201, {}, b"")],
-        ids=["taken meanwhile", "answer lost", "5xx", "empty answer"],
+        [
+            Response(422, {}, b"{}"),
+            Lost("cut", "", True),
+            Response(502, {}, b""),
+            Response(201, {}, b""),
+            Response(200, {}, json.dumps({"data": {"id": "f" * 32, "name": "A run"}}).encode()),
+        ],
+        ids=["taken meanwhile", "answer lost", "5xx", "empty answer", "something else"],
     )
     def test_in_doubt_the_list_tells(self, reply: Response | Lost) -> None:
         found, sent = self.create(reply, page(**{A: "Stale", B: "new"}))
         assert found == [A, B]
         assert [request.method for request in sent] == ["GET", "POST", "GET"]
 
-    @pytest.mark.parametrize("reply", [Response(422, {}, b"{}"), Lost("cut", "", True), Response(502, {}, b"")])
-    def test_not_created(self, reply: Response | Lost) -> None:
-        with pytest.raises(Rejected):
+    @pytest.mark.parametrize(
+        ("reply", "kind", "words"),
+        [
+            (Response(422, {}, b"{}"), ProblemKind.VALIDATION, "failed with 422"),
+            (Lost("cut", "", True), ProblemKind.SERVER, "Tallyfy did not answer"),
+            (Response(502, {}, b""), ProblemKind.SERVER, "Tallyfy answered 502"),
+            (Response(201, {}, b""), ProblemKind.SERVER, "Tallyfy answered 201"),
+            (Response(200, {}, b"<html>"), ProblemKind.SERVER, "Tallyfy answered with"),
+        ],
+    )
+    def test_not_created(self, reply: Response | Lost, kind: ProblemKind, words: str) -> None:
+        with pytest.raises(Rejected, match=words) as caught:
             self.create(reply, page(**{A: "Stale"}))
+        assert caught.value.problem.kind is kind
 
     @pytest.mark.parametrize("reply", [Response(403, {}, b"{}"), Lost("refused", "", False)])
     def test_refused(self, reply: Response | Lost) -> None:
