@@ -25,6 +25,9 @@ from airflow import DAG, XComArg
 from airflow_provider_tallyfy.operators.tallyfy import (
     TallyfyActivateRunOperator,
     TallyfyArchiveRunOperator,
+    TallyfyBulkActivateRunsOperator,
+    TallyfyBulkArchiveRunsOperator,
+    TallyfyBulkUpdateRunsOperator,
     TallyfyUpdateRunOperator,
 )
 
