@@ -293,8 +293,11 @@ class BulkChange:
 
     # -- settling ----------------------------------------------------------------------------------------------------
 
-    def _settle(self, pool: Pool) -> None:
-        """Settle all doubts together, in one walk over the archived runs; the few that it does not show, one by one."""
+    def _settle(self, pool: Pool, *, again: bool = True) -> None:
+        """Settle all doubts together, in one walk over the archived runs; the few that it does not show, one by one.
+
+        :param again: write once more to the runs for which something else than Tallyfy answered, and nothing was done.
+        """
         if not self._doubts:
             return
         self.log.info("Checking %d runs whose answer was lost or unclear.", len(self._doubts))
@@ -310,7 +313,14 @@ class BulkChange:
         except TallyfyError as fault:
             self._leave_in_doubt(f"checking it failed too ({fault})")
             return
+        repeat: list[Target] = []
+        by_id = {target.run_id: target for target in self.targets} if again else {}
         for run_id, exchange in self._doubts.items():
+            state = found.get(run_id)
+            not_done = state is not None and state.archived is not self._wanted
+            if again and exchange.unreadable and not_done and not self.report.stopped:
+                repeat.append(by_id[run_id])
+                continue
             try:
                 outcome = archive.judge(exchange, found.get(run_id), self._wanted)
             except Rejected as rejected:
@@ -320,6 +330,11 @@ class BulkChange:
                 self._set(run_id, result, outcome.note if outcome.how == "checked" else "", outcome.run)
         self._doubts = {}
         self._pass_on([])
+        if repeat:
+            self._settling = False
+            for target, came_of_it in pool.run(self._noted(repeat), self._flow, self._tick):
+                self._note(target, came_of_it)
+            self._settle(pool, again=False)
 
     def _leave_in_doubt(self, why: str) -> None:
         for run_id, exchange in self._doubts.items():

@@ -87,7 +87,8 @@ class TallyfyHook(FindRunsHook, BulkRunsHook):
         except (TallyfyForbiddenError, TallyfyNotFoundError) as error:
             return False, (
                 f"Tallyfy at {probe.settings.base_url} does not let this token see the organization "
-                f"{probe.organization_id}: check the Organization ID (login), and that the API base URL (host) is right. [{_first_line(error)}]"
+                f"{probe.organization_id}: check the Organization ID (login), and that the API base URL (host) is "
+                f"right. [{_first_line(error)}]"
             )
         except TallyfyUnreachableError as error:
             # The request that was tried means nothing to the person at the form; the address does.

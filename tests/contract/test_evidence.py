@@ -182,6 +182,27 @@ def test_one_unreadable_answer_is_one_runs_failure(sandbox: Sandbox, hook: Tally
     assert [truth(sandbox, run_id)["summary"] == "Checked" for run_id in run_ids].count(True) == 5
 
 
+@pytest.mark.parametrize("answer", [name for name in NOT_AN_ANSWER if name not in {"an empty object", "null"}])
+@pytest.mark.parametrize("archived", [False, True], ids=["archive", "activate"])
+def test_bulk_write_that_was_not_carried_out_is_sent_again_after_a_look(
+    sandbox: Sandbox, hook: TallyfyHook, answer: str, archived: bool
+) -> None:
+    run_ids = [sandbox.add_run(f"Run {n}", archived=archived) for n in range(6)]
+    verb = "PUT" if archived else "DELETE"
+    path = f"/runs/{run_ids[2]}" + ("/activate" if archived else "")
+    sandbox.fail(verb, path, NOT_AN_ANSWER[answer](False))
+    report = hook.activate_runs(run_ids) if archived else hook.archive_runs(run_ids)
+    assert report.counts["changed"] == 6, report.summary()
+    assert [truth(sandbox, run_id)["is_archived"] for run_id in run_ids] == [not archived] * 6
+    assert sandbox.calls.count(f"{verb} {path}") == 2
+    sandbox.fail(verb, path, NOT_AN_ANSWER[answer](False), times=None)
+    report = hook.archive_runs(run_ids) if archived else hook.activate_runs(run_ids)
+    sandbox.forget_requests()
+    report = hook.activate_runs(run_ids) if archived else hook.archive_runs(run_ids)
+    assert (report.counts["changed"], report.counts["failed"], report.retryable()) == (5, 1, True)
+    assert sandbox.calls.count(f"{verb} {path}") == 2
+
+
 class TestStateThatTallyfyDoesNotTell:
     """The wanted state is not claimed where nothing shows it."""
 

@@ -77,7 +77,8 @@ def test_typed_in_saved_and_tested(ui: Ui, sandbox: Sandbox) -> None:
         (
             {"login": NOBODYS},
             f"does not let this token see the organization {NOBODYS}: check the Organization ID (login), and that the "
-            "API base URL (host) is right. [GET /organizations/{org}/me failed with 403: You are not a member of this organization.]",
+            "API base URL (host) is right. [GET /organizations/{org}/me failed with 403: You are not a member of this "
+            "organization.]",
         ),
         (
             {"port": 1},
