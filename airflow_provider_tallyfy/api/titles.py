@@ -16,6 +16,7 @@ from airflow_provider_tallyfy.api.protocol.arguments import (
     check_texts,
     check_user_id,
     did_you_mean,
+    listed,
     show,
 )
 from airflow_provider_tallyfy.api.protocol.messages import Flow, Request, related
@@ -111,7 +112,9 @@ def check_members(argument: str, value: object) -> list[int | str]:
     """Return a list of members' ids and e-mail addresses."""
     if isinstance(value, (str, int)) or not isinstance(value, Iterable) or isinstance(value, Mapping):
         raise ArgumentError(f"{argument}={show(value)} is not a list of user ids or e-mail addresses, such as [1001].")
-    return list(dict.fromkeys(check_member(f"{argument}[{i}]", entry) for i, entry in enumerate(value)))
+    return list(
+        dict.fromkeys(check_member(f"{argument}[{i}]", entry) for i, entry in enumerate(listed(argument, value)))
+    )
 
 
 def read_titles(request: Request, title: str = "title") -> Flow[dict[str, str]]:

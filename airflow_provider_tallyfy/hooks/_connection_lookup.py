@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from airflow_provider_tallyfy._compat import AirflowNotFoundException
-from airflow_provider_tallyfy.exceptions import TallyfyConnectionNotFoundError
+from airflow_provider_tallyfy.api.protocol.arguments import show
+from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyConnectionNotFoundError
 
 T = TypeVar("T")
 
@@ -33,8 +34,11 @@ def look_up_connection(get_connection: Callable[[str], T], conn_id: str) -> T:
 
     :param get_connection: Airflow's own function.
     :param conn_id: which connection.
+    :raises TallyfyArgumentError: for anything but a text.
     :raises TallyfyConnectionNotFoundError: if Airflow has no such connection, or can't tell.
     """
+    if not isinstance(conn_id, str):
+        raise TallyfyArgumentError(f"tallyfy_conn_id={show(conn_id)} is not the name of a connection.")
     try:
         return get_connection(conn_id)
     except AirflowNotFoundException:

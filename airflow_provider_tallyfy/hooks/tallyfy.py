@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from airflow_provider_tallyfy import connection_form
 from airflow_provider_tallyfy.api.endpoints import organization as organization_endpoints
-from airflow_provider_tallyfy.api.protocol.arguments import check_id, check_texts
+from airflow_provider_tallyfy.api.protocol.arguments import check_id, check_texts, show
 from airflow_provider_tallyfy.api.protocol.messages import Flow
 from airflow_provider_tallyfy.api.protocol.reading import ask
 from airflow_provider_tallyfy.api.runs import archive, delete, labels, read, update
@@ -273,7 +273,7 @@ class TallyfyHook(FindRunsHook, BulkRunsHook):
         :raises TallyfyForbiddenError: if the token's user is no admin.
         """
         if confirm is not True:
-            raise TallyfyArgumentError(f"confirm={confirm!r}: deleting a run can't be undone; pass confirm=True.")
+            raise TallyfyArgumentError(f"confirm={show(confirm)}: deleting a run can't be undone; pass confirm=True.")
         return self._perform(delete.delete(self.organization_id, run_id))
 
     # -- tags and folders of a run -----------------------------------------------------------------------------------

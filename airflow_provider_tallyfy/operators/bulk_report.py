@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_tallyfy._compat import AirflowSkipException, task_states
+from airflow_provider_tallyfy.api.protocol.arguments import show
 from airflow_provider_tallyfy.operators._base import TallyfyBaseOperator
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ class TallyfyBulkReportOperator(TallyfyBaseOperator):
         from airflow_provider_tallyfy.exceptions import TallyfyArgumentError
         from airflow_provider_tallyfy.operators._bulk_base import SUMMARY_KEY
 
-        task_id = str(self.bulk_task_id)
+        task_id: Any = self.bulk_task_id
+        if not isinstance(task_id, str) or not task_id.strip():
+            raise TallyfyArgumentError(f"bulk_task_id={show(task_id)} is not the task_id of a bulk task.")
         summary = context["ti"].xcom_pull(task_ids=task_id, key=SUMMARY_KEY)
         if summary is None:
             states = task_states(context["ti"], task_id)

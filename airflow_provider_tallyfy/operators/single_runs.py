@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_provider_tallyfy._compat import AirflowSkipException
-from airflow_provider_tallyfy.api.protocol.arguments import check_choice, check_id
+from airflow_provider_tallyfy.api.protocol.arguments import check_choice, check_id, show
 from airflow_provider_tallyfy.links.tallyfy import RUN_URL_KEY, TallyfyRunLink
 from airflow_provider_tallyfy.operators._base import TallyfyBaseOperator
 from airflow_provider_tallyfy.operators._literals import check_literals, checked, literals
@@ -328,7 +328,7 @@ class TallyfyDeleteRunOperator(TallyfyBaseOperator):
     ) -> None:
         super().__init__(organization_id=organization_id, tallyfy_conn_id=tallyfy_conn_id, **kwargs)
         if confirm is not True:
-            raise ValueError(f"confirm={confirm!r}: deleting a run can't be undone; pass confirm=True.")
+            raise ValueError(f"confirm={show(confirm)}: deleting a run can't be undone; pass confirm=True.")
         self.run_id = run_id
         self.confirm = confirm
         check_literals(self, {"run_id": check_id})
@@ -337,7 +337,7 @@ class TallyfyDeleteRunOperator(TallyfyBaseOperator):
         """Destroy it; return the run as it was."""
         from airflow_provider_tallyfy.api.runs.model import describe
 
-        run_id: Any = self.run_id
+        run_id: Any = checked(check_id, "run_id", self.run_id)
         self.log.info("Deleting run %s of organization %s for ever.", run_id, self.hook.organization_id)
         run = self.hook.delete_run(run_id, confirm=self.confirm)
         self.log.info("Run %s is deleted for ever.", describe(run))

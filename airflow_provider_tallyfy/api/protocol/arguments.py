@@ -72,6 +72,14 @@ def check_id(argument: str, value: object) -> str:
     return value
 
 
+def listed(argument: str, value: Iterable[Any]) -> list[Any]:
+    """Return what an iterable yields; one that fails while it does is refused like any other bad value."""
+    try:
+        return list(value)
+    except Exception as fault:
+        raise ArgumentError(f"{argument} can't be read to its end: {type(fault).__name__} on the way.") from fault
+
+
 def check_ids(argument: str, value: object) -> list[str]:
     """Return a list of ids, each checked; a single string is refused (it is a list that was rendered to text)."""
     if isinstance(value, str) or not isinstance(value, Iterable) or isinstance(value, Mapping):
@@ -79,7 +87,7 @@ def check_ids(argument: str, value: object) -> list[str]:
             f"{argument}={show(value)} is not a list of ids. A list that went through a Jinja string becomes text: "
             "pass it as task.output, or set render_template_as_native_obj=True on the DAG."
         )
-    return list(dict.fromkeys(check_id(f"{argument}[{i}]", item) for i, item in enumerate(value)))
+    return list(dict.fromkeys(check_id(f"{argument}[{i}]", item) for i, item in enumerate(listed(argument, value))))
 
 
 def check_user_id(argument: str, value: object) -> int:
@@ -102,7 +110,9 @@ def check_user_ids(argument: str, value: object) -> list[int]:
     """Return a list of user ids, each checked."""
     if isinstance(value, (str, int)) or not isinstance(value, Iterable) or isinstance(value, Mapping):
         raise ArgumentError(f"{argument}={show(value)} is not a list of user ids, such as [1001, 1002].")
-    return list(dict.fromkeys(check_user_id(f"{argument}[{i}]", item) for i, item in enumerate(value)))
+    return list(
+        dict.fromkeys(check_user_id(f"{argument}[{i}]", item) for i, item in enumerate(listed(argument, value)))
+    )
 
 
 def check_name(argument: str, value: object) -> str:
@@ -140,7 +150,7 @@ def check_texts(argument: str, value: object) -> list[str]:
     """Return a list of strings."""
     if isinstance(value, (str, Mapping)) or not isinstance(value, Iterable):
         raise ArgumentError(f"{argument}={show(value)} is not a list of strings.")
-    return [check_text(f"{argument}[{i}]", item) for i, item in enumerate(value)]
+    return [check_text(f"{argument}[{i}]", item) for i, item in enumerate(listed(argument, value))]
 
 
 def check_choice(argument: str, value: object, choices: Iterable[str]) -> str:
@@ -200,7 +210,7 @@ def check_kickoff_answers(argument: str, value: object) -> dict[str, Any]:
     if isinstance(value, Mapping):
         pairs = list(value.items())
     elif isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
-        pairs = [_kickoff_pair(f"{argument}[{i}]", item) for i, item in enumerate(value)]
+        pairs = [_kickoff_pair(f"{argument}[{i}]", item) for i, item in enumerate(listed(argument, value))]
     else:
         raise ArgumentError(
             f"{argument}={show(value)} is of no known form. Use {{field_id: answer}}, [{{field_id: answer}}, ...] or "

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_id, show
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_id, listed, show
 from airflow_provider_tallyfy.api.protocol.problems import Kind, Problem
 
 Result = Literal["changed", "already", "modified", "failed", "not_tried"]
@@ -49,7 +49,7 @@ def targets(argument: str, value: object, max_runs: int | None = None) -> list[T
     :param max_runs: most runs allowed.
     :raises ArgumentError: for anything else, and for more runs than allowed.
     """
-    if value is None or value == "":
+    if value is None or (isinstance(value, str) and not value):
         check_id(argument, value)  # raises, with the advice for an id that an upstream task did not return
     if isinstance(value, Mapping):
         raise ArgumentError(f"{argument}={show(value)} is one row, not a list of run ids. Pass [row], or [row['id']].")
@@ -59,7 +59,7 @@ def targets(argument: str, value: object, max_runs: int | None = None) -> list[T
             "(task.output), a list, or a template with render_template_as_native_obj=True on the DAG."
         )
     found: dict[str, Target] = {}
-    for i, entry in enumerate(value):
+    for i, entry in enumerate(listed(argument, value)):
         target = _target(f"{argument}[{i}]", entry)
         known = found.get(target.run_id)
         if known is None or (known.seen is None and target.seen is not None):

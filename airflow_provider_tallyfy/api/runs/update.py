@@ -40,7 +40,9 @@ def checked_changes(changes: Mapping[str, Any], extra_fields: Mapping[str, Any] 
 
     :raises ArgumentError: for a bad value, and when there is nothing to change.
     """
-    unknown = sorted(set(changes) - set(FIELDS))
+    unknown = [name for name in changes if name not in FIELDS]
+    if unknown and not isinstance(unknown[0], str):
+        raise ArgumentError(f"{show(unknown[0])} is not the name of a field.")
     if unknown:
         raise ArgumentError(
             f"{unknown[0]!r} is not a field that an update can change{did_you_mean(unknown[0], FIELDS)}. There are "
