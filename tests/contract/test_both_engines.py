@@ -215,8 +215,6 @@ FINAL: Mapping[str, Callable[[str], bool]] = {
 }
 
 
-#: Answers that an honest server might give as well: a success that names the run.
-HONEST = {("delete", "other_run(run_id=own, applies=False)")}
 #: Faults that a repetition, or a read after a write, gets over. After a POST, the caller's next try does.
 PASSING = frozenset(
     {"server_error", "error_after", "drop_before", "drop_after", "truncated", "not_json", "two_lengths", "early_hints"}
@@ -239,8 +237,6 @@ def run_and_judge(name: str, planned: Planned, at: int, times: int | None = 1) -
 
     :return: what is wrong with how it ended, if anything.
     """
-    if (name, planned.name) in HONEST:
-        return ""
     ending, wrong = run_on_both(CASES[name], planned, at, times)
     may_be_final = FINAL.get(planned.kind)
     if ending.final and name not in REFUSED and not (may_be_final and may_be_final(ending.error)):
