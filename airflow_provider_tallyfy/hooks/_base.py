@@ -135,7 +135,7 @@ class TallyfyBaseHook(HttpHookRoad):
     def request(
         self, method: str, path: str, *, params: Mapping[str, Param | None] | None = None, json: Any = None
     ) -> Any:
-        """Request any endpoint.
+        """Call any endpoint.
 
         :param method: ``GET``, ``POST``, ``PUT``, ``DELETE``, ``PATCH`` or ``HEAD``.
         :param path: path below the base URL, such as ``f"/organizations/{hook.organization_id}/tags"``.
@@ -148,7 +148,7 @@ class TallyfyBaseHook(HttpHookRoad):
 
     @staticmethod
     def _checked(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Request a pure function of the API rules; a refused argument becomes the public exception."""
+        """Call a pure function of the API rules; a refused argument becomes the public exception."""
         try:
             return function(*args, **kwargs)
         except ArgumentError as error:
