@@ -125,7 +125,7 @@ _BAD_HOSTS: list[tuple[dict[str, Any], str]] = [
     ({"host": "https://-gw.example.com"}, "which can be no host name"),
     ({"host": "https://\u2603\ufe0f\u200d.example.com"}, "which can be no host name"),
     ({"host": "https://gw.example.com\\evil.example"}, "which can be no host name"),
-    ({"host": "https://[fe80::zz]"}, "no URL"),
+    ({"host": "https://[fe80::zz]"}, "has the host 'https://[fe80::zz]'"),
     ({"host": "gw.example.com", "port": 99999}, "has the port 99999. A port is a number from 1 to 65535"),
     ({"host": "gw.example.com", "port": -1}, "has the port -1"),
     ({"host": "https://gw.example.com:1", "port": 2}, "names two ports: 1 in the host, 2 in the port"),

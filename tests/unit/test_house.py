@@ -12,8 +12,11 @@ from typing import Literal
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+import airflow_provider_tallyfy
+
 PACKAGE = "airflow_provider_tallyfy"
+# Where it is installed, which need not be beside the tests.
+ROOT = Path(airflow_provider_tallyfy.__file__).parents[1]
 
 
 def _module_name(path: Path) -> str:
