@@ -175,7 +175,8 @@ def legs(found: dict[str, Path]) -> list[Leg]:
                 f"no Python {version} here",
             )
         )
-    return result
+    # The long ones first, so that none of them is left to run alone.
+    return sorted(result, key=_is_whole, reverse=True)
 
 
 def run_leg(leg: Leg, wheel: Path, snapshot: Path) -> Outcome:
@@ -256,8 +257,12 @@ def _test(leg: Leg, environment: Path, snapshot: Path, run: Callable[..., None])
     report = WORK / f"{leg.name}.xml"
     report.unlink(missing_ok=True)
     pytest = environment / "bin" / "pytest"
-    tests = EVERY_TEST if leg.name.startswith(WHOLE[0]) or leg.name.endswith(WHOLE[1]) else MEETS_AIRFLOW
+    tests = EVERY_TEST if _is_whole(leg) else MEETS_AIRFLOW
     run(pytest, "-p", "no:cacheprovider", "--color=no", f"--junitxml={report}", *tests, cwd=folder, env=env)
+
+
+def _is_whole(leg: Leg) -> bool:
+    return leg.name.startswith(WHOLE[0]) or leg.name.endswith(WHOLE[1])
 
 
 def _versions(environment: Path) -> tuple[str, str, str]:
