@@ -7,8 +7,6 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_tallyfy.api.protocol.arguments import check_id, show
-from airflow_provider_tallyfy.api.runs.filters import FILTERS, Asked
-from airflow_provider_tallyfy.api.runs.search import OPTIONS
 from airflow_provider_tallyfy.operators._base import TallyfyBaseOperator
 from airflow_provider_tallyfy.operators._literals import checked, is_literal, literals
 
@@ -18,11 +16,40 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from airflow_provider_tallyfy._compat import Context, XComArg
+    from airflow_provider_tallyfy.api.runs.filters import Asked
     from airflow_provider_tallyfy.operators._task_arguments import TaskArguments
 
 #: XCom with the ids alone, for templates. Airflow maps over no other XCom than ``return_value``, so
 #: ``.expand(run_id=find.output.map(...))`` takes the ids from the rows.
 RUN_IDS_KEY = "run_ids"
+
+# The tables behind these names are loaded when an operator is made, so that other DAG files do not pay for them. A test
+# holds the names against the tables.
+_FILTERS = (
+    "q",
+    "status",
+    "archived",
+    "owners",
+    "owner_id",
+    "template",
+    "checklist_id",
+    "folder",
+    "tags",
+    "tag",
+    "tag_ids",
+    "exclude_tags",
+    "untagged",
+    "starred",
+    "groups",
+    "type",
+    "task_status",
+    "name_pattern",
+    "stale_after",
+    "stale_by",
+    "archived_after",
+    "archived_before",
+)
+_OPTIONS = ("limit", "order", "fields")
 
 
 class TallyfyListRunsOperator(TallyfyBaseOperator):
@@ -88,7 +115,7 @@ class TallyfyListRunsOperator(TallyfyBaseOperator):
         or folders that they were asked for.
     """
 
-    template_fields: Sequence[str] = (*TallyfyBaseOperator.template_fields, *FILTERS, *OPTIONS)
+    template_fields: Sequence[str] = (*TallyfyBaseOperator.template_fields, *_FILTERS, *_OPTIONS)
 
     def __init__(
         self,
@@ -148,23 +175,23 @@ class TallyfyListRunsOperator(TallyfyBaseOperator):
         self.limit = limit
         self.order = order
         self.fields = fields
-        _check(_without_blanks(literals(self, (*FILTERS, *OPTIONS))))
+        _check(_without_blanks(literals(self, (*_FILTERS, *_OPTIONS))))
         # Nothing from upstream would mean "not given", and find more runs than were meant.
         self._from_upstream = [
             name
-            for name in (*FILTERS, *OPTIONS)
+            for name in (*_FILTERS, *_OPTIONS)
             if not isinstance(value := getattr(self, name), str) and not is_literal(value)
         ]
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Walk the list once and return the rows."""
-        values = {name: getattr(self, name) for name in (*FILTERS, *OPTIONS)}
+        values = {name: getattr(self, name) for name in (*_FILTERS, *_OPTIONS)}
         for name in self._from_upstream:
             if values[name] is None:
                 checked(check_id, name, None)
         given = _without_blanks(values)
         asked = _check(given)
-        options = [f"{name}={show(given[name])}" for name in OPTIONS if name in given]
+        options = [f"{name}={show(given[name])}" for name in _OPTIONS if name in given]
         self.log.info(
             "Looking for runs (%s) in organization %s.", ", ".join([str(asked), *options]), self.hook.organization_id
         )
@@ -200,6 +227,9 @@ def _check(given: dict[str, Any]) -> Asked:
 
     :raises TallyfyArgumentError: for a bad one.
     """
+    from airflow_provider_tallyfy.api.runs.filters import FILTERS, Asked
+    from airflow_provider_tallyfy.api.runs.search import OPTIONS
+
     for name in OPTIONS.keys() & given.keys():
         checked(OPTIONS[name], name, given[name])
     filters = {name: value for name, value in given.items() if name in FILTERS}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 NAME_LIMIT = 550  # characters; Tallyfy's documentation of launch and update
@@ -33,6 +32,8 @@ def show(value: object, limit: int = 80) -> str:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The nearest known names, as an insertion into a sentence; empty if none is near."""
+    from difflib import get_close_matches  # here, because DAG files load this module
+
     titles = {title.casefold(): title for title in known}
     near = get_close_matches(name.casefold(), titles, n=3, cutoff=0.5)
     return f" (did you mean {', '.join(repr(titles[n]) for n in near)}?)" if near else ""
