@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from airflow_provider_tallyfy.api.endpoints.paths import PAGE_SIZE, organization
+from airflow_provider_tallyfy.api.protocol.arguments import check_id
 from airflow_provider_tallyfy.api.protocol.messages import Request
 
 
 def list_templates(org: str) -> Request:
     """List the organization's templates (``checklists`` in the API)."""
     return Request("GET", organization(org, "checklists"), (("per_page", PAGE_SIZE),), expects="list")
+
+
+def get_template(org: str, template_id: str) -> Request:
+    """Read a template with its kick-off form and its steps. An archived one answers 404."""
+    path = organization(org, "checklists", check_id("template_id", template_id))
+    return Request("GET", path, (("with", "steps"),), expects="object", identity=template_id)
