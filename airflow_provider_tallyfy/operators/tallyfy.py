@@ -1,23 +1,41 @@
 """Operators for Tallyfy runs ("processes" in Tallyfy's web app): the import path that DAG files use.
 
-Imported at every parse of a DAG file, so the hook, and requests with it, is imported only when a task runs.
+A DAG file is parsed again and again, and most name one or two operators. So each operator's module is imported when
+its name is asked for, and the hook, and requests with it, when a task runs.
 """
 
 from __future__ import annotations
 
-from airflow_provider_tallyfy.operators.bulk_report import TallyfyBulkReportOperator
-from airflow_provider_tallyfy.operators.bulk_runs import (
-    TallyfyBulkActivateRunsOperator,
-    TallyfyBulkArchiveRunsOperator,
-    TallyfyBulkUpdateRunsOperator,
-)
-from airflow_provider_tallyfy.operators.list_runs import TallyfyListRunsOperator
-from airflow_provider_tallyfy.operators.single_runs import (
-    TallyfyActivateRunOperator,
-    TallyfyArchiveRunOperator,
-    TallyfyDeleteRunOperator,
-    TallyfyUpdateRunOperator,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider_tallyfy.operators.bulk_report import TallyfyBulkReportOperator
+    from airflow_provider_tallyfy.operators.bulk_runs import (
+        TallyfyBulkActivateRunsOperator,
+        TallyfyBulkArchiveRunsOperator,
+        TallyfyBulkUpdateRunsOperator,
+    )
+    from airflow_provider_tallyfy.operators.list_runs import TallyfyListRunsOperator
+    from airflow_provider_tallyfy.operators.single_runs import (
+        TallyfyActivateRunOperator,
+        TallyfyArchiveRunOperator,
+        TallyfyDeleteRunOperator,
+        TallyfyUpdateRunOperator,
+    )
+
+#: The module beside this one that an operator is in.
+_MODULES = {
+    "TallyfyActivateRunOperator": "single_runs",
+    "TallyfyArchiveRunOperator": "single_runs",
+    "TallyfyBulkActivateRunsOperator": "bulk_runs",
+    "TallyfyBulkArchiveRunsOperator": "bulk_runs",
+    "TallyfyBulkReportOperator": "bulk_report",
+    "TallyfyBulkUpdateRunsOperator": "bulk_runs",
+    "TallyfyDeleteRunOperator": "single_runs",
+    "TallyfyListRunsOperator": "list_runs",
+    "TallyfyUpdateRunOperator": "single_runs",
+}
 
 __all__ = [
     "TallyfyActivateRunOperator",
@@ -30,3 +48,15 @@ __all__ = [
     "TallyfyListRunsOperator",
     "TallyfyUpdateRunOperator",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    operator = getattr(import_module(f"airflow_provider_tallyfy.operators.{_MODULES[name]}"), name)
+    globals()[name] = operator
+    return operator
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

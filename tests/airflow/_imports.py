@@ -1,4 +1,4 @@
-"""Prints, as JSON, which modules the import of each given module adds after Airflow itself.
+"""Prints, as JSON, which modules each given import statement adds after Airflow itself.
 
 Run as a script by test_parsing.py: what has been imported can't be seen in a process where tests have run.
 """
@@ -6,7 +6,6 @@ Run as a script by test_parsing.py: what has been imported can't be seen in a pr
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import sys
 import warnings
@@ -21,10 +20,10 @@ def main() -> None:
         from airflow.models import Param  # noqa: F401
 
         answers = {}
-        for name in sys.argv[1:]:
+        for statement in sys.argv[1:]:
             before = set(sys.modules)
-            importlib.import_module(name)
-            answers[name] = sorted(set(sys.modules) - before)
+            exec(statement, {})
+            answers[statement] = sorted(set(sys.modules) - before)
     json.dump(answers, sys.stdout)
 
 
