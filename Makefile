@@ -4,6 +4,8 @@ SHELL := bash
 PYTHON_CODE := airflow_provider_tallyfy dev tests $(wildcard benchmarks example_dags)
 # Kills a test that hangs; read by pytest-timeout.
 export PYTEST_TIMEOUT ?= 120
+# Two workers per core, at most 8: half of a test's time is spent waiting for a process or a time limit.
+export PYTEST_XDIST_AUTO_NUM_WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN || echo 2); echo $$((n > 4 ? 8 : 2 * n)))
 
 .PHONY: help
 help: ## Show this list
