@@ -112,6 +112,21 @@ class TestOneByOne:
         assert not isinstance(caught.value, AirflowFailException)
         assert methods(sandbox) == ["GET", "POST", "GET"]
 
+    @pytest.mark.parametrize("body", [{"error": True}, {"status": "ok"}, ["x"]])
+    def test_attach_that_something_else_answered_is_retryable_unless_a_read_shows_it(
+        self, sandbox: Sandbox, hook: TallyfyHook, office: Office, body: Any
+    ) -> None:
+        for applies in (False, True):
+            sandbox.forget_requests()
+            sandbox.fail("POST", "*", Fault.other_answer(body, applies=applies))
+            if applies:
+                hook.add_tag_to_run(office.run_id, office.tags[1])
+            else:
+                with pytest.raises(TallyfyServerError, match="was not carried out") as caught:
+                    hook.add_tag_to_run(office.run_id, office.tags[1])
+                assert not isinstance(caught.value, AirflowFailException)
+            assert methods(sandbox) == ["GET", "POST", "GET"]
+
     def test_archived_run_and_light_member(
         self, sandbox: Sandbox, hook: TallyfyHook, office: Office, connect: Callable[..., TallyfyHook]
     ) -> None:

@@ -15,12 +15,12 @@ def attach_tag(org: str, run_id: str, tag_id: str, tag_type: str = "private") ->
         "tag_id": check_id("tag_id", tag_id),
         "tag_type": check_choice("tag_type", tag_type, ("private", "public")),
     }
-    return Request("POST", organization(org, "checklists", "tags"), json=body)
+    return Request("POST", organization(org, "checklists", "tags"), json=body, expects="object")
 
 
 def detach_tag(org: str, association_id: int) -> Request:
     """Detach by the *number* of the association: a tag's id would be cast to a number, and detach somebody else's."""
-    return Request("DELETE", organization(org, "checklists", "tags", str(int(association_id))))
+    return Request("DELETE", organization(org, "checklists", "tags", str(int(association_id))), expects="object")
 
 
 def add_to_folder(org: str, run_id: str, folder_id: str) -> Request:
@@ -30,12 +30,12 @@ def add_to_folder(org: str, run_id: str, folder_id: str) -> Request:
         "subject_id": check_id("run_id", run_id),
         "subject_type": "Run",
     }
-    return Request("POST", organization(org, "folders", "add-object"), json=body)
+    return Request("POST", organization(org, "folders", "add-object"), json=body, expects="object")
 
 
 def remove_from_folder(org: str, relation_id: int) -> Request:
     """Take out of a folder by the *number* of the relation (a folder's id would silently do nothing)."""
-    return Request("DELETE", organization(org, "folders-objects", str(int(relation_id))))
+    return Request("DELETE", organization(org, "folders-objects", str(int(relation_id))), expects="object")
 
 
 def get_folder(org: str, folder_id: str) -> Request:
