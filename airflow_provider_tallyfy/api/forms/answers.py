@@ -76,9 +76,8 @@ def encode(
             mistakes.append(str(error))
             continue
         if field.id in keys:
-            mistakes.append(
-                f"{argument}: {show(keys[field.id])} and {show(key)} name the same field. Keep one of them."
-            )
+            both = f"{show(keys[field.id])} and {show(key)}"
+            mistakes.append(f"{argument}: {both} name the same field, {show(field.name)}. Keep one of them.")
             continue
         keys[field.id] = key
         if value is None:
