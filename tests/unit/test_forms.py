@@ -110,6 +110,7 @@ class TestEncode:
             ("Modules", ("SSO", "sso", 1), [{"id": 1, "text": "SSO", "selected": True}]),
             ("Modules", "SSO", [{"id": 1, "text": "SSO", "selected": True}]),
             ("Modules", [{"id": 1, "text": "SSO", "selected": False}, "L"], [{**SIZES[1], "selected": True}]),
+            ("Modules", {"XL"}, [{**SIZES[2], "selected": True}]),
             ("Items", ["Widget", 3], ["Widget", 3]),
             ("Items", ("Widget", ""), ["Widget", None]),
             ("Items", {"qty": 3, "Item": "Widget"}, ["Widget", 3]),
@@ -253,6 +254,11 @@ class TestEncode:
         radio = FormField("f", "", "Reason", "radio", options=options)
         assert encode("answers", [radio], {"f": "Other"}) == {"f": "Other"}, "a radio field is sent the text alone"
 
+    def test_an_option_that_looks_like_a_list_is_one_option(self) -> None:
+        field = FormField("f", "", "Kinds", "multiselect", options=(Option(1, "[none]"), Option(2, "TRUE")))
+        assert encode("answers", [field], {"f": "[none]"})["f"] == [{"id": 1, "text": "[none]", "selected": True}]
+        assert encode("answers", [field], {"f": True})["f"] == [{"id": 2, "text": "TRUE", "selected": True}]
+
     def test_a_text_that_is_another_options_id_means_the_text(self) -> None:
         field = FormField("f", "", "Count", "dropdown", options=(Option(1, "2"), Option(2, "1")))
         assert encode("answers", [field], {"f": 2}) == {"f": {"id": 1, "text": "2"}}
@@ -309,7 +315,8 @@ class TestRequired:
 
     def test_a_table_can_not_be_cleared(self) -> None:
         table = [BY_LABEL["Items"]]
-        for empty in ("", [], {}, [None, ""]):
+        empties: list[Any] = ["", [], {}, [None, ""]]
+        for empty in empties:
             assert encode("answers", table, {"Items": empty}) == {}
             (line,) = refused(table, {"Items": empty}, stored={"f8": ["Widget", 1]})
             assert line.endswith("Tallyfy has no way to clear a table.")

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_tallyfy.api.forms.fields import FormField, find_field, stored_answers, told_apart
-from airflow_provider_tallyfy.api.forms.values import Members, decode_value, encode_value, is_blank, names_addresses
+from airflow_provider_tallyfy.api.forms.people import Members, names_addresses
+from airflow_provider_tallyfy.api.forms.values import decode_value, encode_value, is_blank
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_text, show
 
 MISTAKES = 50  # lines of an error at most
