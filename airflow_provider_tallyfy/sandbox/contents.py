@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_tallyfy.sandbox.moments import Moment
 from airflow_provider_tallyfy.sandbox.new_run import add_new_run
 from airflow_provider_tallyfy.sandbox.organization import Organization
+from airflow_provider_tallyfy.sandbox.people import People
 from airflow_provider_tallyfy.sandbox.run_serializer import RunSerializer
 
 if TYPE_CHECKING:
@@ -42,10 +43,12 @@ class Contents:
     """Puts members, templates and runs into an organization, and shows and changes them, without a request.
 
     :param organization: the state to work on.
+    :ivar people: scripted members and guests, who do something after so many seconds or polls.
     """
 
     def __init__(self, organization: Organization) -> None:
         self.organization = organization
+        self.people = People(organization)
         self._serializer = RunSerializer(organization)
 
     def add_member(self, email: str, role: str = "standard", first_name: str = "", last_name: str = "") -> int:

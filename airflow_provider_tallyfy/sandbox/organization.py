@@ -55,10 +55,10 @@ class Organization(Registry):
             raise not_found()
         return run
 
-    def archive(self, run_id: str, actor: Member) -> Run:
+    def archive(self, run_id: str, actor: Person) -> Run:
         """Soft-delete a run with its tasks, threads and assets; all of it comes back with :meth:`activate`."""
         run = self.find_run(run_id)
-        if actor.role == "light":
+        if actor.role in ("light", "guest"):
             raise forbidden("Light members cannot archive processes.")
         if run.archived_at is not None:
             if self.behaviour.second_archive == "404":
@@ -69,10 +69,10 @@ class Organization(Registry):
         self.log("archived", actor, run, "run", run.id, f"{actor.full_name} archived {run.name}")
         return run
 
-    def activate(self, run_id: str, actor: Member) -> Run:
+    def activate(self, run_id: str, actor: Person) -> Run:
         """Restore an archived run; its status is what it was before."""
         run = self.find_run(run_id)
-        if actor.role == "light":
+        if actor.role in ("light", "guest"):
             raise forbidden("Light members cannot activate processes.")
         if run.archived_at is None:
             if self.behaviour.activate_live == "400":
@@ -85,7 +85,7 @@ class Organization(Registry):
         self.log("unarchived", actor, run, "run", run.id, f"{actor.full_name} activated {run.name}")
         return run
 
-    def destroy(self, run_id: str, actor: Member) -> None:
+    def destroy(self, run_id: str, actor: Person) -> None:
         """Delete an archived run for ever."""
         run = self.find_run(run_id)
         if actor.role != "admin":
@@ -160,6 +160,15 @@ class Organization(Registry):
         if task is None or task.archived_at is not None:
             raise not_found()
         return task
+
+    def read_task(self, task_id: str, run_id: str | None = None) -> Task:
+        """A live task as ``GET`` shows it."""
+        task = self.find_task(task_id, run_id)
+        if task.run_id is None:
+            return task
+        run = self.as_read(self.runs[task.run_id])
+        shown = None if run is None or run.archived_at is not None else (run.tasks or {}).get(task_id)
+        return shown or _none()
 
     def progress(self, run: Run) -> tuple[int, int]:
         """Completed tasks and all tasks."""

@@ -144,6 +144,14 @@ def resolve_thread(organization: Organization, place: Run | Task, actor: Person,
     return thread
 
 
+def fill_kickoff(organization: Organization, run: Run, answers: dict[str, Any], actor: Person) -> None:
+    """Answer fields of the kick-off form, by field id."""
+    forms.check_answers(organization, run.template.kickoff, answers)
+    organization.write(run)
+    run.prerun.update(answers)
+    organization.log("updated", actor, run, "run", run.id, f"Answered the kick-off form of {run.name}", field="prerun")
+
+
 def submit_kickoff(organization: Organization, run: Run, actor: Person) -> None:
     """Submit the kick-off form."""
     if errors := forms.missing(run.template.kickoff, run.prerun):

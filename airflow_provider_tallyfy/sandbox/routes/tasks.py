@@ -36,13 +36,13 @@ def list_run_tasks(call: Call) -> Answer:
 @routes.add("GET", f"{RUN}/tasks/{{}}")
 def get_run_task(call: Call) -> Answer:
     """``GET /runs/{run}/tasks/{task}``."""
-    return _one(call, call.organization.find_task(call.ids[2], call.ids[1]))
+    return _one(call, call.organization.read_task(call.ids[2], call.ids[1]))
 
 
 @routes.add("GET", f"{ORG}/tasks/{{}}")
 def get_task(call: Call) -> Answer:
     """``GET /tasks/{task}``: one-off or of a run."""
-    return _one(call, call.organization.find_task(call.ids[1]))
+    return _one(call, call.organization.read_task(call.ids[1]))
 
 
 @routes.add("GET", f"{ORG}/tasks")
@@ -286,8 +286,8 @@ def _has_status(task: Task, wanted: str) -> bool:
 def _all_tasks(call: Call) -> list[Task]:
     organization = call.organization
     tasks = [task for task in organization.one_off_tasks.values() if task.archived_at is None]
-    for run in organization.runs.values():
-        if run.archived_at is None:
+    for run in map(organization.as_read, organization.runs.values()):
+        if run is not None and run.archived_at is None:
             tasks += [task for task in organization.tasks_of(run).values() if task.archived_at is None]
     return tasks
 
