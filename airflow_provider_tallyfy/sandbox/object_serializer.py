@@ -149,7 +149,7 @@ class ObjectSerializer:
             "allow_guest_owners": step.allow_guest_owners,
             "everyone_must_complete": False,
             "max_assignable": 0,
-            "deadline": {"value": step.deadline_days or 5, "unit": "days", "option": "from"},
+            "deadline": step.deadline_days and {"value": step.deadline_days, "unit": "days", "option": "from"},
             "created_at": self.stamp(template.created_at),
             "last_updated": self.stamp(template.last_updated),
             "archived_at": None,

@@ -43,7 +43,8 @@ def run(sandbox: Sandbox, run_id: str) -> dict[str, Any]:
 
 
 def test_each_act_shows_in_the_run_and_in_its_feed(sandbox: Sandbox, ask: Ask, run_id: str) -> None:
-    people, seen = sandbox.people, []
+    people = sandbox.people
+    seen: list[tuple[str, str]] = []
 
     def new_rows() -> list[tuple[str, str]]:
         rows = ask("GET", f"/activity-feeds?entity_type=run&entity_id={run_id}&per_page=100")[1]["data"][::-1]
@@ -135,7 +136,7 @@ def test_people_are_refused_what_the_api_refuses(
 def test_the_first_assignee_does_it_unless_somebody_is_named(sandbox: Sandbox) -> None:
     ann, bob = sandbox.add_member("ann@acme.example"), sandbox.add_member("bob@acme.example")
     group = sandbox.add_group("Team", [bob])
-    steps = [
+    steps: list[dict[str, Any] | str] = [
         {"title": "Hers", "users": ["ann@acme.example"]},
         {"title": "Theirs", "groups": [group]},
         {"title": "Out", "guests": ["guest@partner.example"]},

@@ -8,6 +8,7 @@ from itertools import islice
 
 from airflow_provider_tallyfy.sandbox.models import Run
 from airflow_provider_tallyfy.sandbox.organization import Organization
+from airflow_provider_tallyfy.sandbox.pages.awaited import awaited_runs
 from airflow_provider_tallyfy.sandbox.pages.fragments import (
     STATES,
     badge,
@@ -24,6 +25,7 @@ from airflow_provider_tallyfy.sandbox.pages.fragments import (
 )
 from airflow_provider_tallyfy.sandbox.pages.markup import Html, el, join, name, row, table
 from airflow_provider_tallyfy.sandbox.pages.query import PAGE_SIZE, Filters, Selection
+from airflow_provider_tallyfy.sandbox.people import People
 from airflow_provider_tallyfy.sandbox.request_log import RequestRecord
 
 LATEST = 12
@@ -65,10 +67,15 @@ def _choice(label: str, field: str, options: Iterable[tuple[str, str]], chosen: 
 
 
 def changing_part(
-    organization: Organization, records: Sequence[RequestRecord], filters: Filters, selection: Selection
+    organization: Organization,
+    people: People,
+    records: Sequence[RequestRecord],
+    filters: Filters,
+    selection: Selection,
 ) -> Html:
     """Everything that a DAG at work may change."""
     now = time.time()
+    awaited = awaited_runs(organization, people, run_address(organization, "{}"))
     counts = selection.states
     tiles = [("all", "", counts.total())] + [(state, state, counts[state]) for state in STATES if counts[state]]
     listed = [
@@ -92,7 +99,11 @@ def changing_part(
             el(
                 "div",
                 el("section", _runs(organization, filters, selection, now), aria_labelledby="runs"),
-                el("section", _requests(organization, records, now), aria_labelledby="requests", class_="requests"),
+                el(
+                    "div",
+                    el("section", awaited, aria_labelledby="awaited", class_="requests"),
+                    el("section", _requests(organization, records, now), aria_labelledby="requests", class_="requests"),
+                ),
                 class_="columns",
             ),
         ]
