@@ -267,7 +267,7 @@ class ObjectSerializer:
         model, category = _ENTITIES[event.entity_type]
         number = event.id
         if self.organization.behaviour.feed_ids == "unordered":
-            number = number * 7_919 % 1_000_003  # a prime modulus: still one number per row
+            number = number * 618_034 % 1_000_003  # a prime modulus: still one number per row
         # A run's parent is its template; everything below a run names the run.
         parent = ("Checklist", event.template_id) if event.entity_type == "run" else ("Run", event.run_id)
         return {
