@@ -165,6 +165,8 @@ class ObjectSerializer:
             "owner_id": template.owner_id,
             "created_by": template.owner_id,
             "started_processes": template.launched,
+            "status": "draft" if template.draft else "published",
+            "steps_count": len(template.steps),
             "prerun": [{**self.form_field(field), "checklist_id": template.id} for field in template.kickoff],
             "automated_actions": [],
             "users": [],

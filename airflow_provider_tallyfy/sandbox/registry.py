@@ -80,6 +80,8 @@ class Registry:
         self.members: dict[int, Member] = {}
         self.tokens: dict[str, int] = {}
         self.groups: dict[str, Group] = {}
+        #: Addresses in lower case, and since when they are known.
+        self.guests: dict[str, float] = {}
         self.tags: dict[str, Tag] = {}
         self.folders: dict[str, Folder] = {}
         self.templates: dict[str, Template] = {}
@@ -137,6 +139,11 @@ class Registry:
             found.append(number)
         return found
 
+    def note_guests(self, guests: Iterable[str]) -> None:
+        """Remember people from outside."""
+        for email in guests:
+            self.guests.setdefault(email.lower(), time.time())
+
     def issue_token(self, member: Member) -> str:
         """A bearer token that acts as ``member``."""
         token = f"sandbox-{member.role}-{self.random.getrandbits(160):040x}"
@@ -181,6 +188,7 @@ class Registry:
             launchers=None if launchers is None else self.member_ids(launchers),
         )
         self.templates[template.id] = template
+        self.note_guests(guest for step in template.steps for guest in step.guests)
         return template
 
     def default_template(self) -> Template:

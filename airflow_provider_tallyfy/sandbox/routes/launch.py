@@ -114,6 +114,7 @@ def _wish(call: Call, step: Step | None, field: str, wish: dict[str, Any]) -> di
         if owners["guests"] and closed and call.behaviour.guests_of_closed_steps == "422":
             raise invalid(f"{field}.owners.guests", "This step cannot be assigned to guests.")
         checked["owners"] = owners
+        call.organization.note_guests(owners["guests"])
     if wish.get("deadline") is not None:
         checked["deadline"] = forms.moment_of(f"{field}.deadline", wish["deadline"])
     for name in ("position", "max_assignable"):

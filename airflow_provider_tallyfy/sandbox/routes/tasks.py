@@ -10,6 +10,7 @@ from airflow_provider_tallyfy.sandbox import forms, task_work
 from airflow_provider_tallyfy.sandbox.listing import page
 from airflow_provider_tallyfy.sandbox.models import Task, Thread
 from airflow_provider_tallyfy.sandbox.refusal import Refusal, invalid, not_found
+from airflow_provider_tallyfy.sandbox.routes.guests import find_guest
 from airflow_provider_tallyfy.sandbox.routing import Answer, Call, Routes
 
 routes = Routes()
@@ -66,6 +67,13 @@ def list_my_tasks(call: Call) -> Answer:
 def list_user_tasks(call: Call) -> Answer:
     """``GET /users/{user}/tasks``."""
     return _page(call, [task for task in _all_tasks(call) if call.ids[1] in map(str, task.users)])
+
+
+@routes.add("GET", f"{ORG}/guests/{{}}/tasks")
+def list_guest_tasks(call: Call) -> Answer:
+    """``GET /guests/{guest}/tasks``: of somebody from outside."""
+    email = find_guest(call, call.ids[1])
+    return _page(call, [task for task in _all_tasks(call) if email in map(str.lower, task.guests)])
 
 
 @routes.add("POST", f"{RUN}/completed-tasks")
@@ -155,6 +163,12 @@ def archive_task(call: Call) -> Answer:
 def comment(call: Call) -> Answer:
     """A comment on a task; the label ``resolve`` does not resolve anything."""
     return _thread(call, str(call.json.get("label") or "comment"))
+
+
+@routes.add("POST", f"{ORG}/tasks/{{}}/bot-comment")
+def bot_comment(call: Call) -> Answer:
+    """A comment on a task in the name of a program."""
+    return _thread(call, "comment")
 
 
 @routes.add("POST", f"{ORG}/tasks/{{}}/problem")
@@ -252,6 +266,7 @@ def _set_owners(call: Call, task: Task, owners: Any) -> None:
     """A partial ``owners`` empties the buckets that it leaves out."""
     given = forms.owners_of(call.organization, "owners", owners)
     task.users, task.guests, task.groups = given["users"], given["guests"], given["groups"]
+    call.organization.note_guests(task.guests)
 
 
 def _one(call: Call, task: Task, status: int = 200) -> Answer:
@@ -277,7 +292,7 @@ def _has_status(task: Task, wanted: str) -> bool:
     if wanted in ("complete", "completed"):
         return task.done
     if wanted in ("active", "active-visible", "incomplete", "inprogress", "in-progress"):
-        return not task.done
+        return task.open
     if wanted in ("hasproblem", "has-problem"):
         return task.problem
     return task.status == wanted if wanted == "not-started" else wanted not in ("overdue", "due-soon")
