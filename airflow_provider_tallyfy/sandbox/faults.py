@@ -83,6 +83,31 @@ class Fault:
         return cls("rate_limited", answer=_answer(429, body, headers))
 
     @classmethod
+    def hourly_limit(cls, what: str = "Comment", limit: int = 120, retry_after: str = "3600") -> Fault:
+        """Refuse a request because the organization has used up its hour: 120 comments, 30 invitations of guests.
+
+        :param what: what there were too many of.
+        :param limit: how many an hour may have.
+        :param retry_after: ``Retry-After`` as sent.
+        """
+        message = f"You've reached the hourly limit for {what} ({limit} per hour per organization)."
+        body = {"message": f"{message} Please try again later.", "code": "RATE_LIMIT_EXCEEDED"}
+        return cls("hourly_limit", answer=_answer(429, body, {"Retry-After": retry_after}))
+
+    @classmethod
+    def seats_exhausted(cls, pool: str = "standard") -> Fault:
+        """Refuse a launch because an assignee would need a seat and none is left: 409, whose ``error`` is an object.
+
+        :param pool: the pool of seats that is empty.
+        """
+        error = {
+            "code": "SEAT_POOL_EXHAUSTED",
+            "message": f"Your organization has no {pool} seats left.",
+            "details": {"pool_type": pool},
+        }
+        return cls("seats_exhausted", answer=_answer(409, {"error": error}))
+
+    @classmethod
     def server_error(cls, code: int = 503, html: bool = False, leak: bool = False) -> Fault:
         """Answer 5xx without carrying the request out.
 

@@ -125,6 +125,52 @@ _BLUEPRINTS = (
         1,
     ),
 )
+# What a DAG may launch: nobody has yet.
+_TO_LAUNCH: tuple[tuple[str, tuple[Any, ...], tuple[Any, ...]], ...] = (
+    (
+        "Onboarding",
+        (
+            {"title": "Set up workspace", "users": ["omar.said@northwind.example"], "fields": ["Workspace URL"]},
+            {"title": "Approve discount", "task_type": "approval", "users": ["maya.fischer@northwind.example"]},
+            {"title": "Sign the contract", "deadline_days": 7},
+            {"title": "Internal hand-over", "allow_guest_owners": False},
+        ),
+        (
+            {"label": "Company", "required": True},
+            {"label": "Contact", "field_type": "email"},
+            {"label": "Size", "field_type": "dropdown", "options": ["S", "M", "L"], "required": True},
+            {"label": "Modules", "field_type": "multiselect", "options": ["SSO", "Audit", "API"]},
+            {"label": "Billing", "field_type": "radio", "options": ["Monthly", "Yearly"]},
+            {"label": "Start", "field_type": "date"},
+            {"label": "Notes", "field_type": "textarea"},
+        ),
+    ),
+    (
+        "New hire",
+        (
+            {
+                "title": "Order equipment",
+                "users": ["tom.becker@northwind.example"],
+                "fields": [{"label": "Serial number", "required": True}],
+            },
+            {
+                "title": "Create accounts",
+                "users": ["omar.said@northwind.example"],
+                "fields": [{"label": "Work e-mail", "field_type": "email"}],
+            },
+            {"title": "Approve access", "task_type": "approval", "users": ["priya.nair@northwind.example"]},
+            "First-day check",
+        ),
+        (
+            {"label": "Name", "required": True},
+            {"label": "Private e-mail", "field_type": "email"},
+            {"label": "Team", "field_type": "dropdown", "options": ["Engineering", "Finance", "People", "Sales"]},
+            {"label": "Equipment", "field_type": "multiselect", "options": ["Laptop", "Phone", "Headset", "Screen"]},
+            {"label": "Start", "field_type": "date", "required": True},
+            {"label": "Notes", "field_type": "textarea"},
+        ),
+    ),
+)
 _MEMBERS = (
     ("maya.fischer", "admin"),
     ("omar.said", "standard"),
@@ -137,8 +183,10 @@ _MEMBERS = (
 def sample_organization(sandbox: Contents, seed: int = 1, runs: int = 60) -> None:
     """Fill a sandbox with members, templates, tags, folders, and runs of every age and state.
 
-    About a third of the runs are complete and untouched for more than a month: what a stale-run sweep is after. The
-    same seed gives the same organization but for its ids, which are the sandbox's, and the time of day.
+    About a third of the runs are complete and untouched for more than a month: what a stale-run sweep is after. Two
+    templates, "Onboarding" and "New hire", have no runs yet: they are there to launch, with kick-off fields of most
+    types and steps that belong to somebody. The same seed gives the same organization but for its ids, which are the
+    sandbox's, and the time of day.
 
     :param sandbox: an empty one.
     :param seed: of the random choices.
@@ -198,6 +246,9 @@ def sample_organization(sandbox: Contents, seed: int = 1, runs: int = 60) -> Non
             **state,
         }
         sandbox.add_run(name, **attributes)
+    # After all others, so that a seed still gives the same runs.
+    for title, steps, fields in _TO_LAUNCH:
+        sandbox.add_template(title, steps, fields, owner_id=members[0], days_old=120)
 
 
 def _month_before(days_old: float) -> str:

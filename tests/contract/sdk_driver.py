@@ -88,11 +88,69 @@ def drive(sdk: Any, plan: dict[str, Any]) -> dict[str, Any]:
     return done
 
 
+def launch(sdk: Any, plan: dict[str, Any]) -> dict[str, Any]:
+    """Launching with every kind of answer and assignee, and what people do then."""
+    org, template = plan["organization_id"], plan["template"]
+    kickoff = sdk.get_kickoff_form_fields(org, template)
+    done: dict[str, Any] = {"kickoff": [[field["label"], field["field_type"]] for field in kickoff]}
+    steps = sdk.get_template_steps(org, template)
+    done["steps"] = [
+        [step.title, step.assignees, step.guests, step.groups, step.allow_guest_owners, step.assign_run_starter]
+        for step in steps
+    ]
+    for prerun in ({}, {"Company": "by label"}, {kickoff[0]["id"]: ["a list"]}):
+        try:
+            sdk.launch_process(org, template, "Refused", prerun=prerun)
+        except TallyfyError as error:
+            done.setdefault("refused", []).append([error.status_code, error.response_data["errors"]])
+    prerun = {field["id"]: plan["answers"][field["label"]] for field in kickoff}
+    # Every step, as Tallyfy's MCP server does: a partial map would leave the others out.
+    tasks = {
+        step.id: {
+            "owners": {"users": step.assignees, "guests": step.guests or plan["guests"], "groups": step.groups},
+            "deadline": "2099-12-31 23:59:59",
+        }
+        for step in steps
+    }
+    run = sdk.launch_process(org, template, "Launched", prerun=prerun, tasks=tasks)
+    done["prerun"] = run.prerun
+    read = sdk.get_process(org, run.id, with_="ko_form_fields,form_fields,tasks,tasks.form_fields")
+    done["with"] = [len(read.extra[name]["data"]) for name in ("ko_form_fields", "form_fields")]
+    found = sdk.get_tasks_for_process(org, run.id, sort="position", with_="form_fields").data
+    done["tasks"] = [[task.title, task.status, task.deadline, dataclasses.asdict(task.owners)] for task in found]
+
+    call, approve, expires = found
+    done["guest tasks"] = [
+        [guest.email, len(sdk.get_guest_tasks(org, guest.guest_id).data)]
+        for guest in sdk.get_organization_guests(org).data
+    ]
+    done["my tasks"] = len(sdk.get_my_tasks(org).data), len(sdk.get_user_tasks(org, plan["member"]).data)
+    done["found"] = [item.name for item in sdk.search_tasks(org, "approve").data]
+    try:
+        sdk.complete_task(org, run.id, call.id)
+    except TallyfyError as error:
+        done["unanswered"] = error.response_data["errors"]
+    field = sdk.get_task(org, run.id, call.id, with_="form_fields").extra["form_fields"]["data"][0]
+    done["answered"] = sdk.update_task(org, run.id, call.id, taskdata={field["id"]: "DE1"}).taskdata[field["id"]]
+    done["completer"] = sdk.complete_task(org, run.id, call.id, override_user=plan["member"]).completer_id
+    sdk.add_task_comment(org, approve.id, "Too dear.")
+    done["comments"] = [one.content for one in sdk.get_task_comments(org, run.id, approve.id)]
+    done["rejected"] = sdk.complete_task(org, run.id, approve.id, is_approved=False).is_approved
+    try:
+        sdk.complete_task(org, run.id, expires.id, is_approved=False)
+    except TallyfyError as error:
+        done["expiring"] = error.status_code
+    sdk.complete_task(org, run.id, expires.id)
+    done["finished"] = sdk.get_process(org, run.id).status
+    done["run"] = run.id
+    return done
+
+
 def main() -> None:
     """Read the plan, drive, print."""
     plan = json.loads(sys.argv[1])
     with TallyfySDK(api_key=plan["token"], base_url=plan["base_url"], max_retries=1, retry_delay=0.01) as sdk:
-        print(json.dumps(drive(sdk, plan)))
+        print(json.dumps({"drive": drive, "launch": launch}[plan.get("what", "drive")](sdk, plan)))
 
 
 if __name__ == "__main__":

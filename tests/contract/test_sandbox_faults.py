@@ -35,6 +35,8 @@ DATE = email.utils.formatdate(time.time() + 60, usegmt=True)
 # The fault, what the client sees (a status or an exception), and whether the run is archived afterwards.
 ON_ARCHIVE: list[tuple[Fault, int | type[Exception], bool]] = [
     (Fault.status(409, {"error": {"code": "SEAT_POOL_EXHAUSTED"}}), 409, False),
+    (Fault.seats_exhausted(), 409, False),
+    (Fault.hourly_limit(), 429, False),
     (Fault.rate_limited("2"), 429, False),
     (Fault.rate_limited(DATE, html=True), 429, False),
     (Fault.rate_limited("soon"), 429, False),
@@ -122,9 +124,11 @@ def test_the_bodies_of_refusals(sandbox: Sandbox) -> None:
         Fault.server_error(502, html=True),
         Fault.redirect("https://elsewhere.example/steal", 307),
         Fault.status(422, "just text", {"X-Odd": "1"}),
+        Fault.seats_exhausted("light"),
+        Fault.hourly_limit("Guest Invite", 30, "600"),
     ):
         sandbox.fail("GET", "/runs", fault)
-    limited, dated, bare, leaked, html, redirect, text = (ask(sandbox, "GET", "/runs") for _ in range(7))
+    limited, dated, bare, leaked, html, redirect, text, seats, hour = (ask(sandbox, "GET", "/runs") for _ in range(9))
     assert (limited.headers["Retry-After"], limited.json()["code"]) == ("2", "RATE_LIMIT_EXCEEDED")
     assert (dated.headers["Retry-After"], dated.text[:6]) == (DATE, "<html>")
     assert "Retry-After" not in bare.headers
@@ -133,6 +137,10 @@ def test_the_bodies_of_refusals(sandbox: Sandbox) -> None:
     assert html.headers["Content-Type"].startswith("text/html")
     assert (redirect.status_code, redirect.headers["Location"]) == (307, "https://elsewhere.example/steal")
     assert (text.status_code, text.text, text.headers["X-Odd"]) == (422, "just text", "1")
+    assert (seats.status_code, seats.json()["error"]["code"]) == (409, "SEAT_POOL_EXHAUSTED")
+    assert seats.json()["error"]["details"] == {"pool_type": "light"}
+    assert (hour.status_code, hour.headers["Retry-After"], hour.json()["code"]) == (429, "600", "RATE_LIMIT_EXCEEDED")
+    assert "hourly limit for Guest Invite (30 per hour" in hour.json()["message"]
 
 
 def test_pages_that_lie(sandbox: Sandbox) -> None:

@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from airflow_provider_tallyfy.sandbox import Behaviour, Sandbox
+from tests.contract._feed_switches import LOOKS
 
 Look = Callable[["Client"], Any]
 
@@ -370,6 +371,7 @@ SWITCHES: dict[str, tuple[Look, dict[Any, Any]]] = {
         burst(lambda answer: answer.headers.get("Retry-After")),  # type: ignore[attr-defined]
         {True: "60", False: None},
     ),
+    **LOOKS,
 }
 POSITIONS = [(name, position) for name, positions in Behaviour.positions().items() for position in positions]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_tallyfy.sandbox import Behaviour, Sandbox
+from airflow_provider_tallyfy.sandbox import Behaviour, Sandbox, every_field
 
 REPOSITORY = Path(__file__).parents[2]
 DRIVER = Path(__file__).with_name("sdk_driver.py")
@@ -173,3 +173,92 @@ def test_the_sdk_reads_the_other_shapes_too(sdk_python: str) -> None:
             },
         )
         assert (done["archived"], done["finished"], done["reactivated"]) == (True, "complete", ["active", None])
+
+
+ANSWERS: dict[str, Any] = {
+    "Company": "ACME",
+    "Notes": "two\nlines",
+    "Contact": "ann@acme.example",
+    "Start": "2031-01-02T03:04:05.000Z",
+    "Plan": "Yearly",
+    "Size": {"id": 2, "text": "M"},
+    "Modules": [{"id": 1, "text": "SSO", "selected": True}, {"id": 3, "text": "API", "selected": True}],
+    "First order": ["Widget", "3"],
+    "Reviewers": {"users": [], "guests": ["ann@partner.example"], "groups": []},
+    "Contract": [{"filename": "a.pdf", "source": "url", "url": "https://x.example/a.pdf"}],
+}
+GUEST, NEW_GUEST = "cfo@partner.example", "new@partner.example"
+
+
+def test_the_sdk_launches_with_answers_and_assignees_and_works_on_the_tasks(sdk_python: str) -> None:
+    with Sandbox() as sandbox:
+        member = sandbox.add_member("ann.lee@example.org")
+        group = sandbox.add_group("Finance")
+        template = sandbox.add_template(
+            "Onboarding",
+            [
+                {"title": "Call", "users": [member], "fields": [{"label": "IBAN", "required": True}]},
+                {"title": "Approve", "task_type": "approval", "guests": [GUEST], "groups": [group]},
+                {"title": "Expires", "task_type": "expiring", "assign_run_starter": False},
+            ],
+            every_field(required=True),
+        )
+        fields = {field["label"]: field["id"] for field in sandbox.template(template)["prerun"]}
+        done = drive(
+            sdk_python,
+            {
+                "what": "launch",
+                "base_url": sandbox.api_url,
+                "organization_id": sandbox.organization_id,
+                "token": sandbox.token,
+                "template": template,
+                "member": member,
+                "answers": ANSWERS,
+                "guests": [NEW_GUEST],
+            },
+        )
+        required = {number: [f"{label} is required"] for label, number in fields.items()}
+        deadline = "2099-12-31T23:59:59.000Z"
+
+        def owners(users: list[int], guests: list[str], groups: list[str]) -> dict[str, list[Any]]:
+            return {"users": users, "guests": guests, "groups": groups}
+
+        run_id, tasks = done.pop("run"), done.pop("tasks")
+        assert [[title, status, due] for title, status, due, _ in tasks] == [
+            ["Call", "active", deadline],
+            ["Approve", "not-started", deadline],
+            ["Expires", "not-started", deadline],
+        ]
+        assert [{name: whose[name] for name in ("users", "guests", "groups")} for *_, whose in tasks] == [
+            owners([member], [NEW_GUEST], []),
+            owners([], [GUEST], [group]),
+            owners([], [NEW_GUEST], []),
+        ]
+        assert done == {
+            "kickoff": [[field["label"], field["field_type"]] for field in every_field()],
+            "steps": [
+                ["Call", [member], [], [], True, True],
+                ["Approve", [], [GUEST], [group], True, True],
+                ["Expires", [], [], [], True, False],
+            ],
+            "refused": [
+                [422, required],
+                [422, required],
+                [422, {key: why for key, why in required.items() if key != fields["Company"]}],
+            ],
+            "prerun": {fields[label]: value for label, value in ANSWERS.items()},
+            "with": [10, 1],
+            "guest tasks": [[GUEST, 1], [NEW_GUEST, 2]],
+            "my tasks": [0, 1],
+            "found": ["Approve"],
+            "unanswered": {sandbox.tasks(run_id)[0]["taskdata"].copy().popitem()[0]: ["IBAN is required"]},
+            "answered": "DE1",
+            "completer": member,
+            "comments": ["Too dear."],
+            "rejected": False,
+            "expiring": 422,
+            "finished": "complete",
+        }
+        assert len(sandbox.runs()) == 1
+        verbs = [event.verb for event in sandbox.organization.events[run_id]]
+        assert verbs == ["created", "updated", "completed", "commented", "completed", "completed"]

@@ -8,10 +8,12 @@ from itertools import islice
 
 from airflow_provider_tallyfy.sandbox.models import Run
 from airflow_provider_tallyfy.sandbox.organization import Organization
+from airflow_provider_tallyfy.sandbox.pages.awaited import awaited_runs
 from airflow_provider_tallyfy.sandbox.pages.fragments import (
     STATES,
     badge,
     caller,
+    doer,
     happened,
     person,
     progress,
@@ -23,6 +25,7 @@ from airflow_provider_tallyfy.sandbox.pages.fragments import (
 )
 from airflow_provider_tallyfy.sandbox.pages.markup import Html, el, join, name, row, table
 from airflow_provider_tallyfy.sandbox.pages.query import PAGE_SIZE, Filters, Selection
+from airflow_provider_tallyfy.sandbox.people import People
 from airflow_provider_tallyfy.sandbox.request_log import RequestRecord
 
 LATEST = 12
@@ -64,10 +67,15 @@ def _choice(label: str, field: str, options: Iterable[tuple[str, str]], chosen: 
 
 
 def changing_part(
-    organization: Organization, records: Sequence[RequestRecord], filters: Filters, selection: Selection
+    organization: Organization,
+    people: People,
+    records: Sequence[RequestRecord],
+    filters: Filters,
+    selection: Selection,
 ) -> Html:
     """Everything that a DAG at work may change."""
     now = time.time()
+    awaited = awaited_runs(organization, people, run_address(organization, "{}"))
     counts = selection.states
     tiles = [("all", "", counts.total())] + [(state, state, counts[state]) for state in STATES if counts[state]]
     listed = [
@@ -91,7 +99,11 @@ def changing_part(
             el(
                 "div",
                 el("section", _runs(organization, filters, selection, now), aria_labelledby="runs"),
-                el("section", _requests(organization, records, now), aria_labelledby="requests", class_="requests"),
+                el(
+                    "div",
+                    el("section", awaited, aria_labelledby="awaited", class_="requests"),
+                    el("section", _requests(organization, records, now), aria_labelledby="requests", class_="requests"),
+                ),
                 class_="columns",
             ),
         ]
@@ -120,7 +132,7 @@ def _run(organization: Organization, run: Run, now: float) -> Html:
     # Somebody may have worked on it since, which leaves no entry.
     told = None
     if events and events[-1].created_at >= run.last_updated - 1:
-        told = join([happened(events[-1]), " by ", person(organization, events[-1].actor_id)])
+        told = join([happened(events[-1]), " by ", doer(organization, events[-1])])
     values = (
         join([link, el("small", name(run.template.title), class_="under")]),
         join([badge(run), progress(organization, run)]),

@@ -7,11 +7,13 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_tallyfy.sandbox.models import Event, FormField, Run
+from airflow_provider_tallyfy.sandbox.models import FormField, Run
 from airflow_provider_tallyfy.sandbox.organization import Organization
+from airflow_provider_tallyfy.sandbox.pages.awaited import awaited_people
 from airflow_provider_tallyfy.sandbox.pages.fragments import (
     badge,
     caller,
+    doer,
     happened,
     person,
     progress,
@@ -23,13 +25,14 @@ from airflow_provider_tallyfy.sandbox.pages.fragments import (
 )
 from airflow_provider_tallyfy.sandbox.pages.markup import NOTHING, Html, el, join, name, row, table
 from airflow_provider_tallyfy.sandbox.pages.overview import answered, authorization
+from airflow_provider_tallyfy.sandbox.people import People
 from airflow_provider_tallyfy.sandbox.request_log import RequestRecord
 
 #: Entries of the history that are shown; a poll every second would otherwise bury the page.
 HISTORY = 100
 
 
-def changing_part(organization: Organization, records: Sequence[RequestRecord], run: Run) -> Html:
+def changing_part(organization: Organization, people: People, records: Sequence[RequestRecord], run: Run) -> Html:
     """Everything below the banner: all of it may change while somebody looks."""
     now = time.time()
     return join(
@@ -41,6 +44,7 @@ def changing_part(organization: Organization, records: Sequence[RequestRecord], 
             _section("Fields", _fields(organization, run, now)),
             _section("Kick-off form", _kickoff(organization, run, now)),
             _section("Tasks", _tasks(organization, run, now)),
+            _section("Awaited", awaited_people(organization, people, run)),
             _section("People and places", _relations(organization, run)),
             _section("Comments and issues", _threads(organization, run, now)),
             _section("History", _history(organization, records, run, now)),
@@ -161,13 +165,14 @@ def _history(organization: Organization, records: Sequence[RequestRecord], run: 
         cells = (what, when(moment, now), who)
         entries.append((moment, order, row(heads, cells, class_=kind)))
 
-    created = Event(0, "created", run.started_by, run.id, "run", run.id, run.name, run.created_at)
-    for event in (created, *organization.events.get(run.id, ())):
-        what = el("b", "created") if event is created else el("b", happened(event))
-        if event.entity_type != "run":
+    for event in organization.events.get(run.id, ()):
+        what = el("b", happened(event))
+        if event.entity_type == "task":
+            what = el("b", name(event.description))
+        elif event.entity_type != "run":
             what = join([what, ": ", name(event.description)])
         source = " (by API)" if event.source == "Webhook" else ""
-        add(event.created_at, 1, "event", what, join([person(organization, event.actor_id), source]))
+        add(event.created_at, 1, "event", what, join([doer(organization, event), source]))
     body_id = run.id.encode()
     for record in records:
         if run.id in record.path or (record.method != "GET" and body_id in record.body):

@@ -64,7 +64,9 @@ class Site:
     def _mark(self) -> str:
         """What stays the same for as long as the pages do, but for the ages on them."""
         state = self.state
-        return f"{state.organization.version}.{len(state.records)}.{state.answered}.{int(time.time() / 20)}"
+        # Ages need no more than this; what people are about to do is counted down.
+        step = 1 if state.people.to_come else 20
+        return f"{state.organization.version}.{len(state.records)}.{state.answered}.{int(time.time() / step)}"
 
     def _content(self, path: str, query: Mapping[str, str]) -> tuple[int, str, Html, Html]:
         """Status, title, what never changes, what may."""
@@ -75,7 +77,7 @@ class Site:
             number = int(page) if page.isascii() and page.isdigit() and len(page) < 7 else 1
             above = join([el("h1", name(organization.name)), overview.search_form(organization, filters)])
             selection = self._selector.select(filters, number)
-            part = overview.changing_part(organization, records, filters, selection)
+            part = overview.changing_part(organization, self.state.people, records, filters, selection)
             return 200, organization.name, above, part
         _, organization_id, _, run_id = path.split("/")
         nothing = Html("")
@@ -86,7 +88,7 @@ class Site:
         if found is None:
             what = "It was deleted for ever, or never was in this sandbox."
             return 404, "No such run", nothing, self._missing("No such run", what)
-        return 200, found.name, nothing, run.changing_part(organization, records, found)
+        return 200, found.name, nothing, run.changing_part(organization, self.state.people, records, found)
 
     @staticmethod
     def _missing(title: str, what: str) -> Html:
