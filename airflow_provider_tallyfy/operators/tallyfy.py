@@ -11,6 +11,8 @@ from airflow_provider_tallyfy.operators.bulk_runs import (
     TallyfyBulkArchiveRunsOperator,
     TallyfyBulkUpdateRunsOperator,
 )
+from airflow_provider_tallyfy.operators.complete_task import TallyfyCompleteTaskOperator
+from airflow_provider_tallyfy.operators.get_run import TallyfyGetRunOperator
 from airflow_provider_tallyfy.operators.list_runs import TallyfyListRunsOperator
 from airflow_provider_tallyfy.operators.single_runs import (
     TallyfyActivateRunOperator,
@@ -26,7 +28,9 @@ __all__ = [
     "TallyfyBulkArchiveRunsOperator",
     "TallyfyBulkReportOperator",
     "TallyfyBulkUpdateRunsOperator",
+    "TallyfyCompleteTaskOperator",
     "TallyfyDeleteRunOperator",
+    "TallyfyGetRunOperator",
     "TallyfyListRunsOperator",
     "TallyfyUpdateRunOperator",
 ]
