@@ -118,8 +118,8 @@ class TallyfyHook(FindRunsHook, BulkRunsHook, TasksHook):
         :param run_id: 32-character id.
         :param include: relations to return with it, such as ``["tags", "folders", "tasks"]``.
         :param answers: return what people wrote into its kick-off form and its tasks too: the key ``answers`` holds
-            ``{label: value}``, dates as ISO text, choices as their text, ``None`` for a field without an answer. A label
-            that occurs twice is followed by the title of its step: ``"Amount (Approve)"``.
+            ``{label: value}``, dates as ISO text, choices as their text, ``None`` for a field without an answer. A
+            label that occurs twice is followed by the title of its step: ``"Amount (Approve)"``.
         :raises TallyfyNotFoundError: if there is no such run.
         """
         wanted = tuple(self._checked(check_texts, "include", include))

@@ -58,6 +58,7 @@ class TallyfyCompleteTaskOperator(TallyfyBaseOperator):
         tallyfy_conn_id: str | XComArg = "tallyfy_default",
         **kwargs: Unpack[TaskArguments],
     ) -> None:
+        from airflow_provider_tallyfy.api.forms import check_answers
         from airflow_provider_tallyfy.api.tasks import model
 
         super().__init__(organization_id=organization_id, tallyfy_conn_id=tallyfy_conn_id, **kwargs)
@@ -74,7 +75,7 @@ class TallyfyCompleteTaskOperator(TallyfyBaseOperator):
             {
                 "run_id": check_id,
                 "task": model.check_task,
-                "answers": model.check_answers,
+                "answers": check_answers,
                 "comment": model.check_comment,
             },
         )

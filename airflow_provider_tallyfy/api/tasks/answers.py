@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_tallyfy.api import forms
 from airflow_provider_tallyfy.api.endpoints import runs as run_endpoints
+from airflow_provider_tallyfy.api.forms.fields import text_of
 from airflow_provider_tallyfy.api.protocol.messages import Flow, Request
 from airflow_provider_tallyfy.api.protocol.problems import Kind, about
 from airflow_provider_tallyfy.api.protocol.reading import ask
@@ -51,62 +50,23 @@ def answers_of(
     :param kickoff: the fields of its kick-off form.
     :param steps: the fields of its tasks.
     """
-    prerun = run.get("prerun")
-    entries = _entries(kickoff, KICKOFF, prerun if isinstance(prerun, Mapping) else {})
     tasks = {str(task.get("id")): task for task in included(run, "tasks") or []}
+    rows: dict[str, list[Mapping[str, Any]]] = {}
     for row in steps:
-        task = tasks.get(str(row.get("task_id")), {})
-        place = task.get("title") or row.get("task_id")
-        entries += _entries([row], str(place) if place else "", stored_answers(task))
-    return {name: entry.value for name, entry in zip(_names(entries), entries, strict=True)}
+        rows.setdefault(text_of(row.get("task_id")), []).append(row)
+    found = [_form(KICKOFF, kickoff, run.get("prerun"))]
+    for task_id, fields in rows.items():
+        task = tasks.get(task_id, {})
+        found.append(_form(text_of(task.get("title")) or task_id, fields, stored_answers(task)))
+    return forms.labelled(found)
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """One field with its answer.
-
-    :param place: the title of its step.
-    """
-
-    field: forms.FormField
-    place: str
-    value: Any
-
-
-def _entries(rows: Iterable[Mapping[str, Any]], place: str, stored: Mapping[str, Any]) -> list[_Entry]:
-    """The fields of one form. An answer stands in the field's own row, or in what its run or task stores."""
-    entries = []
-    for row in rows:
-        for field in forms.fields_of([row]):
-            own = row.get("value")
-            answer = stored.get(field.id) if own is None else own
-            decoded = forms.decode([field], {} if answer is None else {field.id: answer})
-            entries.append(_Entry(field, place, next(iter(decoded.values()), None)))
-    return entries
-
-
-def _names(entries: list[_Entry]) -> list[str]:
-    """A name for each field that no other has: its label, and as much more as it takes."""
-    depth = [0] * len(entries)
-    while True:
-        names = [_name(entry, more) for entry, more in zip(entries, depth, strict=True)]
-        count = Counter(names)
-        twice = [i for i, name in enumerate(names) if count[name] > 1 and depth[i] < _DEEPEST]
-        if not twice:
-            return names
-        for i in twice:
-            depth[i] += 1
-
-
-_DEEPEST = 3
-
-
-def _name(entry: _Entry, more: int) -> str:
-    field = entry.field
-    label = field.label or field.alias or field.id
-    details = ([], [entry.place], [entry.place, field.alias], [entry.place, field.id])[more]
-    told = ", ".join(filter(None, details))
-    return f"{label} ({told})" if told else label
+def _form(title: str, rows: Iterable[Mapping[str, Any]], stored: object) -> tuple[str, list[forms.FormField], Any]:
+    """One form: its title, its fields, its answers. An answer stands in the field's own row, or beside the form."""
+    rows = list(rows)
+    answers = dict(stored) if isinstance(stored, Mapping) else {}
+    answers.update({str(row.get("id")): row["value"] for row in rows if row.get("value") is not None})
+    return title, forms.fields_of(rows), answers
 
 
 def _read_forms(org: str, run: Mapping[str, Any]) -> Flow[tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]]:

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from airflow_provider_tallyfy.api import forms
+from airflow_provider_tallyfy.api import forms, titles
 from airflow_provider_tallyfy.api.endpoints import tasks as task_endpoints
 from airflow_provider_tallyfy.api.once import Done, bring_about
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, show
-from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Request
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Request, whole_number
 from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected, about, reject
 from airflow_provider_tallyfy.api.protocol.reading import ask
 from airflow_provider_tallyfy.api.runs.read import repeat_until_seen, seen
@@ -23,7 +23,6 @@ from airflow_provider_tallyfy.api.tasks.model import (
     APPROVAL,
     EXPIRING,
     Task,
-    check_answers,
     check_approve,
     check_comment,
     complete_state,
@@ -79,14 +78,14 @@ def complete(
     :raises ArgumentError: for an argument that does not fit the task.
     :raises Rejected: where the task can't be completed, and for what Tallyfy said.
     """
-    given = check_answers("answers", answers)
+    given = forms.check_answers("answers", answers)
     check_approve("approve", approve)
     text = check_comment("comment", comment)
     task = yield from find(org, run_id, name, include=INCLUDE)
     read = task_endpoints.get_task(org, run_id, str(task["id"]), INCLUDE)
     _check_decision(task, approve)
     if is_complete(task):
-        outcome = _already(read, task, approve, given)
+        outcome = yield from _already(org, read, task, approve, given)
     else:
         outcome = yield from _complete(org, run_id, task, read, given, approve)
     if text is not None and (outcome.how != "already" or comment_if_already):
@@ -140,7 +139,9 @@ def _check_open(read: Request, task: Task) -> None:
         raise about(read, Kind.CONFLICT, f"{who}a rule of its template has hidden it (auto-skipped).")
     if _is_locked(task):
         raise about(
-            read, Kind.CONFLICT, f"{who}its run has an open issue, which locks all of its tasks. Somebody must resolve it."
+            read,
+            Kind.CONFLICT,
+            f"{who}its run has an open issue, which locks all of its tasks. Somebody must resolve it.",
         )
     if issues := open_issues(task):
         told = "; ".join(show(issue) for issue in issues[:5])
@@ -157,7 +158,8 @@ def _is_locked(task: Task) -> bool:
 # -- what is there already ---------------------------------------------------------------------------------------------
 
 
-def _already(read: Request, task: Task, approve: bool | None, given: Mapping[str, Any]) -> TaskOutcome:
+def _already(org: str, read: Request, task: Task, approve: bool | None, given: Mapping[str, Any]) -> Flow[TaskOutcome]:
+    """A task that is complete already, which is left as it is."""
     _check_verdict(read, task, approve)
     notes = ["it was complete before"]
     if task.get("completed_at"):
@@ -167,7 +169,7 @@ def _already(read: Request, task: Task, approve: bool | None, given: Mapping[str
     if given:
         # Somebody else's answers are the answers. Which of them differ is worth a line in the log.
         fields = _fields(task)
-        wanted = forms.encode("answers", fields, given, stored=stored_answers(task), complete=False)
+        wanted = yield from _encode(org, fields, given, stored_answers(task), complete=False)
         if others := _not_shown(fields, wanted, task):
             notes.append(f"its answers to {', '.join(map(show, others))} differ from those given, and were left alone")
     return TaskOutcome(task, "already", "; ".join(notes))
@@ -193,15 +195,27 @@ def _complete(
 ) -> Flow[TaskOutcome]:
     _check_open(read, task)
     fields, stored = _fields(task), stored_answers(task)
-    wanted = forms.encode("answers", fields, given, stored=stored)
+    wanted = yield from _encode(org, fields, given, stored)
     if _not_shown(fields, wanted, task):
         faster = yield from _write_answers(org, run_id, task, read, fields, wanted)
         if faster is not None:
-            return _already(read, faster, approve, given)
+            return (yield from _already(org, read, faster, approve, given))
     write = task_endpoints.complete_task(org, run_id, str(task["id"]), approve)
     done: Done = yield from bring_about(write, read, is_complete, "the task is complete", why_not=_why_not_complete)
     _check_verdict(write, {**task, **done.value}, approve)
     return TaskOutcome(done.value, done.how, done.note)
+
+
+def _encode(
+    org: str, fields: list[forms.FormField], given: Mapping[str, Any], stored: Mapping[str, Any], complete: bool = True
+) -> Flow[dict[str, Any]]:
+    """The answers as Tallyfy takes them. Members that they name by e-mail address are looked up."""
+    members: dict[str, int] = {}
+    if forms.needs_members(fields, given):
+        for identity, address in (yield from titles.read_kind(org, titles.MEMBER)).items():
+            if address and (number := whole_number(identity)) is not None:
+                members[address.casefold()] = number
+    return forms.encode("answers", fields, given, stored=stored, complete=complete, members=members)
 
 
 def _why_not_complete(task: Mapping[str, Any]) -> str:
@@ -278,7 +292,7 @@ def _fields(task: Task) -> list[forms.FormField]:
 def _not_shown(fields: Iterable[forms.FormField], wanted: Mapping[str, Any], task: Mapping[str, Any]) -> list[str]:
     """The labels of the wanted answers that the task does not show."""
     shown = stored_answers(task)
-    return [field.label for field in fields if field.id in wanted and not _same(field, wanted, shown)]
+    return [field.name for field in fields if field.id in wanted and not _same(field, wanted, shown)]
 
 
 def _same(field: forms.FormField, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

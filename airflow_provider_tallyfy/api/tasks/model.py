@@ -123,25 +123,6 @@ def check_task(argument: str, value: object) -> str:
     return text
 
 
-def check_answers(argument: str, value: object) -> dict[str, Any]:
-    """Return answers by field: a mapping whose keys are texts; what they hold depends on the field.
-
-    :raises ArgumentError: for anything else.
-    """
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        hint = " A mapping that went through a Jinja string becomes text: pass it as task.output, or set "
-        hint += "render_template_as_native_obj=True on the DAG."
-        raise ArgumentError(
-            f"{argument}={show(value)} is not an object of fields and answers, such as {{'Amount': 7}}."
-            + (hint if isinstance(value, str) else "")
-        )
-    for key in value:
-        check_text(f"key of {argument}", key)
-    return dict(value)
-
-
 def check_approve(argument: str, value: object) -> bool | None:
     """Return ``True``, ``False`` or ``None``.
 

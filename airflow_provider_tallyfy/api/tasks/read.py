@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from airflow_provider_tallyfy.api.endpoints import tasks as task_endpoints
+from airflow_provider_tallyfy.api.forms.fields import SHOWN, listing, match, text_of
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_id, did_you_mean, show
 from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Request
 from airflow_provider_tallyfy.api.protocol.pagination import Walk, read_page
@@ -56,27 +57,30 @@ def list_all(org: str, run_id: str, *, include: Iterable[str] = ()) -> Flow[list
 
 
 def choose(run_id: str, tasks: Iterable[Task], name: str) -> Task:
-    """The task with this id, title or alias: exactly so, or else in any case of its letters.
+    """The task that a name means: its id, alias or title, in this order, then the same in any letter case.
 
-    :raises ArgumentError: if there is none, or more than one.
+    :raises ArgumentError: for a name that no task has (with the nearest) or several have (with their ids).
     """
     tasks = list(tasks)
-    called = [(task, [task.get(field) for field in ("id", "title", "alias")]) for task in tasks]
-    folded = name.casefold()
-    found = [task for task, names in called if name in names] or [
-        task for task, names in called if folded in [text.casefold() for text in names if isinstance(text, str)]
-    ]
+    found = match(name, tasks, [_text_under(key) for key in ("id", "alias", "title")])
     if len(found) == 1:
         return found[0]
     if found:
-        which = ", ".join(f"{task['id']} (step {task.get('position')})" for task in found[:10])
-        raise ArgumentError(f"task={show(name)}: {len(found)} tasks of the run {run_id} are called so: {which}. Use the id.")
-    titles = [text for _, names in called for text in names[1:] if isinstance(text, str) and text]
-    there = ", ".join(show(task.get("title")) for task in tasks[:20])
-    raise ArgumentError(
-        f"task={show(name)}: no task of the run {run_id} has this id, title or alias{did_you_mean(name, titles)}. "
-        f"Its tasks are {there}{' ...' if len(tasks) > 20 else ''}."
+        ids = ", ".join(f"{task['id']} (position {task.get('position')})" for task in found[:SHOWN])
+        raise ArgumentError(
+            f"task={show(name)}: {len(found)} tasks of the run {run_id} are called so: {ids}. Use the id."
+        )
+    near = did_you_mean(
+        name, [text for task in tasks for key in ("alias", "title") if (text := text_of(task.get(key)))]
     )
+    there = listing(text_of(task.get("title")) or str(task["id"]) for task in tasks)
+    raise ArgumentError(
+        f"task={show(name)}: no task of the run {run_id} has this id, title or alias{near}. There are {there}."
+    )
+
+
+def _text_under(key: str) -> Callable[[Task], str]:
+    return lambda task: text_of(task.get(key))
 
 
 def belonging(exchange: Exchange, run_id: str) -> Task:
@@ -90,7 +94,7 @@ def belonging(exchange: Exchange, run_id: str) -> Task:
         raise about(
             exchange.request,
             Kind.NOT_FOUND,
-            f"{exchange.request.label}: the task {task.get('id')} belongs to the run {str(home)[:40]}, not to {run_id}.",
+            f"{exchange.request.label}: the task {task['id']} belongs to the run {str(home)[:40]}, not to {run_id}.",
             like=exchange,
         )
     return task
@@ -109,7 +113,9 @@ def missing(org: str, run_id: str, task_id: str | None, exchange: Exchange) -> F
     if task_id is not None:
         text = f"The run {run} has no task {task_id}. It may have been deleted, or belong to another run."
         return about(exchange.request, Kind.NOT_FOUND, text, like=exchange)
-    text = f"The run {run} shows no tasks. One that was launched a moment ago may not show them yet: a retry looks again."
+    text = (
+        f"The run {run} shows no tasks. One that was launched a moment ago may not show them yet: a retry looks again."
+    )
     return about(exchange.request, Kind.SERVER, text, like=exchange)
 
 
