@@ -89,7 +89,7 @@ class TallyfyCompleteTaskOperator(TallyfyBaseOperator):
         answers: Any = self.answers
         comment: Any = self.comment
         context["ti"].xcom_push(key=RUN_URL_KEY, value=self.hook.run_url(run_id))
-        self.log.info("Completing the task %r of run %s.", task, run_id)
+        self.log.info("Completing the task %r of run %s of organization %s.", task, run_id, self.hook.organization_id)
         outcome = self.hook.complete_task_outcome(
             run_id,
             task,

@@ -43,14 +43,19 @@ def post(
     :param in_doubt: the kind of the error where it may or may not have been written.
     """
     exchange = yield task_endpoints.comment_on_task(org, task_id, text)
-    if exchange.ok and exchange.value is not None:
-        written: Comment = exchange.value
-        return written
+    answer: Comment = (exchange.value if exchange.ok else None) or {}
+    if answer.get("content") and plain(answer["content"]) == plain(text):
+        return answer
     if not exchange.ok and not exchange.maybe_done:
         reject(exchange)
 
     def new(task: Mapping[str, Any]) -> list[Comment]:
-        return [] if before is None else [row for row in same(task, text) if str(row.get("id")) not in before]
+        """Comments that were not there before: of this text, or, where Tallyfy has rewritten it, the one it named."""
+        rows = [] if before is None else [dict(row) for row in included(task, "threads") or []]
+        fresh = [row for row in rows if str(row.get("id")) not in (before or ())]
+        return [
+            row for row in fresh if plain(row.get("content")) == plain(text) or row.get("id") == answer.get("id", "")
+        ]
 
     found = yield from look_until(read, exchange, lambda task: bool(new(task)))
     if found.ok and (rows := new(found.value)):
