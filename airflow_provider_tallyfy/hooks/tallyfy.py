@@ -7,12 +7,13 @@ from typing import Any, NoReturn
 
 from airflow_provider_tallyfy import connection_form
 from airflow_provider_tallyfy.api.endpoints import organization as organization_endpoints
-from airflow_provider_tallyfy.api.protocol.arguments import check_id, check_texts, show
+from airflow_provider_tallyfy.api.protocol.arguments import check_flag, check_id, check_texts, show
 from airflow_provider_tallyfy.api.protocol.messages import Flow
 from airflow_provider_tallyfy.api.protocol.reading import ask
 from airflow_provider_tallyfy.api.runs import archive, delete, labels, read, update
 from airflow_provider_tallyfy.api.runs.archive import Outcome
 from airflow_provider_tallyfy.api.runs.model import Run
+from airflow_provider_tallyfy.api.tasks.answers import read_with_answers
 from airflow_provider_tallyfy.exceptions import (
     TallyfyArgumentError,
     TallyfyError,
@@ -22,11 +23,12 @@ from airflow_provider_tallyfy.exceptions import (
 )
 from airflow_provider_tallyfy.hooks._bulk import BulkRunsHook
 from airflow_provider_tallyfy.hooks._find import FindRunsHook
+from airflow_provider_tallyfy.hooks._tasks import TasksHook
 
 TEST_TIMEOUT = 15.0  # seconds; somebody is looking at the form
 
 
-class TallyfyHook(FindRunsHook, BulkRunsHook):
+class TallyfyHook(FindRunsHook, BulkRunsHook, TasksHook):
     """Request the Tallyfy API: one connection look-up and one kept ``requests.Session`` per hook.
 
     Every method raises a :class:`~airflow_provider_tallyfy.exceptions.TallyfyError`: an argument or configuration
@@ -108,16 +110,21 @@ class TallyfyHook(FindRunsHook, BulkRunsHook):
 
     # -- runs --------------------------------------------------------------------------------------------------------
 
-    def get_run(self, run_id: str, *, include: Iterable[str] = ()) -> Run:
+    def get_run(self, run_id: str, *, include: Iterable[str] = (), answers: bool = False) -> Run:
         """Return a run, live or archived.
 
         A run that can't be read by its id is looked for among the archived ones (Tallyfy may hide those).
 
         :param run_id: 32-character id.
         :param include: relations to return with it, such as ``["tags", "folders", "tasks"]``.
+        :param answers: return what people wrote into its kick-off form and its tasks too: the key ``answers`` holds
+            ``{label: value}``, dates as ISO text, choices as their text, ``None`` for a field without an answer. A
+            label that occurs twice is followed by the title of its step: ``"Amount (Approve)"``.
         :raises TallyfyNotFoundError: if there is no such run.
         """
         wanted = tuple(self._checked(check_texts, "include", include))
+        if self._checked(check_flag, "answers", answers):
+            return self._perform(read_with_answers(self.organization_id, run_id, wanted))
 
         def flow() -> Flow[Run]:
             return (yield from read.require(self.organization_id, run_id, include=wanted)).run

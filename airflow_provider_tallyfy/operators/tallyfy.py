@@ -16,6 +16,8 @@ if TYPE_CHECKING:
         TallyfyBulkArchiveRunsOperator,
         TallyfyBulkUpdateRunsOperator,
     )
+    from airflow_provider_tallyfy.operators.complete_task import TallyfyCompleteTaskOperator
+    from airflow_provider_tallyfy.operators.get_run import TallyfyGetRunOperator
     from airflow_provider_tallyfy.operators.list_runs import TallyfyListRunsOperator
     from airflow_provider_tallyfy.operators.single_runs import (
         TallyfyActivateRunOperator,
@@ -32,7 +34,9 @@ _MODULES = {
     "TallyfyBulkArchiveRunsOperator": "bulk_runs",
     "TallyfyBulkReportOperator": "bulk_report",
     "TallyfyBulkUpdateRunsOperator": "bulk_runs",
+    "TallyfyCompleteTaskOperator": "complete_task",
     "TallyfyDeleteRunOperator": "single_runs",
+    "TallyfyGetRunOperator": "get_run",
     "TallyfyListRunsOperator": "list_runs",
     "TallyfyUpdateRunOperator": "single_runs",
 }
@@ -44,7 +48,9 @@ __all__ = [
     "TallyfyBulkArchiveRunsOperator",
     "TallyfyBulkReportOperator",
     "TallyfyBulkUpdateRunsOperator",
+    "TallyfyCompleteTaskOperator",
     "TallyfyDeleteRunOperator",
+    "TallyfyGetRunOperator",
     "TallyfyListRunsOperator",
     "TallyfyUpdateRunOperator",
 ]

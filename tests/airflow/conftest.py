@@ -28,6 +28,8 @@ from airflow_provider_tallyfy.operators.tallyfy import (
     TallyfyBulkActivateRunsOperator,
     TallyfyBulkArchiveRunsOperator,
     TallyfyBulkUpdateRunsOperator,
+    TallyfyCompleteTaskOperator,
+    TallyfyGetRunOperator,
     TallyfyUpdateRunOperator,
 )
 

@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import logging
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -247,9 +248,26 @@ def run_on(engine: str, case: Case, planned: Planned | None = None, at: int = 0,
                 ending.wrong.append(f"lost members: {now['users']} {now['groups']}")
         if sandbox.token in repr(ending):
             ending.wrong.append("shows the token")
+        ending.wrong += _told_twice(sandbox)
         runs = {} if late else {run_id: sandbox.run(run_id) for run_id in (world.run_id, world.other_id)}
-        ending.truth = _plain(runs)
+        ending.truth = _plain([runs, {} if late else _tasks(sandbox)])
         return ending
+
+
+def _told_twice(sandbox: Sandbox) -> list[str]:
+    """What people were told more than once: that a task is complete, or the same comment."""
+    told: Counter[tuple[str, ...]] = Counter()
+    for run_id, events in sandbox.organization.events.items():
+        for event in events:
+            if event.verb in ("completed", "commented"):
+                told[event.verb, run_id, event.entity_id if event.verb == "completed" else ""] += 1
+    return [f"tells people {count} times: {what}" for what, count in told.items() if count > 1]
+
+
+def _tasks(sandbox: Sandbox) -> dict[str, Any]:
+    """The tasks of those runs of which anybody has looked at the tasks."""
+    runs = sandbox.organization.runs.values()
+    return {run.id: sandbox.tasks(run.id) for run in runs if run.tasks is not None}
 
 
 def run_on_both(case: Case, planned: Planned | None = None, at: int = 0, times: int | None = 1) -> tuple[Ending, str]:

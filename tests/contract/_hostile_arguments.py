@@ -47,7 +47,11 @@ class World:
         self.tag, self.other_tag = sandbox.add_tag("Urgent"), sandbox.add_tag("Sales")
         self.run_folder = sandbox.add_folder("Audit")
         self.kickoff = "a" * 32
-        self.template = sandbox.add_template("Invoice", kickoff_fields=({"id": self.kickoff, "label": "Amount"},))
+        self.template = sandbox.add_template(
+            "Invoice",
+            steps=({"title": "Check", "fields": ["Note"]}, {"title": "Approve", "task_type": "approval"}, "Pay"),
+            kickoff_fields=({"id": self.kickoff, "label": "Amount"},),
+        )
         self.live = sandbox.add_run(
             "Invoice 7",
             template=self.template,
@@ -60,6 +64,10 @@ class World:
         )
         self.plain = sandbox.add_run("Invoice 8", template=self.template)
         self.archived = sandbox.add_run("Invoice 9", template=self.template, archived=True)
+
+    def task(self, number: int) -> str:
+        """The id of a task of the live run."""
+        return str(self.sandbox.tasks(self.live)[number]["id"])
 
     def file(self, name: str, content: str | bytes) -> str:
         """A file with some content; its path."""
@@ -223,6 +231,24 @@ PLAUSIBLE: dict[str, list[Value]] = {
     "run_ids": _run_lists,
     "tag_id": _values(has=lambda w: w.tag, lacks=lambda w: w.other_tag, title=lambda w: "Sales"),
     "folder_id": _values(is_in=lambda w: w.run_folder, unknown=lambda w: UNKNOWN_ID),
+    "task": _values(
+        id=lambda w: w.task(0), approval=lambda w: w.task(1), title=lambda w: "Check", near=lambda w: "Chek"
+    ),
+    "task_id": _values(first=lambda w: w.task(0), run=lambda w: w.live, unknown=lambda w: UNKNOWN_ID),
+    "answers": _literals({"Note": "As agreed"}, {"Note": 7}, {}, {"Nothing": 1}, None),
+    "approve": _literals(None, None, True, False),
+    "comment": _literals("Done by a DAG", "", None),
+    "comment_if_already": _flags,
+    "content": _literals("As agreed", "<b>As</b> agreed"),
+    "template_id": _values(invoice=lambda w: w.template, unknown=lambda w: UNKNOWN_ID),
+    "entity_type": _literals("run", "task", None),
+    "entity_id": _ids,
+    "verb": _literals("completed", "archived"),
+    "source": _literals("Member", "Guest"),
+    "actor_id": _values(number=lambda w: w.member, text=lambda w: str(w.member)),
+    "created_after": _moments,
+    "created_before": _moments,
+    "search": _literals("Invoice", "xx"),
     "organization_id": [*_values(own=lambda w: w.sandbox.organization_id), *_literals(UNKNOWN_ID)],
     "include": _literals(["tags"], ["tags", "folders", "tasks"], "tags", ()),
     "q": _literals("Invoice", "x"),

@@ -10,16 +10,33 @@ from airflow_provider_tallyfy.api.protocol.arguments import check_id, check_text
 from airflow_provider_tallyfy.api.protocol.messages import Param, Request
 
 
-def get_run(org: str, run_id: str, include: Iterable[str] = ()) -> Request:
-    """Read a run, with the relations in ``include``. An archived one may answer 404."""
+def get_run(org: str, run_id: str, include: Iterable[str] = (), *, form_fields_values: bool = False) -> Request:
+    """Read a run, with the relations in ``include``. An archived one may answer 404.
+
+    :param form_fields_values: ask for the answers in the forms too.
+    """
     wanted = csv(check_texts("include", include))
-    return Request(
-        "GET",
-        organization(org, "runs", check_id("run_id", run_id)),
-        (("with", wanted),) if wanted else (),
-        expects="object",
-        identity=run_id,
-    )
+    params: tuple[tuple[str, Param], ...] = (("with", wanted),) if wanted else ()
+    params += (("form_fields_values", True),) if form_fields_values else ()
+    path = organization(org, "runs", check_id("run_id", run_id))
+    return Request("GET", path, params, expects="object", identity=run_id)
+
+
+def get_form_fields(org: str, run_id: str) -> Request:
+    """Read every form of a run: ``form_fields`` of its tasks and ``ko_form_fields``, with their answers."""
+    return Request("GET", organization(org, "runs", check_id("run_id", run_id), "form-fields"))
+
+
+def submit_kickoff(org: str, run_id: str) -> Request:
+    """Submit a run's kick-off form, with the answers that it has."""
+    path = organization(org, "runs", check_id("run_id", run_id), "complete-prerun")
+    return Request("POST", path, expects="object", identity=run_id)
+
+
+def reopen_kickoff(org: str, run_id: str) -> Request:
+    """Reopen a run's kick-off form; the run becomes active again."""
+    path = organization(org, "runs", check_id("run_id", run_id), "complete-prerun")
+    return Request("DELETE", path, expects="object", identity=run_id)
 
 
 def archive_run(org: str, run_id: str) -> Request:

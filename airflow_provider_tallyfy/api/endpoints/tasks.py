@@ -7,13 +7,14 @@ from typing import Any
 
 from airflow_provider_tallyfy.api.endpoints.paths import PAGE_SIZE, csv, organization
 from airflow_provider_tallyfy.api.protocol.arguments import check_id, check_texts
-from airflow_provider_tallyfy.api.protocol.messages import Request
+from airflow_provider_tallyfy.api.protocol.messages import Param, Request
 
 
-def list_tasks(org: str, run_id: str, include: Iterable[str] = ()) -> Request:
+def list_tasks(org: str, run_id: str, include: Iterable[str] = (), status: str | None = None) -> Request:
     """List the tasks of a run, in the order of its steps."""
     wanted = csv(check_texts("include", include))
-    params = (("with", wanted),) if wanted else ()
+    params: tuple[tuple[str, Param], ...] = (("with", wanted),) if wanted else ()
+    params += (("status", status),) if status is not None else ()
     path = organization(org, "runs", check_id("run_id", run_id), "tasks")
     return Request("GET", path, (*params, ("sort", "position"), ("per_page", PAGE_SIZE)), expects="list")
 
@@ -22,6 +23,13 @@ def get_task(org: str, run_id: str, task_id: str, include: Iterable[str] = ()) -
     """Read a task of a run."""
     wanted = csv(check_texts("include", include))
     path = organization(org, "runs", check_id("run_id", run_id), "tasks", check_id("task_id", task_id))
+    return Request("GET", path, (("with", wanted),) if wanted else (), expects="object", identity=task_id)
+
+
+def get_any_task(org: str, task_id: str, include: Iterable[str] = ()) -> Request:
+    """Read a task, of a run or one-off, without naming its run."""
+    wanted = csv(check_texts("include", include))
+    path = organization(org, "tasks", check_id("task_id", task_id))
     return Request("GET", path, (("with", wanted),) if wanted else (), expects="object", identity=task_id)
 
 

@@ -63,20 +63,23 @@ def look_up(
             why = exchange.unreadable or seen(exchange)
             raise _undecided(exchange, behind, f"reading it failed too ({why})")
         reject(exchange)
-    return (yield from _search_archived(org, run_id, behind))
+    return (yield from _search_archived(org, run_id, behind, include))
 
 
-def require(org: str, run_id: str, *, include: tuple[str, ...] = ()) -> Flow[RunState]:
+def require(
+    org: str, run_id: str, *, include: tuple[str, ...] = (), form_fields_values: bool = False
+) -> Flow[RunState]:
     """Read a run, live or archived.
 
+    :param form_fields_values: ask for the answers in the forms too.
     :raises Rejected: if there is none, in Tallyfy's own words, and for all that :func:`look_up` raises.
     """
-    exchange = yield run_endpoints.get_run(org, run_id, include)
+    exchange = yield run_endpoints.get_run(org, run_id, include, form_fields_values=form_fields_values)
     if exchange.ok:
         return state_of(exchange.value)
     if exchange.status not in GONE:
         reject(exchange)
-    found = yield from _search_archived(org, run_id, None)
+    found = yield from _search_archived(org, run_id, None, include, form_fields_values)
     if found is None:
         raise unknown_run(org, run_id, exchange)
     return found
@@ -150,13 +153,19 @@ def unknown_run(org: str, run_id: str, answer: Exchange | None = None) -> Reject
     )
 
 
-def _search_archived(org: str, run_id: str, behind: Exchange | None) -> Flow[RunState | None]:
-    walk = Walk(run_endpoints.list_runs(org, archived="only", sort="-created_at"))
+def _search_archived(
+    org: str, run_id: str, behind: Exchange | None, include: tuple[str, ...] = (), form_fields_values: bool = False
+) -> Flow[RunState | None]:
+    values = True if form_fields_values else None
+    request = run_endpoints.list_runs(
+        org, include=include, form_fields_values=values, archived="only", sort="-created_at"
+    )
+    walk = Walk(request)
     for _ in range(SEARCH_PAGES):
-        request = walk.next_request
-        if request is None:
+        page = walk.next_request
+        if page is None:
             return None
-        exchange = yield request
+        exchange = yield page
         try:
             rows = walk.take(exchange)
         except Rejected as failure:

@@ -1,0 +1,1 @@
+"""Rules on the tasks of runs: find one, read its form, complete it once, comment on it."""

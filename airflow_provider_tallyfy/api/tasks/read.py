@@ -1,0 +1,132 @@
+"""Find a task of a run by its id, title or alias."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from airflow_provider_tallyfy.api.endpoints import tasks as task_endpoints
+from airflow_provider_tallyfy.api.forms.fields import SHOWN, listing, match, text_of
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_id, did_you_mean, show
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Request
+from airflow_provider_tallyfy.api.protocol.pagination import Walk, read_page
+from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected, about, reject
+from airflow_provider_tallyfy.api.runs import read as run_reading
+from airflow_provider_tallyfy.api.runs.model import archived_state, describe
+from airflow_provider_tallyfy.api.tasks.model import Task, check_task
+from airflow_provider_tallyfy.api.titles import looks_like_id
+
+
+def find(org: str, run_id: str, name: str, *, include: Iterable[str] = ()) -> Flow[Task]:
+    """Read one task of a run: one request by id; by title or alias, the list of the run's tasks.
+
+    :param name: the task's id, title or alias. Upper and lower case differ only where that tells two tasks apart.
+    :param include: relations to return with it.
+    :raises ArgumentError: if no task of the run has this title, with the nearest ones, or if several have it.
+    :raises Rejected: if the run or the task does not exist, or the run is archived.
+    """
+    check_id("run_id", run_id)
+    name = check_task("task", name)
+    include = tuple(include)
+    if looks_like_id(name):
+        exchange = yield task_endpoints.get_task(org, run_id, name, include)
+        if exchange.ok:
+            return belonging(exchange, run_id)
+        if exchange.status not in run_reading.GONE:
+            reject(exchange)
+        raise (yield from missing(org, run_id, name, exchange))
+    walk = Walk(task_endpoints.list_tasks(org, run_id, include))
+    rows: list[Task] = []
+    while (request := walk.next_request) is not None:
+        exchange = yield request
+        if exchange.status in run_reading.GONE:
+            raise (yield from missing(org, run_id, None, exchange))
+        rows += walk.take(exchange)
+    if not rows:
+        raise (yield from missing(org, run_id, None, exchange))
+    return choose(run_id, rows, name)
+
+
+def list_all(org: str, run_id: str, *, include: Iterable[str] = ()) -> Flow[list[Task]]:
+    """Read all tasks of a run, in the order of its steps."""
+    walk = Walk(task_endpoints.list_tasks(org, run_id, include))
+    rows: list[Task] = []
+    while walk.next_request is not None:
+        rows += yield from read_page(walk)
+    return rows
+
+
+def choose(run_id: str, tasks: Iterable[Task], name: str) -> Task:
+    """The task that a name means: its id, alias or title, in this order, then the same in any letter case.
+
+    :raises ArgumentError: for a name that no task has (with the nearest) or several have (with their ids).
+    """
+    tasks = list(tasks)
+    found = match(name, tasks, [_text_under(key) for key in ("id", "alias", "title")])
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = ", ".join(f"{task['id']} (position {task.get('position')})" for task in found[:SHOWN])
+        raise ArgumentError(
+            f"task={show(name)}: {len(found)} tasks of the run {run_id} are called so: {ids}. Use the id."
+        )
+    near = did_you_mean(
+        name, [text for task in tasks for key in ("alias", "title") if (text := text_of(task.get(key)))]
+    )
+    there = listing(text_of(task.get("title")) or str(task["id"]) for task in tasks)
+    raise ArgumentError(
+        f"task={show(name)}: no task of the run {run_id} has this id, title or alias{near}. There are {there}."
+    )
+
+
+def _text_under(key: str) -> Callable[[Task], str]:
+    return lambda task: text_of(task.get(key))
+
+
+def belonging(exchange: Exchange, run_id: str) -> Task:
+    """The task that was read, if it says that it belongs to this run, or does not say.
+
+    :raises Rejected: if it belongs to another run.
+    """
+    task: Task = exchange.value
+    home = task.get("run_id")
+    if home is not None and str(home).casefold() != run_id.casefold():
+        raise about(
+            exchange.request,
+            Kind.NOT_FOUND,
+            f"{exchange.request.label}: the task {task['id']} belongs to the run {str(home)[:40]}, not to {run_id}.",
+            like=exchange,
+        )
+    return task
+
+
+def missing(org: str, run_id: str, task_id: str | None, exchange: Exchange) -> Flow[Rejected]:
+    """Say why a task, or any task of a run, is not there, after looking at the run.
+
+    :param task_id: the task that was looked for; ``None`` = all tasks of the run were.
+    :return: the error.
+    """
+    state = yield from run_reading.require(org, run_id)
+    if state.archived:
+        return archived(exchange.request, state.run, exchange)
+    run = describe(state.run)
+    if task_id is not None:
+        text = f"The run {run} has no task {task_id}. It may have been deleted, or belong to another run."
+        return about(exchange.request, Kind.NOT_FOUND, text, like=exchange)
+    text = (
+        f"The run {run} shows no tasks. One that was launched a moment ago may not show them yet: a retry looks again."
+    )
+    return about(exchange.request, Kind.SERVER, text, like=exchange)
+
+
+def archived(request: Request, run: Mapping[str, Any], exchange: Exchange | None = None) -> Rejected:
+    """The error for a task whose run is archived."""
+    text = f"The run {describe(run)} is archived, so its tasks can't change. Activate it first."
+    return about(request, Kind.ARCHIVED, text, like=exchange)
+
+
+def is_of_archived_run(task: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The run that is included in a task, if it says that it is archived."""
+    run = task.get("run")
+    run = run.get("data", run) if isinstance(run, Mapping) else None
+    return run if isinstance(run, Mapping) and archived_state(run) else None
