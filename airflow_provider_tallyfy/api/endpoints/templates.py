@@ -16,3 +16,9 @@ def get_template(org: str, template_id: str) -> Request:
     """Read a template with its kick-off form and its steps. An archived one answers 404."""
     path = organization(org, "checklists", check_id("template_id", template_id))
     return Request("GET", path, (("with", "steps"),), expects="object", identity=template_id)
+
+
+def list_steps(org: str, template_id: str) -> Request:
+    """List the steps of a template with their forms. Tallyfy pages them, whatever is asked for."""
+    path = organization(org, "checklists", check_id("template_id", template_id), "steps")
+    return Request("GET", path, (("per_page", PAGE_SIZE),), expects="list")

@@ -1,0 +1,195 @@
+"""What a form asks: its fields as Tallyfy describes them, and which field a key names."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, did_you_mean, show
+from airflow_provider_tallyfy.api.protocol.messages import related
+
+SHOWN = 20  # names that an error lists at most
+
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+T = TypeVar("T")
+
+
+class Option(NamedTuple):
+    """One option of a radio, dropdown or multiselect field."""
+
+    id: int | str
+    text: str
+
+
+@dataclass(frozen=True)
+class FormField:
+    """One field of a kick-off form or of a task's form.
+
+    :param id: what Tallyfy stores its answer under (the "timeline id").
+    :param alias: its name in Tallyfy's variables; empty where it has none.
+    :param label: what people read beside it.
+    :param kind: ``text``, ``textarea``, ``email``, ``date``, ``radio``, ``dropdown``, ``multiselect``, ``table``,
+        ``assignees_form``, ``file``, or a type that is newer than this.
+    :param required: whether it must be answered.
+    :param options: what can be chosen.
+    :param columns: labels of a table's columns, in order.
+    """
+
+    id: str
+    alias: str
+    label: str
+    kind: str
+    required: bool = False
+    options: tuple[Option, ...] = ()
+    columns: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What a person would call it."""
+        return self.label or self.alias or self.id
+
+
+def fields_of(rows: object) -> list[FormField]:
+    """Read the rows of a template's ``prerun``, a step's ``captures`` or a task's ``form_fields``.
+
+    :param rows: a list, wrapped in ``{"data": ...}`` or not; what is no field in it is left out.
+    """
+    found: dict[str, FormField] = {}
+    for row in related(rows) or ():
+        identity = text_of(row.get("id")) if isinstance(row, Mapping) else ""
+        if identity and identity not in found:
+            found[identity] = FormField(
+                id=identity,
+                alias=text_of(row.get("alias")),
+                label=text_of(row.get("label")),
+                kind=text_of(row.get("field_type")),
+                required=flag_of(row.get("required"), absent=False),
+                options=tuple(_options(row.get("options"))),
+                columns=tuple(_columns(row.get("columns"))),
+            )
+    return list(found.values())
+
+
+def _options(rows: object) -> Iterable[Option]:
+    """Only options with both an id and a text can be sent, because Tallyfy compares one with the other."""
+    for row in related(rows) or ():
+        if isinstance(row, Mapping):
+            text = next((row[name] for name in ("text", "label", "value") if row.get(name) is not None), None)
+            identity: Any = row.get("id")
+            is_id = isinstance(identity, (int, str)) and not isinstance(identity, bool) and identity != ""
+            if is_id and isinstance(text, (str, int, float)) and not isinstance(text, bool):
+                yield Option(identity, str(text))
+
+
+def _columns(rows: object) -> Iterable[str]:
+    """One label per column, an empty one where it has none: their number counts."""
+    for row in related(rows) or ():
+        label: object = row
+        if isinstance(row, Mapping):
+            label = next((row[name] for name in ("label", "text", "title") if row.get(name) is not None), "")
+        yield text_of(label)
+
+
+def text_of(value: object) -> str:
+    """A name or an id as text; empty for what is neither."""
+    return str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+
+
+def flag_of(value: object, *, absent: bool) -> bool:
+    """A flag, which Tallyfy may write as ``true``, ``1`` or ``"1"``; ``absent`` where it says nothing readable."""
+    return _FLAGS.get(str(value).lower(), absent) if isinstance(value, (bool, int, str)) else absent
+
+
+def folded(text: str) -> str:
+    """A text without what people do not see: letter case, blanks at its ends, the way its accents are encoded."""
+    return " ".join(unicodedata.normalize("NFC", text).split()).casefold()
+
+
+def match(name: str, items: Iterable[T], ranks: Iterable[Callable[[T], str]]) -> list[T]:
+    """Return the items that a name fits best; several are a tie.
+
+    :param ranks: names of an item, the strongest first. Each is compared exactly before any is compared folded.
+    """
+    candidates, names = list(items), list(ranks)
+    for fold in (str, folded):
+        wanted = fold(name)
+        for rank in names:
+            if wanted and (found := [item for item in candidates if fold(rank(item)) == wanted]):
+                return found
+    return []
+
+
+def listing(names: Iterable[str]) -> str:
+    """Names for an error: ``'S', 'M', 'L'``, bounded."""
+    everything = list(names)
+    more = f" and {len(everything) - SHOWN} more" if len(everything) > SHOWN else ""
+    return ", ".join(show(name) for name in everything[:SHOWN]) + more
+
+
+def labels_of(fields: Sequence[FormField]) -> dict[str, str]:
+    """Id to label; fields of one label are told apart by their ids."""
+    return {identity: label for (_, identity), label in told_apart([("", field) for field in fields]).items()}
+
+
+def told_apart(fields: Sequence[tuple[str, FormField]]) -> dict[tuple[str, str], str]:
+    """A name for each field that no other one has: its label, with its step's title or its id where that is needed.
+
+    :param fields: title of the step and field.
+    :return: title and id of the field to name.
+    """
+    spellings: list[Callable[[str, FormField], str]] = [
+        lambda title, field: field.name,
+        lambda title, field: f"{field.name} ({title})" if title else field.name,
+        lambda title, field: f"{field.name} ({field.id})",
+        lambda title, field: f"{field.name} ({title}, {field.id})",
+    ]
+    named: dict[tuple[str, str], str] = {}
+    left = list(fields)
+    for spelling in spellings:
+        counts: dict[str, int] = {}
+        for entry in left:
+            counts[spelling(*entry)] = counts.get(spelling(*entry), 0) + 1
+        # A spelling that a field had already is nobody else's, nor is a plain label that several share.
+        taken = set(named.values()) | ({field.name for _, field in left} if spelling is not spellings[0] else set())
+        waiting = []
+        for title, field in left:
+            spelled = spelling(title, field)
+            if counts[spelled] == 1 and spelled not in taken:
+                named[title, field.id] = spelled
+            else:
+                waiting.append((title, field))
+        left = waiting
+    for title, field in left:  # one form given twice, or labels that imitate these spellings
+        name = spellings[-1](title, field)
+        while (title, field.id) not in named and name in named.values():
+            name += "'"
+        named.setdefault((title, field.id), name)
+    return {(title, field.id): named[title, field.id] for title, field in fields}
+
+
+def find_field(argument: str, fields: Sequence[FormField], key: str) -> FormField:
+    """Return the field that a key names: by its id, alias or label, in this order, then the same in any letter case.
+
+    :raises ArgumentError: for a key that names none (with the nearest) or several (with their ids).
+    """
+    labels = labels_of(fields)
+    found = match(
+        key,
+        fields,
+        (lambda field: field.id, lambda field: field.alias, lambda field: field.label, lambda field: labels[field.id]),
+    )
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = ", ".join(field.id for field in found)
+        raise ArgumentError(f"{argument}: {show(key)} names {len(found)} fields. Use the id of one of them: {ids}.")
+    near = did_you_mean(key, [text for field in fields for text in (field.label, field.alias) if text])
+    there_are = f"There are {listing(labels.values())}." if fields else "The form has no fields."
+    raise ArgumentError(f"{argument}: no field has the id, alias or label {show(key)}{near}. {there_are}")
+
+
+def stored_answers(value: Any) -> Mapping[str, Any]:
+    """Answers as Tallyfy holds them. PHP writes an empty object as ``[]``."""
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,416 @@
+"""One answer in the form that its field's type takes, and back.
+
+The forms are those of the server's validator, ``FormValuesValidator``, as Tallyfy's page on launching and its own
+clients describe them:
+https://tallyfy.com/products/pro/integrations/open-api/code-samples/processes/launch-process/
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timezone
+from decimal import Decimal
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from airflow_provider_tallyfy.api.forms import choices
+from airflow_provider_tallyfy.api.forms.fields import FormField, flag_of, listing, match
+from airflow_provider_tallyfy.api.protocol.arguments import (
+    ArgumentError,
+    check_id,
+    check_json,
+    check_object,
+    check_text,
+    check_user_id,
+    did_you_mean,
+    listed,
+    show,
+)
+from airflow_provider_tallyfy.api.timestamps import check_instant, instant
+
+TEXT_LIMIT = 200  # characters of a text field
+TEXTAREA_LIMIT = 30_000
+BUCKETS = ("users", "guests", "groups")
+
+Members = Mapping[str, int]
+"""E-mail address in lower case to user id."""
+
+
+def encode_value(where: str, field: FormField, value: object, members: Members | None) -> Any:
+    """Return an answer in the form that its field's type takes.
+
+    :param where: the argument and the key, for errors.
+    :raises ArgumentError: with one line per mistake.
+    """
+    if field.kind == "assignees_form":
+        return _people(where, value, members)
+    if field.kind not in _KINDS:
+        return check_json(where, value)
+    kind = _KINDS[field.kind]
+    if isinstance(value, str) and not value.strip():
+        return kind.cleared()
+    return kind.encode(where, field, value)
+
+
+def decode_value(field: FormField, stored: Any) -> Any:
+    """Return a stored answer as a plain value; ``None`` = not answered. What can't be read is returned as it is."""
+    kind = _KINDS.get(field.kind)
+    if is_blank(field, stored):
+        return None
+    return stored if kind is None else kind.decode(field, stored)
+
+
+def is_blank(field: FormField, stored: Any) -> bool:
+    """Whether a value in Tallyfy's form says nothing."""
+    if stored is None or (isinstance(stored, (str, list, dict)) and not stored):
+        return True
+    if field.kind == "assignees_form" and isinstance(stored, Mapping):
+        return not any(stored.values())
+    if field.kind == "table" and isinstance(stored, list):
+        return all(cell in (None, "") for cell in stored)
+    if field.kind == "multiselect" and isinstance(stored, list):
+        return all(isinstance(row, Mapping) and not _is_selected(row) for row in stored)
+    return False
+
+
+# -- texts, dates, addresses -------------------------------------------------------------------------------------------
+
+
+def _scalar(where: str, value: object) -> str | int | float:
+    """A text or a number. A number that other languages would round is sent as its digits."""
+    if isinstance(value, str):
+        return check_text(where, str.__str__(value))
+    if isinstance(value, (date, datetime)):
+        return _date(where, value)
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
+        raise ArgumentError(
+            f"{where}={show(value)} is of type {type(value).__name__}; it must be a text, a number or a date."
+        )
+    if not _is_carried(value):
+        raise ArgumentError(f"{where}={show(value)} is a number that JSON does not carry safely.")
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, float):
+        return float(value)
+    return int(value) if abs(value) <= 2**53 else str(int(value))
+
+
+def _is_carried(value: int | float | Decimal) -> bool:
+    if isinstance(value, Decimal):
+        return value.is_finite() and -TEXT_LIMIT < value.adjusted() < TEXT_LIMIT and len(str(value)) < 2 * TEXT_LIMIT
+    return math.isfinite(value) if isinstance(value, float) else abs(value) < 10**TEXT_LIMIT
+
+
+def _bounded(where: str, value: str | int | float, limit: int) -> str | int | float:
+    if len(str(value)) > limit:
+        raise ArgumentError(f"{where} has {len(str(value))} characters; Tallyfy takes {limit}: {show(value)}")
+    return value
+
+
+def _text(where: str, field: FormField, value: object) -> str | int | float:
+    return _bounded(where, _scalar(where, value), TEXT_LIMIT)
+
+
+def _textarea(where: str, field: FormField, value: object) -> str:
+    """Tallyfy refuses a number here."""
+    return str(_bounded(where, str(_scalar(where, value)), TEXTAREA_LIMIT))
+
+
+def _email(where: str, field: FormField, value: object) -> str:
+    address = _address(value)
+    if address is None:
+        raise ArgumentError(f"{where}={show(value)} is not an e-mail address.")
+    return check_text(where, address)
+
+
+def _address(value: object) -> str | None:
+    is_one = isinstance(value, str) and re.fullmatch(r"[^@\s]+@[^@\s]+", value.strip()) and "{{" not in value
+    return value.strip() if is_one and isinstance(value, str) else None
+
+
+def _date(where: str, value: object) -> str:
+    """ISO 8601: a day as it is, a moment in UTC."""
+    day = value.strip() if isinstance(value, str) else None
+    if isinstance(value, date) and not isinstance(value, datetime):
+        day = date(value.year, value.month, value.day).isoformat()
+    if day is not None and _is_day(day):
+        return day
+    try:
+        text = _moment(check_instant(where, value))
+    except ArgumentError:
+        raise
+    except Exception:  # a time zone of somebody's own, or pandas' NaT
+        text = ""
+    if instant(text) is None:
+        raise ArgumentError(f"{where}={show(value)} is not a point in time.")
+    return text
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return bool(re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII)) and date.fromisoformat(text) is not None
+    except ValueError:
+        return False
+
+
+def _moment(value: datetime) -> str:
+    return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+
+
+def _read_date(field: FormField, stored: Any) -> Any:
+    found = instant(stored)
+    try:
+        return stored if found is None else _moment(found)
+    except OverflowError:
+        return stored
+
+
+# -- choices -----------------------------------------------------------------------------------------------------------
+
+
+def _is_selected(row: Mapping[str, Any]) -> bool:
+    return flag_of(row.get("selected"), absent=True)
+
+
+def _read_option(field: FormField, stored: Any) -> Any:
+    if not isinstance(stored, Mapping):
+        return stored
+    if isinstance(stored.get("text"), str):
+        return stored["text"]
+    texts = [option.text for option in field.options if "id" in stored and str(option.id) == str(stored["id"])]
+    return texts[0] if texts else stored
+
+
+def _read_options(field: FormField, stored: Any) -> Any:
+    if not isinstance(stored, list):
+        return [_read_option(field, stored)] if isinstance(stored, Mapping) else stored
+    return [_read_option(field, row) for row in stored if not isinstance(row, Mapping) or _is_selected(row)]
+
+
+# -- tables ------------------------------------------------------------------------------------------------------------
+
+
+def _table(where: str, field: FormField, value: object) -> list[Any]:
+    """One entry per column. A blank cell is ``null``: the number must stay, and the empty text is refused."""
+    if isinstance(value, Mapping):
+        cells = _by_column(where, field, value)
+    elif isinstance(value, Iterable) and not isinstance(value, (str, bytes, set, frozenset)):
+        cells = listed(where, value)
+    else:
+        raise ArgumentError(
+            f"{where}={show(value)} is not a row of a table. Use a list of cells in the order of the columns, or "
+            "{column: cell}."
+        )
+    if cells and field.columns and len(cells) != len(field.columns):
+        raise ArgumentError(
+            f"{where} has {len(cells)} cells; the table has {len(field.columns)} columns: {listing(field.columns)}."
+        )
+    return _each(where, cells, lambda place, cell: None if _is_nothing(cell) else _scalar(place, cell))
+
+
+def _by_column(where: str, field: FormField, value: Mapping[Any, Any]) -> list[Any]:
+    cells: list[Any] = [None] * len(field.columns)
+    filled: dict[int, str] = {}
+    wrong = []
+    for key, cell in value.items():
+        found = match(key, range(len(cells)), [field.columns.__getitem__]) if isinstance(key, str) else []
+        if len(found) != 1:
+            near = did_you_mean(key, field.columns) if isinstance(key, str) else ""
+            what = f"names {len(found)} columns; use a list" if found else "is not a column"
+            wrong.append(f"{where}: {show(key)} {what}{near}. There are {listing(field.columns) or 'none'}.")
+        elif found[0] in filled:
+            wrong.append(f"{where}: {show(filled[found[0]])} and {show(key)} name one column.")
+        else:
+            cells[found[0]], filled[found[0]] = cell, key
+    if wrong:
+        raise ArgumentError("\n".join(wrong))
+    return cells
+
+
+def _is_nothing(cell: object) -> bool:
+    return cell is None or (isinstance(cell, str) and not cell.strip())
+
+
+def _read_table(field: FormField, stored: Any) -> Any:
+    return [None if cell == "" else cell for cell in stored] if isinstance(stored, list) else stored
+
+
+# -- people ------------------------------------------------------------------------------------------------------------
+
+
+def _people(where: str, value: object, members: Members | None) -> dict[str, list[Any]]:
+    """Members by id or e-mail address, guests by address, groups by id."""
+    found: dict[str, list[Any]] = {bucket: [] for bucket in BUCKETS}
+    if isinstance(value, Mapping):
+        wrong = [
+            f"{where}: {show(key)} is none of 'users', 'guests' and 'groups'." for key in value if key not in found
+        ]
+        for bucket in BUCKETS:
+            try:
+                entries = _entries(f"{where}[{bucket!r}]", value.get(bucket))
+                found[bucket] = _each(f"{where}[{bucket!r}]", entries, _PERSON[bucket](members))
+            except ArgumentError as error:
+                wrong.append(str(error))
+        if wrong:
+            raise ArgumentError("\n".join(wrong))
+    else:
+        for bucket, person in _each(where, _entries(where, value), _anybody(members)):
+            found[bucket].append(person)
+    return {bucket: list(dict.fromkeys(people)) for bucket, people in found.items()}
+
+
+def _entries(where: str, value: object) -> list[Any]:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return []
+    if isinstance(value, str) and value.lstrip()[:1] in "[{":
+        raise ArgumentError(
+            f"{where}={show(value)} is not a list. A list that went through a Jinja string becomes text: pass it as "
+            "task.output, or set render_template_as_native_obj=True on the DAG."
+        )
+    if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)):
+        return listed(where, value)
+    return [value]
+
+
+def names_addresses(value: object) -> bool:
+    """Whether an answer that names people may name a member by e-mail address. Looks only where looking is harmless."""
+    if isinstance(value, Mapping):
+        return names_addresses(value.get("users"))
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return any(map(_address, value))
+    return _address(value) is not None or (isinstance(value, Iterable) and not isinstance(value, (str, bytes)))
+
+
+def _anybody(members: Members | None) -> Callable[[str, Any], tuple[str, Any]]:
+    def check(where: str, value: Any) -> tuple[str, Any]:
+        address = _address(value)
+        if address is None:
+            try:
+                return "users", check_user_id(where, value)
+            except ArgumentError:
+                raise ArgumentError(
+                    f"{where}={show(value)} is neither an e-mail address nor a user id (a whole number, such as 1001)."
+                ) from None
+        member = (members or {}).get(address.casefold())
+        return ("guests", check_text(where, address)) if member is None else ("users", member)
+
+    return check
+
+
+def _user(members: Members | None) -> Callable[[str, Any], Any]:
+    def check(where: str, value: Any) -> Any:
+        bucket, person = _anybody(members)(where, value)
+        if bucket != "users":
+            near = did_you_mean(person, members or ())
+            raise ArgumentError(f"{where}={show(value)} is no member's e-mail address{near}. Guests go into 'guests'.")
+        return person
+
+    return check
+
+
+def _guest(members: Members | None) -> Callable[[str, Any], Any]:
+    return lambda where, value: _email(where, _ANY_FIELD, value)
+
+
+def _group(members: Members | None) -> Callable[[str, Any], Any]:
+    return check_id
+
+
+_ANY_FIELD = FormField("", "", "", "email")
+_PERSON = {"users": _user, "guests": _guest, "groups": _group}
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+def _files(where: str, field: FormField, value: object) -> list[dict[str, Any]]:
+    return _each(where, _entries(where, value), _file)
+
+
+def _file(where: str, value: Any) -> dict[str, Any]:
+    """A file at a URL, or what Tallyfy stores of one."""
+    if isinstance(value, Mapping):
+        given = check_object(where, value)
+        if not any(isinstance(given.get(name), (str, int)) and given[name] for name in ("url", "full_url", "id")):
+            raise ArgumentError(f'{where}={show(value)} names no file: it needs a "url".')
+        if isinstance(given.get("url"), str) and "id" not in given:
+            given = {"filename": _filename(given["url"]), "source": "url", **given}
+        return given
+    if not isinstance(value, str) or not re.fullmatch(r"https?://[^\s/?#]\S*", value.strip(), re.IGNORECASE):
+        raise ArgumentError(
+            f"{where}={show(value)} is not the URL of a file. Tallyfy takes files by http or https URL only."
+        )
+    url = check_text(where, value.strip())
+    return {"filename": _filename(url), "source": "url", "url": url}
+
+
+def _filename(url: str) -> str:
+    """The last part of a URL's path, which is what people read; without the query, which may hold a signature."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "file"
+    return unquote(parts.path.rstrip("/").rsplit("/", 1)[-1]) or parts.netloc.rsplit("@", 1)[-1] or "file"
+
+
+def _read_files(field: FormField, stored: Any) -> Any:
+    rows = [stored] if isinstance(stored, Mapping) else stored
+    if not isinstance(rows, list):
+        return stored
+    return [
+        row["url"]
+        if isinstance(row, Mapping) and row.get("source") == "url" and isinstance(row.get("url"), str)
+        else row
+        for row in rows
+    ]
+
+
+# -- the table ---------------------------------------------------------------------------------------------------------
+
+
+def _each(where: str, values: Iterable[Any], check: Callable[[str, Any], Any]) -> list[Any]:
+    """Check every value, and tell of all that are wrong."""
+    everything = list(values)
+    done, wrong = [], []
+    for place, value in enumerate(everything):
+        try:
+            done.append(check(f"{where}[{place}]" if len(everything) > 1 else where, value))
+        except ArgumentError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise ArgumentError("\n".join(wrong))
+    return done
+
+
+def _as_stored(field: FormField, stored: Any) -> Any:
+    return stored
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A type of fields.
+
+    :param encode: a plain value in Tallyfy's form.
+    :param decode: a value of Tallyfy's as a plain one.
+    :param cleared: what removes an answer.
+    """
+
+    encode: Callable[[str, FormField, object], Any]
+    decode: Callable[[FormField, Any], Any] = _as_stored
+    cleared: Callable[[], Any] = str
+
+
+_KINDS: Mapping[str, _Kind] = {
+    "text": _Kind(_text),
+    "textarea": _Kind(_textarea),
+    "email": _Kind(_email),
+    "date": _Kind(lambda where, field, value: _date(where, value), _read_date),
+    "radio": _Kind(choices.radio, _read_option),
+    "dropdown": _Kind(choices.dropdown, _read_option),
+    "multiselect": _Kind(choices.multiselect, _read_options, list),
+    "table": _Kind(_table, _read_table, list),
+    "file": _Kind(_files, _read_files, list),
+}
