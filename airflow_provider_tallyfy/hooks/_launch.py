@@ -6,12 +6,13 @@ import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta, timezone
+from functools import cached_property
 from typing import Any, Literal
 
 from airflow_provider_tallyfy.api.protocol.arguments import show
 from airflow_provider_tallyfy.api.runs.archive import Outcome
 from airflow_provider_tallyfy.api.runs.launch import CHECKS, Launch, launch
-from airflow_provider_tallyfy.api.runs.launch_key import LaunchKey, TaskIdentity, key_of
+from airflow_provider_tallyfy.api.runs.launch_key import LAG, LaunchKey, TaskIdentity, key_of
 from airflow_provider_tallyfy.api.runs.model import Run, describe
 from airflow_provider_tallyfy.exceptions import TallyfyAlreadyError, TallyfyArgumentError
 from airflow_provider_tallyfy.hooks._base import TallyfyBaseHook
@@ -50,8 +51,8 @@ class LaunchRunsHook(TallyfyBaseHook):
         :param answers: answers to the kick-off form, by label, alias or id of its fields, as plain Python values.
         :param assignees: who does a step, by its title, alias or id: e-mail addresses and ids of members, and e-mail
             addresses of guests. They replace the step's own owners; other steps keep theirs.
-        :param deadlines: until when a step is to be done, by its title, alias or id: a ``datetime``, a ``date`` (the end
-            of that day), ISO 8601 text, or a ``timedelta`` (or ``"P3D"``) from now on.
+        :param deadlines: until when a step is to be done, by its title, alias or id: a ``datetime``, a ``date`` (the
+            end of that day), ISO 8601 text, or a ``timedelta`` (or ``"P3D"``) from now on.
         :param tags: ids or titles of tags.
         :param folders: ids or names of folders.
         :param launch_key: which launches are one and the same, such as a customer's number; good for ever.
@@ -104,8 +105,8 @@ class LaunchRunsHook(TallyfyBaseHook):
         :param answers: answers to the kick-off form, by label, alias or id of its fields, as plain Python values.
         :param assignees: who does a step, by its title, alias or id: e-mail addresses and ids of members, and e-mail
             addresses of guests. They replace the step's own owners; other steps keep theirs.
-        :param deadlines: until when a step is to be done, by its title, alias or id: a ``datetime``, a ``date`` (the end
-            of that day), ISO 8601 text, or a ``timedelta`` (or ``"P3D"``) from now on.
+        :param deadlines: until when a step is to be done, by its title, alias or id: a ``datetime``, a ``date`` (the
+            end of that day), ISO 8601 text, or a ``timedelta`` (or ``"P3D"``) from now on.
         :param tags: ids or titles of tags.
         :param folders: ids or names of folders.
         :param launch_key: which launches are one and the same, such as a customer's number; good for ever.
@@ -114,10 +115,10 @@ class LaunchRunsHook(TallyfyBaseHook):
         :param task: the task that launches: its key where ``launch_key`` is not given, and which try it is.
         :param on_launched: called with the run as soon as its id is known, before it is compared. What it raises is
             logged.
-        :return: ``how`` is ``changed`` = launched, ``already`` = launched before, ``checked`` = launched, but the answer
-            was lost.
-        :raises TallyfyArgumentError: for a bad value, and for labels, steps, people and titles that do not exist (naming
-            the nearest). Nothing was launched.
+        :return: ``how`` is ``changed`` = launched, ``already`` = launched before, ``checked`` = launched, but the
+            answer was lost.
+        :raises TallyfyArgumentError: for a bad value, and for labels, steps, people and titles that do not exist
+            (naming the nearest). Nothing was launched.
         :raises TallyfyAlreadyError: if a run has the key, and ``if_launched="fail"``.
         :raises TallyfyConflictError: if a run of another template has the key, and if Tallyfy has no free seat.
         :raises TallyfyForbiddenError: if the token's user may not launch the template, or it is a draft.
@@ -176,7 +177,13 @@ class LaunchRunsHook(TallyfyBaseHook):
             now=now,
             tried=_tried_before(),
             unique=uuid.uuid4().hex,
+            lag=max(0.0, LAG - (self.clock.monotonic() - self._first_launch)),
         )
+
+    @cached_property
+    def _first_launch(self) -> float:
+        """When this hook launched first: what an earlier try launched is older than that."""
+        return self.clock.monotonic()
 
     def _tell(self, on_launched: Callable[[Run], object] | None, run: Run) -> None:
         if on_launched is None:
@@ -184,9 +191,7 @@ class LaunchRunsHook(TallyfyBaseHook):
         try:
             on_launched(run)
         except Exception as fault:  # the run is launched, whatever becomes of the message
-            self.log.warning(
-                "Run %s is launched; telling so failed with %s.", describe(run), type(fault).__name__
-            )
+            self.log.warning("Run %s is launched; telling so failed with %s.", describe(run), type(fault).__name__)
 
 
 def _tried_before() -> bool:

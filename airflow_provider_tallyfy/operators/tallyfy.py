@@ -11,6 +11,7 @@ from airflow_provider_tallyfy.operators.bulk_runs import (
     TallyfyBulkArchiveRunsOperator,
     TallyfyBulkUpdateRunsOperator,
 )
+from airflow_provider_tallyfy.operators.launch_run import TallyfyLaunchRunOperator
 from airflow_provider_tallyfy.operators.list_runs import TallyfyListRunsOperator
 from airflow_provider_tallyfy.operators.single_runs import (
     TallyfyActivateRunOperator,
@@ -27,6 +28,7 @@ __all__ = [
     "TallyfyBulkReportOperator",
     "TallyfyBulkUpdateRunsOperator",
     "TallyfyDeleteRunOperator",
+    "TallyfyLaunchRunOperator",
     "TallyfyListRunsOperator",
     "TallyfyUpdateRunOperator",
 ]

@@ -1,8 +1,8 @@
 """Launch a run once: check, look up, look for what an earlier try launched, POST, and see that it is as wanted.
 
 Nothing is sent twice on a guess. After an answer that was lost, or that is none, the run is looked for by its marker
-(:mod:`.launch_key`); where it is not found, not even after the lag of Tallyfy's read replicas, the doubt is an error that
-says what to look for.
+(:mod:`.launch_key`); where it is not found, not even after the lag of Tallyfy's read replicas, the doubt is an error
+that says what to look for.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Pause
 from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected, about, problem_of
 from airflow_provider_tallyfy.api.runs.archive import Outcome
 from airflow_provider_tallyfy.api.runs.fields import answers_of, same_id, same_json
-from airflow_provider_tallyfy.api.runs.launch_key import LaunchKey, check_launch_key, find_launched
+from airflow_provider_tallyfy.api.runs.launch_key import LAG, LaunchKey, check_launch_key, find_launched
 from airflow_provider_tallyfy.api.runs.launch_tasks import (
+    People,
     WantedTask,
     check_assignees,
     check_deadlines,
@@ -32,12 +33,10 @@ from airflow_provider_tallyfy.api.runs.model import Run, archived_state, describ
 from airflow_provider_tallyfy.api.runs.read import GONE, seen
 from airflow_provider_tallyfy.api.templates import Template, find_template
 
-#: Seconds after which a read shows what was launched before: nobody has measured Tallyfy's read replicas, and people
-#: and schedulers wait longer than that between two tries.
-LAG = 20.0
-#: How these seconds are spread where a run that was launched is read back.
+#: How the seconds of ``LAG`` are spread where a run that was launched is read back.
 READ_BACK = (0.0, 1.0, 2.0, 5.0, 12.0)
 IF_LAUNCHED = ("adopt", "launch_again", "fail")
+_EMPTY: tuple[Any, ...] = (None, "", [], {})
 #: Fields of the request that are arguments of their own, under another name.
 _CALLED: Mapping[str, str] = {
     "checklist_id": "template",
@@ -47,20 +46,6 @@ _CALLED: Mapping[str, str] = {
     "tasks": "assignees and deadlines",
     **{name: name for name in ("name", "summary", "tags", "folders")},
 }
-
-
-def check_answers(argument: str, value: object) -> dict[str, Any]:
-    """Return answers by label; what they may be, the template's form says.
-
-    :raises ArgumentError: for what is no object.
-    """
-    if not isinstance(value, Mapping):
-        raise ArgumentError(
-            f"{argument}={show(value)} is not an object of labels and answers, such as {{'Company': 'Acme'}}. An object "
-            "that went through a Jinja string becomes text: pass it as task.output, or set "
-            "render_template_as_native_obj=True on the DAG."
-        )
-    return {check.check_text(f"label in {argument}", label): answer for label, answer in value.items()}
 
 
 def check_extra_fields(argument: str, value: object) -> dict[str, Any]:
@@ -73,13 +58,13 @@ def check_extra_fields(argument: str, value: object) -> dict[str, Any]:
     return fields
 
 
-#: By the name of an argument: its check. Those of deadlines need the time as well, where they are not for the form alone.
+#: By the name of an argument: its check. That of deadlines checks the form alone, because it has no clock.
 CHECKS: Mapping[str, Callable[[str, object], Any]] = {
     "template": lambda name, value: titles.check_title(name, value, titles.TEMPLATE),
     "name": check.check_name,
     "summary": check.check_text,
     "owner": titles.check_member,
-    "answers": check_answers,
+    "answers": forms.check_answers,
     "assignees": check_assignees,
     "deadlines": check_deadlines,
     "tags": titles.check_titles,
@@ -121,9 +106,7 @@ class Launch:
             if value is None and name != "template":
                 continue
             try:
-                values[name] = (
-                    check_deadlines(name, value, now) if name == "deadlines" else CHECKS[name](name, value)
-                )
+                values[name] = check_deadlines(name, value, now) if name == "deadlines" else CHECKS[name](name, value)
             except ArgumentError as mistake:
                 mistakes.append(str(mistake))
         if mistakes:
@@ -205,13 +188,14 @@ def prepare(org: str, wanted: Launch, key: LaunchKey, template: Template) -> Flo
         "name": wanted.name_for(template),
         "summary": key.summary(wanted.summary),
     }
-    if prerun := forms.encode("answers", template.kickoff, wanted.answers or {}):
+    people = People(org)
+    if prerun := (yield from _encoded(template, wanted.answers, people)):
         body["prerun"] = prerun
-    tasks = yield from plan_tasks(org, template, wanted.assignees, wanted.deadlines)
+    tasks = yield from plan_tasks(people, template, wanted.assignees, wanted.deadlines)
     if tasks:
         body["tasks"] = {task.step.id: task.body for task in tasks}
     if wanted.owner is not None:
-        body["owner_id"] = yield from _member_id(org, wanted.owner)
+        body["owner_id"] = yield from people.member_id("owner", wanted.owner)
     if wanted.tags:
         body["tags"] = yield from titles.tag_ids(org, "tags", wanted.tags)
     if wanted.folders:
@@ -219,14 +203,13 @@ def prepare(org: str, wanted: Launch, key: LaunchKey, template: Template) -> Flo
     return Prepared(template, {**(wanted.extra_fields or {}), **body}, tasks)
 
 
-def _member_id(org: str, member: int | str) -> Flow[int]:
-    if isinstance(member, int):
-        return member
-    known = yield from titles.read_kind(org, titles.MEMBER)
-    ids, missing = titles.resolve("owner", titles.MEMBER.what, [member], known)
-    if missing:
-        raise titles.unknown("owner", titles.MEMBER.what, missing, known.values(), titles.MEMBER.called)
-    return check.check_user_id("owner", ids[0])
+def _encoded(
+    template: Template, answers: Mapping[str, Any] | None, people: People, *, complete: bool = True
+) -> Flow[dict[str, Any]]:
+    members = None
+    if forms.needs_members(template.kickoff, answers):
+        members = yield from people.by_address()
+    return forms.encode("answers", template.kickoff, answers, complete=complete, members=members)
 
 
 def _folder_ids(org: str, names: list[str]) -> Flow[list[str]]:
@@ -252,11 +235,11 @@ def _found_before(org: str, wanted: Launch, key: LaunchKey, template: Template) 
         return None
     name = wanted.name or template.title
     found = yield from find_launched(org, key, name)
-    if found is None and key.tried:
+    if found is None and key.wait > 0:
         pause = Pause(
-            LAG,
-            f"No run has the key {key.code} of this launch. An earlier try may have launched one that is not shown yet: "
-            f"looking again in {LAG:.0f} s",
+            key.wait,
+            f"No run has the key {key.code} of this launch. An earlier try may have launched one that is not shown "
+            f"yet: looking again in {key.wait:.0f} s",
         )
         found = yield from find_launched(org, key, name, pause=pause)
     return None if found is None else _of_template(org, found, key, template)
@@ -290,11 +273,12 @@ def _adopted(org: str, run: Run, wanted: Launch, template: Template) -> Flow[str
     if wanted.name is not None and run.get("name") != wanted.name:
         texts.append(f"its name is not the {show(wanted.name)} of this launch")
     try:
-        asked = forms.encode("answers", template.kickoff, wanted.answers or {}, complete=False)
-        tasks = yield from plan_tasks(org, template, wanted.assignees, wanted.deadlines)
+        people = People(org)
+        asked = yield from _encoded(template, wanted.answers, people, complete=False)
+        tasks = yield from plan_tasks(people, template, wanted.assignees, wanted.deadlines)
     except ArgumentError as mistake:
         return "; ".join([*texts, f"this launch would be refused now ({str(mistake).splitlines()[0]})"])
-    labels, have = {field.id: field.label for field in template.kickoff}, answers_of(run)
+    labels, have = {field.id: field.name for field in template.kickoff}, answers_of(run)
     other = [labels.get(field, field) for field, answer in asked.items() if not same_json(have.get(field), answer)]
     if have and other:
         texts.append(f"its answers to {', '.join(map(repr, other))} are not those of this launch")
@@ -354,7 +338,7 @@ def _settle(org: str, exchange: Exchange, ready: Prepared, key: LaunchKey, answe
         for seconds in (0.0, LAG):
             reason = f"{what}, and no run has the key {key.code} yet; looking again in {LAG:.0f} s"
             pause = Pause(seconds, reason) if seconds else None
-            found = yield from find_launched(org, key, str(ready.body["name"]), pause=pause)
+            found = yield from find_launched(org, key, pause=pause)
             if found is not None:
                 return _of_template(org, found, key, ready.template)
     except Rejected as failure:
@@ -398,10 +382,10 @@ def _differences(run: Mapping[str, Any], ready: Prepared) -> dict[str, list[str]
     if "owner_id" in ready.body and "owner_id" in run and not same_id(run["owner_id"], ready.body["owner_id"]):
         found["owner"] = [f"is {show(run['owner_id'])}, wanted was {show(ready.body['owner_id'])}"]
     if "prerun" in run:
-        stored = answers_of(run)
+        stored, sent = answers_of(run), ready.body.get("prerun", {})
         for field in ready.template.kickoff:
-            if field.id in ready.body.get("prerun", {}) and stored.get(field.id) in (None, "", [], {}):
-                found[f"answer to {field.label!r}"] = ["was not stored"]
+            if sent.get(field.id) not in _EMPTY and stored.get(field.id) in _EMPTY:
+                found[f"answer to {field.name!r}"] = ["was not stored"]
     for name, read in (("tags", tag_ids), ("folders", folder_ids)):
         missing = set(ready.body.get(name, ())) - set(read(run) or ())
         if missing and name in run:
@@ -445,7 +429,7 @@ def _refused(exchange: Exchange, ready: Prepared) -> Rejected:
         404: f"Tallyfy no longer has {template}: it was archived or deleted a moment ago.",
         409: "Tallyfy has no free seat for somebody whom the launch assigns (assignees, owner or an answer).",
     }.get(exchange.status or 0, "")
-    called = {field.id: f"{field.label!r}" for field in ready.template.kickoff}
+    called = {field.id: f"{field.name!r}" for field in ready.template.kickoff}
     called.update({step.id: f"step {step.title!r}" for step in ready.template.steps})
 
     def told(text: str) -> str:

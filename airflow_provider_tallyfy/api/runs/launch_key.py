@@ -23,6 +23,8 @@ from airflow_provider_tallyfy.api.runs.model import Run, describe
 from airflow_provider_tallyfy.api.timestamps import instant
 
 CODE_LENGTH = 12
+#: Seconds after which a read shows what was launched before. Nobody has measured Tallyfy's read replicas.
+LAG = 20.0
 KEY_LIMIT = 1000  # characters of a key that a user gives
 _WORDS_LIMIT = 120  # characters of each id that the marker tells
 #: How far the clocks of Airflow and Tallyfy may be apart.
@@ -71,7 +73,7 @@ class LaunchKey:
     :param words: who launched it, for people.
     :param since: runs created before that are not looked at; ``None`` = all are.
     :param everywhere: whether runs of this name are looked at over all time as well: a key that a user gave.
-    :param tried: whether an earlier try may have launched a moment ago, so that the run may not be shown yet.
+    :param wait: seconds after which a run that an earlier try launched is shown; 0 = by now, or there was no such try.
     :param look_first: whether the run is looked for before anything is launched.
     :param lasting: whether another try would look for the same code.
     """
@@ -80,7 +82,7 @@ class LaunchKey:
     words: str
     since: datetime | None
     everywhere: bool = False
-    tried: bool = False
+    wait: float = 0.0
     look_first: bool = False
     lasting: bool = True
 
@@ -122,17 +124,25 @@ def check_launch_key(argument: str, value: object) -> str:
 
 
 def key_of(
-    given: str | None, task: TaskIdentity | None, *, again: bool, now: datetime, tried: bool, unique: str
+    given: str | None,
+    task: TaskIdentity | None,
+    *,
+    again: bool,
+    now: datetime,
+    tried: bool,
+    unique: str,
+    lag: float = LAG,
 ) -> LaunchKey:
     """Make the key of a launch.
 
     :param given: the key that the user gave.
     :param task: the task that launches; ``None`` = no task.
-    :param again: whether what was launched before does not count (``if_launched="launch_again"``). Then each clearing of
-        the task makes a key of its own, so that a try after a lost answer still finds what its forerunner launched.
+    :param again: whether what was launched before does not count (``if_launched="launch_again"``). Then each clearing
+        of the task makes a key of its own, so that a try after a lost answer finds what the try before it launched.
     :param now: the time.
     :param tried: without ``task``: whether the caller may have tried before.
     :param unique: something that no other launch has.
+    :param lag: seconds from now on, after which all that was launched before is shown.
     """
     parts = ("given", given) if given is not None else ("task", *task.parts) if task is not None else ("once", unique)
     lasting = given is not None or task is not None
@@ -152,22 +162,21 @@ def key_of(
         words=words,
         since=None if since is None else _earlier(since),
         everywhere=given is not None and not again,
-        tried=tried,
+        wait=lag if tried else 0.0,
         look_first=tried or (given is not None and not again),
         lasting=lasting,
     )
 
 
-def find_launched(org: str, key: LaunchKey, name: str, *, pause: Pause | None = None) -> Flow[Run | None]:
+def find_launched(org: str, key: LaunchKey, name: str | None = None, *, pause: Pause | None = None) -> Flow[Run | None]:
     """Look for the run of a key: among the newest runs of all templates, live and archived.
 
-    A key that a user gave is looked for by the run's name over all time as well.
-
+    :param name: the run's name, by which a key that a user gave is looked for over all time as well.
     :param pause: what is waited before.
     :raises Rejected: where the list can't be read, or its rows do not show their summaries.
     """
     found = yield from _search(org, key, key.since, pause, {})
-    if found is None and key.everywhere and key.since is not None:
+    if found is None and name is not None and key.everywhere and key.since is not None:
         found = yield from _search(org, key, None, None, {"q": name})
     return found
 

@@ -137,8 +137,43 @@ def _by_step(argument: str, value: object, example: str) -> list[tuple[str, Any]
     return pairs
 
 
+class People:
+    """Who is a member of an organization, read once and only where somebody asks.
+
+    :param org: the organization.
+    """
+
+    def __init__(self, org: str) -> None:
+        self.org = org
+        self._known: dict[str, str] | None = None
+
+    def addresses(self) -> Flow[dict[str, str]]:
+        """E-mail addresses by user id."""
+        if self._known is None:
+            self._known = yield from titles.read_kind(self.org, titles.MEMBER)
+        return self._known
+
+    def by_address(self) -> Flow[dict[str, int]]:
+        """User ids by e-mail address in lower case."""
+        known = yield from self.addresses()
+        return {address.strip().casefold(): int(identity) for identity, address in known.items() if identity.isdigit()}
+
+    def member_id(self, argument: str, member: int | str) -> Flow[int]:
+        """The user id of a member.
+
+        :raises ArgumentError: for an e-mail address that no member has, naming the nearest.
+        """
+        if isinstance(member, int):
+            return member
+        members = yield from self.by_address()
+        if (identity := members.get(member.casefold())) is None:
+            kind = titles.MEMBER
+            raise titles.unknown(argument, kind.what, [member], (yield from self.addresses()).values(), kind.called)
+        return identity
+
+
 def plan_tasks(
-    org: str,
+    people: People,
     template: Template,
     assignees: Mapping[str, list[int | str]] | None,
     deadlines: Mapping[str, datetime] | None,
@@ -153,19 +188,24 @@ def plan_tasks(
     """
     if not assignees and not deadlines:
         return []
-    people = _steps_by_id("assignees", template, assignees or {})
+    given = _steps_by_id("assignees", template, assignees or {})
     moments = _steps_by_id("deadlines", template, deadlines or {})
-    wanted = dict(zip(people, (yield from _owners(org, template, people)), strict=True))
+    wanted = dict(zip(given, (yield from _owners(people, template, given)), strict=True))
     starter: list[Any] | None = None
     tasks = []
     for step in template.steps:
         owners = wanted.get(step.id)
         own = {bucket: list(step.owners.get(bucket) or ()) for bucket in BUCKETS}
+        if owners is None and step.unreadable:
+            raise ArgumentError(
+                f"The {' and '.join(step.unreadable)} of the step {step.title!r} can't be read from the template, and "
+                "a launch that names assignees or deadlines would remove them. Name the assignees of this step as well."
+            )
         if owners is None and any(own.values()):
             owners = own
         if owners is None and step.assign_run_starter:
             if starter is None:
-                starter = yield from _starter(org, template)
+                starter = yield from _starter(people.org, template)
             owners = {"users": starter}
         tasks.append(WantedTask(step, owners, moments.get(step.id)))
     return tasks
@@ -191,24 +231,26 @@ def _steps_by_id(argument: str, template: Template, by_name: Mapping[str, Any]) 
 
 
 def _owners(
-    org: str, template: Template, people: Mapping[str, list[int | str]]
+    people: People, template: Template, given: Mapping[str, list[int | str]]
 ) -> Flow[list[dict[str, list[Any]]]]:
     """The owners of some steps: members by their ids, everybody else as a guest."""
-    addresses = any(isinstance(person, str) for entries in people.values() for person in entries)
-    known = (yield from titles.read_kind(org, titles.MEMBER)) if addresses else {}
-    by_address = {address.strip().casefold(): int(identity) for identity, address in known.items() if identity.isdigit()}
+    by_address: Mapping[str, int] = {}
+    if any(isinstance(person, str) for entries in given.values() for person in entries):
+        by_address = yield from people.by_address()
+    members = set(by_address.values())
     steps = {step.id: step for step in template.steps}
     owners, mistakes = [], []
-    for step_id, entries in people.items():
+    for step_id, entries in given.items():
         step = steps[step_id]
         users: list[int] = []
         guests: list[str] = []
         for person in entries:
-            if isinstance(person, str) and (member := by_address.get(person.casefold())) is None:
-                guests.append(person)
+            member = by_address.get(person.casefold()) if isinstance(person, str) else person
+            if member is None:
+                guests.append(str(person))
             else:
-                users.append(member if isinstance(person, str) else person)
-            if isinstance(person, int) and known and str(person) not in known:
+                users.append(member)
+            if isinstance(person, int) and members and person not in members:
                 mistakes.append(f"assignees[{step.title!r}]: no member of the organization has the id {person}.")
         if guests and step.allow_guest_owners is False:
             mistakes.append(
