@@ -297,7 +297,7 @@ def _launched_by(exchange: Exchange, key: LaunchKey) -> Run | None:
     run: Run | None = exchange.value if exchange.ok else None
     if run is None or not isinstance(run["id"], str) or not titles.looks_like_id(run["id"]):
         return None
-    return run if key.is_in(run.get("summary", key.marker)) else None
+    return run if key.is_in(run.get("summary")) else None
 
 
 def _read_back(org: str, run: Run, ready: Prepared, key: LaunchKey) -> Flow[Run | None]:

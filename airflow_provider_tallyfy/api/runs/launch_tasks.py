@@ -17,6 +17,7 @@ from airflow_provider_tallyfy.api import titles
 from airflow_provider_tallyfy.api.endpoints import organization as organization_endpoints
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_text, check_user_id, listed, show
 from airflow_provider_tallyfy.api.protocol.messages import Flow, related
+from airflow_provider_tallyfy.api.protocol.problems import Kind, about
 from airflow_provider_tallyfy.api.protocol.reading import ask
 from airflow_provider_tallyfy.api.runs.model import id_of
 from airflow_provider_tallyfy.api.templates import Step, Template, find_step
@@ -150,7 +151,11 @@ class People:
     def addresses(self) -> Flow[dict[str, str]]:
         """E-mail addresses by user id."""
         if self._known is None:
-            self._known = yield from titles.read_kind(self.org, titles.MEMBER)
+            known = yield from titles.read_kind(self.org, titles.MEMBER)
+            if not known:  # the token's own user is one: without them, every member would become a guest
+                request = organization_endpoints.list_members(self.org)
+                raise about(request, Kind.SERVER, f"{request.label}: Tallyfy lists no member of the organization.")
+            self._known = known
         return self._known
 
     def by_address(self) -> Flow[dict[str, int]]:
