@@ -7,8 +7,9 @@ client it tests: a mistake made twice would pass unseen.
 from __future__ import annotations
 
 from airflow_provider_tallyfy.sandbox.behaviour import Behaviour
+from airflow_provider_tallyfy.sandbox.every_field import every_field
 from airflow_provider_tallyfy.sandbox.faults import Fault
 from airflow_provider_tallyfy.sandbox.sample import sample_organization
 from airflow_provider_tallyfy.sandbox.sandbox import Sandbox
 
-__all__ = ["Behaviour", "Fault", "Sandbox", "sample_organization"]
+__all__ = ["Behaviour", "Fault", "Sandbox", "every_field", "sample_organization"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import shlex
 import signal
 import sys
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from airflow_provider_tallyfy.sandbox.sample import sample_organization
 from airflow_provider_tallyfy.sandbox.sandbox import Sandbox
@@ -21,10 +23,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :param arguments: command line, without the program's name.
     :returns: exit code.
     """
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
     sandbox = Sandbox(latency=options.latency, rate_limit=options.rate_limit, port=options.port, seed=options.seed)
     if not options.empty:
         sample_organization(sandbox, seed=options.seed or 1, runs=options.runs)
+    try:
+        for told in options.people:
+            sandbox.people.tell(**told)
+    except (TypeError, ValueError) as error:
+        parser.error(f"--people: {error}")
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -69,7 +77,7 @@ def describe(sandbox: Sandbox, latency: float = 0.0, rate_limit: tuple[int, floa
             *([f"  Pace           {', '.join(pace)}"] if pace else []),
             f"  Page           {sandbox.url}/",
             f"  API            {sandbox.url} and {sandbox.api_url}",
-            f"  Look inside    {sandbox.url}/_sandbox/runs, /_sandbox/requests",
+            f"  Look inside    {sandbox.url}/_sandbox/runs, /_sandbox/requests, /_sandbox/people",
             "",
             "Connect Airflow, either way:",
             "",
@@ -94,6 +102,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--runs", type=int, default=60, metavar="N", help="runs in the organization (default: 60)")
     parser.add_argument("--seed", type=int, metavar="N", help="makes ids and token the same every time")
+    parser.add_argument(
+        "--people",
+        type=_told,
+        action="append",
+        default=[],
+        metavar="JSON",
+        help="what people do on every run that is launched, any number of times: "
+        """'{"act": "approve", "task": "Go-live approval", "after": 20}'""",
+    )
     parser.add_argument("--empty", action="store_true", help="no templates, no runs, no tags")
     return parser
 
@@ -107,6 +124,16 @@ def _rate(text: str) -> tuple[int, float]:
     if rate[0] < 1 or rate[1] <= 0:
         raise argparse.ArgumentTypeError(f"{text!r} lets nothing through")
     return rate
+
+
+def _told(text: str) -> dict[str, Any]:
+    try:
+        told = json.loads(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no JSON") from None
+    if not isinstance(told, dict) or "act" not in told:
+        raise argparse.ArgumentTypeError(f"{text!r} is no JSON object with an act")
+    return told
 
 
 if __name__ == "__main__":

@@ -42,6 +42,11 @@ class Behaviour:
     :param delete_live: ``DELETE /runs/{id}/delete`` of a run that is not archived.
     :param launch_tasks_map: a partial ``tasks`` object at launch: ``"truncates"`` the process to the named steps
         (measured on production 2026-09-11) or ``"overrides"`` them, as documented.
+    :param guests_of_closed_steps: a guest who is named at launch for a step with ``allow_guest_owners: false``:
+        ``"accepted"`` (others read in the server's source that nothing checks it there) or ``"422"``.
+    :param file_as_text: a bare text as the answer to a file field: 422, or the 500 of before 2026-07-23.
+    :param undecided: ``is_approved`` of a task about which nobody has decided: ``null``, or ``false`` as on the page
+        of the endpoint.
     :param tasks_of_archived: ``GET /runs/{id}/tasks`` of an archived run.
     :param complete_twice: completing a completed task: ``"200"`` (and the events fire again) or ``"422"``.
     :param status_archived_filter: ``GET /runs?status=archived``: ``"empty"`` (archived rows stay excluded) or
@@ -70,6 +75,15 @@ class Behaviour:
     :param foreign_organization: an organization the token's member does not belong to.
     :param burst_429_body: body of a 429 of the sandbox's own ``rate_limit``.
     :param burst_429_retry_after: whether that 429 carries ``Retry-After``.
+    :param feed: ``GET /activity-feeds``: every row that the asking member may see (``"rows"``), ``"empty"``, or
+        ``"forbidden"`` (403).
+    :param feed_run_rows: whether a run that becomes complete, or is reopened, gets a row of its own beside that of
+        the task. No page says so.
+    :param feed_ids: whether ids of rows grow with time: ``"ascending"`` as one would think, or ``"unordered"``, as
+        the documentation leaves open.
+    :param feed_lag: seconds after which a row appears in the feed.
+    :param feed_missing_every: every so many rows, one never appears; 0 for none.
+    :param feed_missing_verbs: verbs of which no row appears, e.g. ``("archived",)``.
     :param ignored_parameters: parameters of ``GET /runs`` that the server does not know, e.g. ``("q", "tag")``.
     :param read_lag: seconds for which reads still show a run as it was before its last change (a read replica).
     """
@@ -91,6 +105,9 @@ class Behaviour:
     validation_status: Literal["422", "400"] = "422"
     delete_live: Literal["422", "404"] = "422"
     launch_tasks_map: Literal["truncates", "overrides"] = "truncates"
+    guests_of_closed_steps: Literal["accepted", "422"] = "accepted"
+    file_as_text: Literal["422", "500"] = "422"
+    undecided: Literal["null", "false"] = "null"
     tasks_of_archived: Literal["empty", "404", "tasks"] = "empty"
     complete_twice: Literal["200", "422"] = "200"
     status_archived_filter: Literal["empty", "honoured"] = "empty"
@@ -112,16 +129,23 @@ class Behaviour:
     foreign_organization: Literal["403", "404"] = "403"
     burst_429_body: Literal["json", "html"] = "json"
     burst_429_retry_after: bool = True
+    feed: Literal["rows", "empty", "forbidden"] = "rows"
+    feed_run_rows: Literal["absent", "written"] = "absent"
+    feed_ids: Literal["ascending", "unordered"] = "ascending"
+    feed_lag: float = 0.0
+    feed_missing_every: int = 0
+    feed_missing_verbs: tuple[str, ...] = ()
     ignored_parameters: tuple[str, ...] = ()
     read_lag: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse a position that a switch does not have: a typo would silently test the default."""
-        names: Any = self.ignored_parameters
-        if isinstance(names, str):
-            raise ValueError("Behaviour.ignored_parameters takes a tuple of names, not a text")
-        # Made from JSON it is a list; as a tuple nobody can change it.
-        object.__setattr__(self, "ignored_parameters", tuple(names))
+        for switch in ("ignored_parameters", "feed_missing_verbs"):
+            names: Any = getattr(self, switch)
+            if isinstance(names, str):
+                raise ValueError(f"Behaviour.{switch} takes a tuple of names, not a text")
+            # Made from JSON it is a list; as a tuple nobody can change it.
+            object.__setattr__(self, switch, tuple(names))
         for name, positions in self.positions().items():
             if (value := getattr(self, name)) not in positions:
                 raise ValueError(f"Behaviour.{name} is {value!r}; it takes one of {list(positions)}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_tallyfy.sandbox.moments import Moment
 from airflow_provider_tallyfy.sandbox.new_run import add_new_run
 from airflow_provider_tallyfy.sandbox.organization import Organization
+from airflow_provider_tallyfy.sandbox.people import People
 from airflow_provider_tallyfy.sandbox.run_serializer import RunSerializer
 
 if TYPE_CHECKING:
@@ -42,10 +43,12 @@ class Contents:
     """Puts members, templates and runs into an organization, and shows and changes them, without a request.
 
     :param organization: the state to work on.
+    :ivar people: scripted members and guests, who do something after so many seconds or polls.
     """
 
     def __init__(self, organization: Organization) -> None:
         self.organization = organization
+        self.people = People(organization)
         self._serializer = RunSerializer(organization)
 
     def add_member(self, email: str, role: str = "standard", first_name: str = "", last_name: str = "") -> int:
@@ -74,21 +77,41 @@ class Contents:
         owner_id: int | None = None,
         type: str = "procedure",
         days_old: float = 200.0,
+        draft: bool = False,
+        archived: bool = False,
+        launchers: Iterable[int | str] | None = None,
     ) -> str:
         """Add a template and return its id.
 
+        ::
+
+            sandbox.add_template(
+                "Onboarding",
+                ["Send welcome pack", {"title": "Approve", "task_type": "approval", "users": ["cfo@acme.example"]}],
+                ["Company", {"label": "Size", "field_type": "dropdown", "options": ["S", "M", "L"], "required": True}],
+            )
+
         :param title: what it is called.
-        :param steps: titles, or mappings with ``title`` and any of ``id``, ``task_type``, ``fields``.
-        :param kickoff_fields: labels, or mappings with ``label`` and any of ``id``, ``field_type``, ``required``,
-            ``options`` (texts or ``{"id", "text"}``), ``columns``.
+        :param steps: titles, or mappings with ``title`` and any of ``id``, ``alias``, ``task_type`` (task, approval,
+            expiring, email, expiring_email), ``fields``, ``users`` (ids or e-mails of members), ``guests`` (e-mails),
+            ``groups`` (ids), ``assign_run_starter`` (who has the task if nobody is named; on by default),
+            ``allow_guest_owners``, ``deadline_days`` (after the launch).
+        :param kickoff_fields: labels, or mappings with ``label`` and any of ``id``, ``alias``, ``field_type``,
+            ``required``, ``options`` (texts or ``{"id", "text"}``), ``columns`` (labels or ``{"id", "label"}``),
+            ``guidance``. ``fields`` of a step are the same. :func:`every_field` gives one of every type.
         :param summary: its description.
         :param owner_id: a member; the administrator by default.
         :param type: procedure or form.
         :param days_old: its age in days.
+        :param draft: whether it is a draft, which nobody can launch (403).
+        :param archived: whether it is archived.
+        :param launchers: the members with the right to launch it, by id or e-mail; all but light ones by default.
+        :raises ValueError: for a key, a type of task or field, or a member that does not exist.
         """
         with self.organization.lock:
-            template = self.organization.add_template(title, steps, kickoff_fields, summary, owner_id, type, days_old)
-            return template.id
+            return self.organization.add_template(
+                title, steps, kickoff_fields, summary, owner_id, type, days_old, draft, archived, launchers
+            ).id
 
     def template(self, template_id: str) -> dict[str, Any]:
         """A template as the API shows it, steps included: where the ids of fields and steps are found."""
@@ -241,11 +264,8 @@ class Contents:
         :param by_bot: by the auto-archive bot rather than by the administrator.
         """
         with self.organization.lock:
-            members = self.organization.members.values()
-            actor = next((member for member in members if member.support_bot), None) if by_bot else None
-            if by_bot and actor is None:
-                actor = self.organization.add_member("bot@tallyfy.example", "admin", "Tallyfy", "Bot", bot=True)
-            self.organization.archive(run_id, actor or next(iter(members)))
+            administrator = next(iter(self.organization.members.values()))
+            self.organization.archive(run_id, self.organization.bot() if by_bot else administrator)
 
     def activate(self, run_id: str) -> None:
         """Activate a run behind the client's back."""

@@ -57,6 +57,15 @@ class Control:
         if (method, what) == ("DELETE", "faults"):
             state.plan.clear()
             return 200, {"planned": 0}
+        if (method, what) == ("POST", "people"):
+            told = body if isinstance(body, list) else [body]
+            for one in told:
+                state.people.tell(**one)
+            return 201, state.people.as_dict()
+        if (method, what) == ("DELETE", "people"):
+            state.people.forget()
+        if what == "people" and method in ("GET", "DELETE"):
+            return 200, state.people.as_dict()
         if (method, what) == ("PUT", "behaviour"):
             organization.behaviour = dataclasses.replace(organization.behaviour, **body)
         if what == "behaviour" and method in ("GET", "PUT"):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from airflow_provider_tallyfy.sandbox.faults import HTML_404
 from airflow_provider_tallyfy.sandbox.organization import Organization
+from airflow_provider_tallyfy.sandbox.people import People
 from airflow_provider_tallyfy.sandbox.refusal import Invalid, Refusal, endpoint_not_found
 from airflow_provider_tallyfy.sandbox.request_log import RequestRecord
 from airflow_provider_tallyfy.sandbox.routes import all_routes
@@ -23,10 +24,12 @@ class Dispatcher:
     """Carries requests out, one at a time.
 
     :param organization: the state that they read and change.
+    :param people: who may have something to do before a request is carried out.
     """
 
-    def __init__(self, organization: Organization) -> None:
+    def __init__(self, organization: Organization, people: People) -> None:
         self.organization = organization
+        self.people = people
         self.index = RunIndex(organization)
         self._serializer = RunSerializer(organization)
         self._routes = all_routes()
@@ -68,6 +71,7 @@ class Dispatcher:
             raise Refusal(403, "You are not a member of this organization.")
         member = organization.members[member_id]
         record.applied = True
+        self.people.before(record.method, record.route, record.query.get("page", "1"))
         call = Call(organization, self._serializer, self.index, member, ids, record.query, headers, record.body, path)
         answer = handler(call)
         if answer.data is None:

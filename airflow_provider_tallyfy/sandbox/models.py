@@ -26,6 +26,24 @@ class Member:
 
 
 @dataclass(slots=True)
+class Guest:
+    """Somebody from outside, known by address alone."""
+
+    email: str
+    id: None = None
+    role: str = "guest"
+    support_bot: bool = False
+
+    @property
+    def full_name(self) -> str:
+        """The address: guests have no other name here."""
+        return self.email
+
+
+Person = Member | Guest
+
+
+@dataclass(slots=True)
 class Tag:
     """A tag; private ones belong to the organization, public ones to Tallyfy's library."""
 
@@ -81,11 +99,20 @@ class Step:
     alias: str
     task_type: str = "task"
     fields: list[FormField] = field(default_factory=list)
+    users: list[int] = field(default_factory=list)
+    guests: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+    assign_run_starter: bool = True
+    allow_guest_owners: bool = True
+    deadline_days: float | None = None
 
 
 @dataclass(slots=True)
 class Template:
-    """A template, which the API calls checklist."""
+    """A template, which the API calls checklist.
+
+    ``launchers`` are the members with the right to launch it; ``None`` gives it to all but light members.
+    """
 
     id: str
     title: str
@@ -99,6 +126,8 @@ class Template:
     archived_at: float | None = None
     folder_id: str | None = None
     launched: int = 0
+    draft: bool = False
+    launchers: list[int] | None = None
     tags: dict[str, int] = field(default_factory=dict)
 
 
@@ -110,7 +139,7 @@ class Thread:
     content: str
     label: str
     state: str
-    author: int
+    author: int | None
     created_at: float
     resolved: bool = False
 
@@ -149,6 +178,11 @@ class Task:
     def done(self) -> bool:
         """Whether it is completed."""
         return self.status == "completed"
+
+    @property
+    def open(self) -> bool:
+        """Whether somebody has still to do it: neither completed, nor skipped by a rule, nor archived."""
+        return self.status not in ("completed", "auto-skipped") and self.archived_at is None
 
     @property
     def problem(self) -> bool:
@@ -196,6 +230,8 @@ class Run:
     threads: list[Thread] = field(default_factory=list)
     tasks: dict[str, Task] | None = None
     overrides: dict[str, Any] = field(default_factory=dict)
+    # Whom steps that are assigned to the starter go to, if that is not ``started_by``.
+    launcher: int | None = None
     # What a lagging read replica still shows, and until when (monotonic); ``lagging_until`` with no ``before`` hides
     # a run that was launched a moment ago.
     before: Run | None = None
@@ -205,6 +241,19 @@ class Run:
     def has_open_issue(self) -> bool:
         """Whether an issue is open on the process itself."""
         return any(thread.label == "problem" and not thread.resolved for thread in self.threads)
+
+    def owners_of(self, step: Step) -> tuple[list[int], list[str], list[str]]:
+        """Members, guests and groups that a step's task is assigned to when the run begins.
+
+        Those that the launch names replace those of the step, bucket by bucket; none at all means those of the step,
+        and where it has none either, it may go to whoever starts the run.
+        """
+        wish = (self.overrides.get(step.id) or {}).get("owners") or {}
+        wished = wish.get("users") or [], wish.get("guests") or [], wish.get("groups") or []
+        users, guests, groups = wished if any(wished) else (step.users, step.guests, step.groups)
+        if not (users or guests or groups) and step.assign_run_starter:
+            users = [self.started_by if self.launcher is None else self.launcher]
+        return [int(user) for user in users], list(guests), list(groups)
 
     def snapshot(self) -> Run:
         """A copy that later changes do not reach; the template and its steps are shared."""
@@ -224,11 +273,11 @@ class Run:
 
 @dataclass(slots=True)
 class Event:
-    """An entry of the activity feed."""
+    """An entry of the activity feed; ``guest`` is the address of a guest who did it, and ``actor_id`` nobody's then."""
 
     id: int
     verb: str
-    actor_id: int
+    actor_id: int | None
     run_id: str | None
     entity_type: str
     entity_id: str
@@ -237,3 +286,6 @@ class Event:
     source: str = "Member"
     field: str | None = None
     old_value: Any = None
+    template_id: str | None = None
+    guest: str = ""
+    text: str | None = None

@@ -24,6 +24,9 @@ from airflow_provider_tallyfy.sandbox.organization import Organization
 
 Json = dict[str, Any]
 
+# What an entry of the activity feed is about: model class and category.
+_ENTITIES = {"run": ("Run", "Process"), "task": ("Task", "Task"), "thread": ("Thread", "Comment")}
+
 
 @lru_cache(maxsize=50_000)
 def _stamp(seconds: int, ending: str) -> str:
@@ -52,7 +55,7 @@ class ObjectSerializer:
             "increment_id": task.increment_id,
             "title": task.title,
             "original_title": step.title if step else task.title,
-            "allow_guest_owners": True,
+            "allow_guest_owners": step.allow_guest_owners if step else False,
             "run_id": task.run_id,
             "checklist_id": run.template.id if run else None,
             "step_id": step.id if step else None,
@@ -63,7 +66,7 @@ class ObjectSerializer:
             "status": task.status,
             "status_label": "hasproblem" if task.problem else task.status,
             "task_type": task.task_type,
-            "is_approved": task.is_approved,
+            "is_approved": self._approved(task),
             "position": task.position,
             "started_at": stamp(task.started_at),
             "deadline": stamp(task.deadline),
@@ -87,10 +90,20 @@ class ObjectSerializer:
         if "threads" in with_:
             item["threads"] = {"data": [self.thread(thread) for thread in task.threads]}
         if "form_fields" in with_:
-            item["form_fields"] = {"data": [self.form_field(field) for field in (step.fields if step else ())]}
+            item["form_fields"] = {"data": self.task_fields(task)}
         if "step" in with_ and step is not None and run is not None:
             item["step"] = {"data": self.step(run.template, step, task.position)}
         return item
+
+    def _approved(self, task: Task) -> bool | None:
+        return (
+            False if task.is_approved is None and self.organization.behaviour.undecided == "false" else task.is_approved
+        )
+
+    def task_fields(self, task: Task) -> list[Json]:
+        """The fields of a task's form with their answers."""
+        fields = task.step.fields if task.step is not None else ()
+        return [{**self.form_field(item), "value": task.taskdata.get(item.id)} for item in fields]
 
     def thread(self, thread: Thread) -> Json:
         """A comment or an issue."""
@@ -128,9 +141,15 @@ class ObjectSerializer:
             "step_type": step.task_type,
             "position": position,
             "captures": [{**self.form_field(item), "step_id": step.id} for item in step.fields],
-            "assignees": [],
-            "guests": [],
-            "groups": [],
+            "assignees": list(step.users),
+            "guests": list(step.guests),
+            "groups": list(step.groups),
+            "roles": [],
+            "assign_run_starter": step.assign_run_starter,
+            "allow_guest_owners": step.allow_guest_owners,
+            "everyone_must_complete": False,
+            "max_assignable": 0,
+            "deadline": {"value": step.deadline_days or 5, "unit": "days", "option": "from"},
             "created_at": self.stamp(template.created_at),
             "last_updated": self.stamp(template.last_updated),
             "archived_at": None,
@@ -243,26 +262,32 @@ class ObjectSerializer:
 
     def event(self, event: Event) -> Json:
         """An entry of the activity feed: most of its fields are arrays."""
-        actor = self.organization.members.get(event.actor_id)
-        model = {"run": "Run", "task": "Task", "thread": "Thread"}[event.entity_type]
+        actor = self.organization.members.get(event.actor_id or 0)
+        by = [self.member_brief(actor)] if actor else [{"email": event.guest, "username": None}] if event.guest else []
+        model, category = _ENTITIES[event.entity_type]
+        number = event.id
+        if self.organization.behaviour.feed_ids == "unordered":
+            number = number * 7_919 % 1_000_003  # a prime modulus: still one number per row
+        # A run's parent is its template; everything below a run names the run.
+        parent = ("Checklist", event.template_id) if event.entity_type == "run" else ("Run", event.run_id)
         return {
-            "id": event.id,
+            "id": number,
             "organization_id": self.organization.id,
             "verb": [event.verb],
             "source": [event.source],
-            "actor_type": ["User"],
+            "actor_type": ["App\\Models\\Guest" if event.guest else "App\\Models\\User"],
             "actor_id": [event.actor_id],
-            "type": [event.entity_type],
+            "type": [category],
             "description": [event.description],
-            "actor": [self.member_brief(actor)] if actor else [],
+            "actor": by,
             "field": [event.field] if event.field else None,
             "old_value": [event.old_value] if event.field else None,
-            "text": None,
+            "text": [event.text] if event.text else None,
             "references": None,
             "auditable_type": f"App\\Models\\{model}",
             "auditable_id": event.entity_id,
-            "parentable_type": "App\\Models\\Run" if event.run_id else None,
-            "parentable_id": event.run_id,
+            "parentable_type": f"App\\Models\\{parent[0]}" if parent[1] else None,
+            "parentable_id": parent[1],
             "created_at": self.stamp(event.created_at),
             "undoable": False,
             "audit": {"data": {}},

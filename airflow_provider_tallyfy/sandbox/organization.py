@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from airflow_provider_tallyfy.sandbox.models import Event, Member, Run, Step, Task, Thread
+from airflow_provider_tallyfy.sandbox.models import Event, Guest, Member, Person, Run, Step, Task, Thread
 from airflow_provider_tallyfy.sandbox.refusal import Refusal, forbidden, invalid, not_found
 from airflow_provider_tallyfy.sandbox.registry import Registry
 
@@ -32,10 +32,14 @@ class Organization(Registry):
         return run
 
     def add_run(self, run: Run) -> None:
-        """Take a run into the organization."""
+        """Take a run into the organization, and tell those who wait for new ones."""
         self.runs[run.id] = run
         run.template.launched += 1
         self.version += 1
+        starter = self.members.get(run.started_by) or next(iter(self.members.values()))
+        self.log("created", starter, run, "run", run.id, f"Launched process: {run.name}", at=run.created_at)
+        for told in self.on_launch:
+            told(run)
 
     def find_run(self, run_id: str) -> Run:
         """The true run, archived or not; 404 when there is none."""
@@ -51,10 +55,10 @@ class Organization(Registry):
             raise not_found()
         return run
 
-    def archive(self, run_id: str, actor: Member) -> Run:
+    def archive(self, run_id: str, actor: Person) -> Run:
         """Soft-delete a run with its tasks, threads and assets; all of it comes back with :meth:`activate`."""
         run = self.find_run(run_id)
-        if actor.role == "light":
+        if actor.role in ("light", "guest"):
             raise forbidden("Light members cannot archive processes.")
         if run.archived_at is not None:
             if self.behaviour.second_archive == "404":
@@ -65,10 +69,10 @@ class Organization(Registry):
         self.log("archived", actor, run, "run", run.id, f"{actor.full_name} archived {run.name}")
         return run
 
-    def activate(self, run_id: str, actor: Member) -> Run:
+    def activate(self, run_id: str, actor: Person) -> Run:
         """Restore an archived run; its status is what it was before."""
         run = self.find_run(run_id)
-        if actor.role == "light":
+        if actor.role in ("light", "guest"):
             raise forbidden("Light members cannot activate processes.")
         if run.archived_at is None:
             if self.behaviour.activate_live == "400":
@@ -81,7 +85,7 @@ class Organization(Registry):
         self.log("unarchived", actor, run, "run", run.id, f"{actor.full_name} activated {run.name}")
         return run
 
-    def destroy(self, run_id: str, actor: Member) -> None:
+    def destroy(self, run_id: str, actor: Person) -> None:
         """Delete an archived run for ever."""
         run = self.find_run(run_id)
         if actor.role != "admin":
@@ -96,8 +100,8 @@ class Organization(Registry):
             self.folder_links.pop(link, None)
         for task_id in run.tasks or ():
             self.task_home.pop(task_id, None)
+        self.log("deleted", actor, run, "run", run.id, f"{actor.full_name} deleted {run.name}")
         del self.runs[run_id]
-        self.events.pop(run_id, None)
         self.version += 1
 
     def tasks_of(self, run: Run) -> dict[str, Task]:
@@ -118,21 +122,25 @@ class Organization(Registry):
 
     def _task(self, run: Run, step: Step, position: int) -> Task:
         wishes = run.overrides.get(step.id) or {}
-        owners = wishes.get("owners") or {}
+        users, guests, groups = run.owners_of(step)
+        deadline = wishes.get("deadline")
+        if deadline is None and step.deadline_days is not None:
+            deadline = run.created_at + step.deadline_days * 86400
         task = Task(
             self.new_id(),
             self.next_number("increment"),
             step.title,
             run.id,
             step,
-            wishes.get("position", position),
+            position if wishes.get("position") is None else wishes["position"],
             run.created_at,
             run.created_at,
-            users=list(owners.get("users", [run.owner_id])),
-            guests=list(owners.get("guests", ())),
-            groups=list(owners.get("groups", ())),
+            users=users,
+            guests=guests,
+            groups=groups,
             task_type=step.task_type,
-            max_assignable=wishes.get("max_assignable", 0),
+            deadline=deadline,
+            max_assignable=wishes.get("max_assignable") or 0,
             started_at=run.started_at,
         )
         return task
@@ -153,15 +161,27 @@ class Organization(Registry):
             raise not_found()
         return task
 
+    def read_task(self, task_id: str, run_id: str | None = None) -> Task:
+        """A live task as ``GET`` shows it."""
+        task = self.find_task(task_id, run_id)
+        if task.run_id is None:
+            return task
+        run = self.as_read(self.runs[task.run_id])
+        shown = None if run is None or run.archived_at is not None else (run.tasks or {}).get(task_id)
+        return shown or _none()
+
     def progress(self, run: Run) -> tuple[int, int]:
         """Completed tasks and all tasks."""
         if run.tasks is None:
             return run.done, len(run.steps)
-        live = [task for task in run.tasks.values() if task.archived_at is None]
+        live = [task for task in run.tasks.values() if task.archived_at is None and task.status != "auto-skipped"]
         return sum(task.done for task in live), len(live)
 
-    def settle(self, run: Run) -> None:
-        """Work out the status after a task, the kick-off form or an issue changed."""
+    def settle(self, run: Run, actor: Person | None = None) -> None:
+        """Work out the status after a task, the kick-off form or an issue changed.
+
+        :param actor: who changed it; the run's owner unless said.
+        """
         complete, total = self.progress(run)
         was_complete = run.status == "complete"
         if run.has_open_issue:
@@ -176,28 +196,58 @@ class Organization(Registry):
             run.completed_at = time.time()
         elif run.status != "complete":
             run.completed_at = None
+        if (run.status == "complete") != was_complete and self.behaviour.feed_run_rows == "written":
+            verb, word = ("re-opened", "Reopened") if was_complete else ("completed", "Completed")
+            self.log(verb, actor or self.owner_of(run), run, "run", run.id, f"{word} process: {run.name}")
 
-    def complete_all(self, run: Run) -> None:
+    def complete_all(self, run: Run, actor: Person | None = None) -> None:
         """Complete every task and the kick-off form, as people do while a sensor polls."""
         self.write(run)
-        now = time.time()
+        now, actor = time.time(), actor or self.owner_of(run)
         for task in self.tasks_of(run).values():
-            if not task.done:
-                task.status, task.completed_at, task.completer_id = "completed", now, run.owner_id
+            if task.open:
+                task.status, task.completed_at, task.completer_id = "completed", now, actor.id
+                if task.task_type == "approval":
+                    task.is_approved = True
+                self.log("completed", actor, run, "task", task.id, f"Completed task: {task.title}")
         run.prerun_completed_at = run.prerun_completed_at or now
         for thread in run.threads:
             thread.resolved = True
-        self.settle(run)
+        self.settle(run, actor)
 
-    def new_thread(self, content: str, label: str, author: int, state: str = "hide-for-guests") -> Thread:
+    def owner_of(self, run: Run) -> Member:
+        """The member who owns a run."""
+        return self.members.get(run.owner_id) or next(iter(self.members.values()))
+
+    def bot(self) -> Member:
+        """The bot that archives completed runs after some days."""
+        found = next((member for member in self.members.values() if member.support_bot), None)
+        return found or self.add_member("bot@tallyfy.example", "admin", "Tallyfy", "Bot", bot=True)
+
+    def new_thread(self, content: str, label: str, author: int | None, state: str = "hide-for-guests") -> Thread:
         """A comment or, with the label ``problem``, an issue."""
         return Thread(self.new_id(), content, label, state, author, time.time())
 
     def log(
-        self, verb: str, actor: Member, run: Run | None, entity_type: str, entity_id: str, description: str
+        self,
+        verb: str,
+        actor: Person,
+        run: Run | None,
+        entity_type: str,
+        entity_id: str,
+        description: str,
+        *,
+        at: float | None = None,
+        field: str | None = None,
+        text: str | None = None,
     ) -> None:
-        """Add an entry to the activity feed."""
-        source = "Webhook" if actor.support_bot else "Member"
+        """Add a row to the activity feed.
+
+        :param at: when it happened, seconds since the epoch; now unless said.
+        :param field: what was changed, of an update.
+        :param text: what somebody wrote.
+        """
+        source = "Guest" if isinstance(actor, Guest) else "Webhook" if actor.support_bot else "Member"
         event = Event(
             self.next_number("event"),
             verb,
@@ -206,10 +256,15 @@ class Organization(Registry):
             entity_type,
             entity_id,
             description,
-            time.time(),
+            time.time() if at is None else at,
             source,
+            field,
+            template_id=run.template.id if run else None,
+            guest=actor.email if isinstance(actor, Guest) else "",
+            text=text,
         )
         self.events[run.id if run else entity_id].append(event)
+        self.feed.add(event)
 
 
 def _none() -> Task:

@@ -7,10 +7,11 @@ import re
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from airflow_provider_tallyfy.sandbox.behaviour import Behaviour
+from airflow_provider_tallyfy.sandbox.feed import Feed
 from airflow_provider_tallyfy.sandbox.models import (
     Event,
     Folder,
@@ -25,6 +26,37 @@ from airflow_provider_tallyfy.sandbox.models import (
 )
 
 ROLES = ("admin", "standard", "light")
+TASK_TYPES = ("task", "approval", "expiring", "email", "expiring_email")
+FIELD_TYPES = (
+    "text",
+    "textarea",
+    "email",
+    "date",
+    "radio",
+    "dropdown",
+    "multiselect",
+    "table",
+    "assignees_form",
+    "file",
+)
+_STEP_KEYS = frozenset(
+    [
+        "id",
+        "title",
+        "alias",
+        "task_type",
+        "fields",
+        "users",
+        "guests",
+        "groups",
+        "assign_run_starter",
+        "allow_guest_owners",
+        "deadline_days",
+    ]
+)
+_FIELD_KEYS = frozenset(
+    {"id", "label", "title", "alias", "field_type", "type", "required", "options", "columns", "guidance"}
+)
 
 
 class Registry:
@@ -57,6 +89,8 @@ class Registry:
         self.tag_links: dict[int, tuple[Run | Template, str]] = {}
         self.folder_links: dict[int, tuple[Run, str]] = {}
         self.events: dict[str, list[Event]] = defaultdict(list)
+        self.feed = Feed()
+        self.on_launch: list[Callable[[Run], object]] = []
         self._numbers = {"member": 10_000, "link": 500_000, "increment": 5_000, "event": 900_000}
         self._default_template: Template | None = None
 
@@ -92,6 +126,17 @@ class Registry:
         self.members[member.id] = member
         return member
 
+    def member_ids(self, members: Iterable[int | str]) -> list[int]:
+        """Members that are named by id or by e-mail, as ids."""
+        by_email = {member.email.lower(): member.id for member in self.members.values()}
+        found: list[int] = []
+        for one in members:
+            number = by_email.get(one.lower()) if isinstance(one, str) else one
+            if number not in self.members:
+                raise ValueError(f"{one!r} is no member of this sandbox")
+            found.append(number)
+        return found
+
     def issue_token(self, member: Member) -> str:
         """A bearer token that acts as ``member``."""
         token = f"sandbox-{member.role}-{self.random.getrandbits(160):040x}"
@@ -115,6 +160,9 @@ class Registry:
         owner_id: int | None = None,
         type: str = "procedure",
         days_old: float = 200.0,
+        draft: bool = False,
+        archived: bool = False,
+        launchers: Iterable[int | str] | None = None,
     ) -> Template:
         """Add a template; steps and kick-off fields are labels or mappings of their attributes."""
         born = time.time() - days_old * 86400
@@ -128,6 +176,9 @@ class Registry:
             born,
             summary,
             type,
+            archived_at=born if archived else None,
+            draft=draft,
+            launchers=None if launchers is None else self.member_ids(launchers),
         )
         self.templates[template.id] = template
         return template
@@ -140,6 +191,10 @@ class Registry:
 
     def _step(self, step: str | Mapping[str, Any]) -> Step:
         data: dict[str, Any] = {"title": step} if isinstance(step, str) else dict(step)
+        if unknown := data.keys() - _STEP_KEYS:
+            raise ValueError(f"a step has no {min(unknown)!r}; it takes {sorted(_STEP_KEYS)}")
+        if (kind := data.get("task_type", "task")) not in TASK_TYPES:
+            raise ValueError(f"task_type is {kind!r}; it takes one of {list(TASK_TYPES)}")
         fields = [self._field(item) for item in data.get("fields", ())]
         return Step(
             data.get("id") or self.new_id(),
@@ -147,10 +202,21 @@ class Registry:
             data.get("alias") or slug(data["title"]),
             data.get("task_type", "task"),
             fields,
+            self.member_ids(data.get("users", ())),
+            list(data.get("guests", ())),
+            list(data.get("groups", ())),
+            bool(data.get("assign_run_starter", True)),
+            bool(data.get("allow_guest_owners", True)),
+            data.get("deadline_days"),
         )
 
     def _field(self, item: str | Mapping[str, Any]) -> FormField:
         data: dict[str, Any] = {"label": item} if isinstance(item, str) else dict(item)
+        if unknown := data.keys() - _FIELD_KEYS:
+            raise ValueError(f"a form field has no {min(unknown)!r}; it takes {sorted(_FIELD_KEYS)}")
+        kind = data.get("field_type") or data.get("type") or "text"
+        if kind not in FIELD_TYPES:
+            raise ValueError(f"field_type is {kind!r}; it takes one of {list(FIELD_TYPES)}")
         label = data.get("label") or data["title"]
         options: list[dict[str, Any]] = [
             option if isinstance(option, dict) else {"id": number, "text": option}
@@ -160,10 +226,13 @@ class Registry:
             data.get("id") or self.new_id(),
             label,
             data.get("alias") or slug(label),
-            data.get("field_type") or data.get("type") or "text",
+            kind,
             bool(data.get("required", False)),
             options,
-            list(data.get("columns", ())),
+            [
+                column if isinstance(column, dict) else {"id": number, "label": column}
+                for number, column in enumerate(data.get("columns", ()), start=1)
+            ],
             data.get("guidance"),
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -126,8 +125,10 @@ def _ids(text: str | None) -> set[str]:
 
 
 def _assigned(run: Run, owners: set[str]) -> bool:
-    if run.tasks is None:
-        # Tasks nobody has looked at yet belong to the owner unless the launch said otherwise.
-        wishes = (wish.get("owners", {}).get("users", ()) for wish in run.overrides.values())
-        return any(str(user) in owners for user in itertools.chain.from_iterable(wishes))
-    return any(str(user) in owners for task in run.tasks.values() for user in task.users)
+    # Tasks that nobody has looked at yet are not made, but whose they will be is known.
+    assigned = (
+        (run.owners_of(step)[0] for step in run.steps)
+        if run.tasks is None
+        else (task.users for task in run.tasks.values())
+    )
+    return any(str(user) in owners for users in assigned for user in users)

@@ -63,7 +63,12 @@ class RunSerializer(ObjectSerializer):
         }
         if behaviour.run_state == "hidden":
             del item["status"], item["archived_at"]
+        nested = tuple(name.removeprefix("tasks.") for name in with_ if name.startswith("tasks."))
+        if nested:
+            item["tasks"] = {"data": [self.task(task, nested) for task in self._tasks(run)]}
         for name in with_:
+            if name == "tasks" and nested:
+                continue
             if (include := self._includes.get(name)) is not None:
                 item[name] = include(self, run)
         return item
@@ -149,12 +154,8 @@ class RunSerializer(ObjectSerializer):
 
     def form_fields(self, run: Run) -> list[Json]:
         """Form fields of the run's tasks with their answers."""
-        return [
-            {**self.form_field(item), "task_id": task.id, "value": task.taskdata.get(item.id)}
-            for task in self.organization.tasks_of(run).values()
-            if task.step is not None
-            for item in task.step.fields
-        ]
+        tasks = self.organization.tasks_of(run).values()
+        return [{**field, "task_id": task.id} for task in tasks for field in self.task_fields(task)]
 
     _includes: ClassVar[dict[str, Callable[[RunSerializer, Run], Any]]] = {
         "checklist": lambda self, run: {"data": self.template(run.template)},

@@ -54,7 +54,8 @@ class Sandbox(Contents):
     ) -> None:
         super().__init__(Organization(behaviour or Behaviour(), seed))
         self.port = port
-        self._state = SandboxState(self.organization, latency, RateLimit(*rate_limit) if rate_limit else None)
+        limit = RateLimit(*rate_limit) if rate_limit else None
+        self._state = SandboxState(self.organization, self.people, latency, limit)
         self._server = Server(self._state)
         self._tokens: dict[str, str] = {}
         for role in ROLES:
@@ -107,10 +108,12 @@ class Sandbox(Contents):
             return
         self.port = listener.sockets[0].getsockname()[1]
         self._loop = loop
+        self.people.keep_time(loop)
         ready.set()
         try:
             loop.run_forever()
         finally:
+            self.people.keep_time(None)
             listener.close()
             # No grace for requests under way: a slow fault may have minutes to go.
             loop.run_until_complete(server.shutdown(0.02))

@@ -32,7 +32,7 @@ class Server:
 
     def __init__(self, state: SandboxState) -> None:
         self.state = state
-        self.dispatcher = Dispatcher(state.organization)
+        self.dispatcher = Dispatcher(state.organization, state.people)
         self._control = Control(state)
         self._site = Site(state)
         self._request_ids = itertools.count(1)

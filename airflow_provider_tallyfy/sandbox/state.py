@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from airflow_provider_tallyfy.sandbox.faults import Fault, Injection
 from airflow_provider_tallyfy.sandbox.organization import Organization
+from airflow_provider_tallyfy.sandbox.people import People
 from airflow_provider_tallyfy.sandbox.request_log import RequestRecord
 
 
@@ -38,6 +39,7 @@ class SandboxState:
     """Shared by the server, the control endpoints and the pages. Guarded by the organization's lock.
 
     :param organization: members, templates, runs.
+    :param people: what scripted people are still to do.
     :param latency: seconds added to every answer.
     :param rate_limit: what is over it gets 429; ``None`` for no limit.
     :param records: every request of a client, oldest first.
@@ -46,6 +48,7 @@ class SandboxState:
     """
 
     organization: Organization
+    people: People
     latency: float = 0.0
     rate_limit: RateLimit | None = None
     records: list[RequestRecord] = field(default_factory=list)

@@ -177,7 +177,7 @@ def test_activity(sandbox: Sandbox, ask: Ask) -> None:
         "archived",
     ]
     newest = feed["data"][0]
-    assert (newest["source"], newest["parentable_id"], type(newest["id"])) == (["Webhook"], run_id, int)
+    assert (newest["source"], newest["auditable_id"], type(newest["id"])) == (["Webhook"], run_id, int)
     assert feed["meta"]["pagination"]["per_page"] == 20
     narrowed = ask("GET", f"/activity-feeds?entity_type=run&entity_id={run_id}&verb=archived&source=Member")[1]
     assert len(narrowed["data"]) == 1

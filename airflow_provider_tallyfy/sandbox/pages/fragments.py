@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any
 
 from airflow_provider_tallyfy.sandbox.models import Event, Run, Tag, Task
 from airflow_provider_tallyfy.sandbox.organization import Organization
@@ -61,6 +60,11 @@ def person(organization: Organization, member_id: int | None) -> Html:
     return name(f"#{member_id}" if member is None else member.full_name or member.email)
 
 
+def doer(organization: Organization, event: Event) -> Html:
+    """Who did something: a member by name, a guest by address."""
+    return name(event.guest) if event.guest else person(organization, event.actor_id)
+
+
 def caller(organization: Organization, authorization: str | None) -> Html:
     """Whom a request's token belongs to. The token itself goes nowhere."""
     if not authorization:
@@ -106,9 +110,8 @@ def tasks_shown(organization: Organization, run: Run) -> list[tuple[str, str, li
         return [(task.title, task.status, task.users, task) for task in sorted(tasks, key=lambda task: task.position)]
     shown: list[tuple[str, str, list[int], Task | None]] = []
     for number, step in enumerate(run.steps):
-        owners: dict[str, Any] = (run.overrides.get(step.id) or {}).get("owners") or {}
         state = "completed" if number < run.done else "active" if number == run.done else "not-started"
-        shown.append((step.title, state, list(owners.get("users", [run.owner_id])), None))
+        shown.append((step.title, state, run.owners_of(step)[0], None))
     return shown
 
 

@@ -12,6 +12,7 @@ from airflow_provider_tallyfy.sandbox.pages.fragments import (
     STATES,
     badge,
     caller,
+    doer,
     happened,
     person,
     progress,
@@ -120,7 +121,7 @@ def _run(organization: Organization, run: Run, now: float) -> Html:
     # Somebody may have worked on it since, which leaves no entry.
     told = None
     if events and events[-1].created_at >= run.last_updated - 1:
-        told = join([happened(events[-1]), " by ", person(organization, events[-1].actor_id)])
+        told = join([happened(events[-1]), " by ", doer(organization, events[-1])])
     values = (
         join([link, el("small", name(run.template.title), class_="under")]),
         join([badge(run), progress(organization, run)]),

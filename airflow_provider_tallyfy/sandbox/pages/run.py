@@ -7,11 +7,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_tallyfy.sandbox.models import Event, FormField, Run
+from airflow_provider_tallyfy.sandbox.models import FormField, Run
 from airflow_provider_tallyfy.sandbox.organization import Organization
 from airflow_provider_tallyfy.sandbox.pages.fragments import (
     badge,
     caller,
+    doer,
     happened,
     person,
     progress,
@@ -161,13 +162,12 @@ def _history(organization: Organization, records: Sequence[RequestRecord], run: 
         cells = (what, when(moment, now), who)
         entries.append((moment, order, row(heads, cells, class_=kind)))
 
-    created = Event(0, "created", run.started_by, run.id, "run", run.id, run.name, run.created_at)
-    for event in (created, *organization.events.get(run.id, ())):
-        what = el("b", "created") if event is created else el("b", happened(event))
+    for event in organization.events.get(run.id, ()):
+        what = el("b", happened(event))
         if event.entity_type != "run":
             what = join([what, ": ", name(event.description)])
         source = " (by API)" if event.source == "Webhook" else ""
-        add(event.created_at, 1, "event", what, join([person(organization, event.actor_id), source]))
+        add(event.created_at, 1, "event", what, join([doer(organization, event), source]))
     body_id = run.id.encode()
     for record in records:
         if run.id in record.path or (record.method != "GET" and body_id in record.body):

@@ -1,15 +1,14 @@
-"""Runs: list, read, launch, update, archive, activate, destroy, kick-off form, export, issues."""
+"""Runs: list, read, update, archive, activate, destroy, kick-off form, export, issues."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
-from airflow_provider_tallyfy.sandbox import forms
+from airflow_provider_tallyfy.sandbox import forms, task_work
 from airflow_provider_tallyfy.sandbox.listing import page
-from airflow_provider_tallyfy.sandbox.models import Run, Template
-from airflow_provider_tallyfy.sandbox.refusal import Refusal, forbidden, invalid, not_found
+from airflow_provider_tallyfy.sandbox.models import Run
+from airflow_provider_tallyfy.sandbox.refusal import Refusal, not_found
 from airflow_provider_tallyfy.sandbox.routing import Answer, Call, Routes
 
 routes = Routes()
@@ -27,69 +26,6 @@ def list_runs(call: Call) -> Answer:
 def get_run(call: Call) -> Answer:
     """``GET /runs/{run}``."""
     return Answer({"data": call.serializer.run(call.organization.read_run(call.ids[1]), call.with_)})
-
-
-@routes.add("POST", RUNS)
-def launch(call: Call) -> Answer:
-    """``POST /runs``: 201 with the run."""
-    organization, body = call.organization, call.json
-    template = _template(call, body.get("checklist_id"))
-    name = f"{template.title} - {time.strftime('%B %d, %Y')}"
-    if body.get("name") not in (None, ""):
-        name = forms.name_of(body["name"])
-    owner = forms.member_of(organization, "owner_id", body.get("owner_id", call.member.id))
-    starter = forms.member_of(organization, "user_id", body.get("user_id", call.member.id))
-
-    prerun = forms.fold_prerun(body.get("prerun"), call.behaviour)
-    known = {item.id for item in template.kickoff}
-    # Answers under unknown keys (labels, aliases) vanish without a word: 201 all the same.
-    answers = {key: value for key, value in prerun.items() if key in known}
-    if errors := forms.missing(template.kickoff, answers):
-        raise Refusal(422, "The given data was invalid.", errors=errors)
-    forms.check_answers(template.kickoff, answers)
-    if isinstance(body.get("roles"), list) and body["roles"]:
-        raise invalid("roles", "The roles format is invalid.")
-
-    wishes = _task_wishes(body.get("tasks"))
-    steps = template.steps
-    if wishes and call.behaviour.launch_tasks_map == "truncates":
-        steps = [step for step in steps if step.id in wishes]
-    users = forms.members_of(organization, body.get("users", []))
-    groups = forms.ids_of("groups", body.get("groups", []), organization.groups)
-    tags = forms.ids_of("tags", body.get("tags", []), organization.tags)
-    folders = forms.ids_of("folders", body.get("folders", []), _run_folders(call))
-
-    now = time.time()
-    run = Run(
-        organization.new_id(),
-        organization.next_number("increment"),
-        template,
-        name,
-        owner,
-        starter,
-        now,
-        now,
-        now,
-        list(steps),
-        summary=forms.a_text("summary", body.get("summary")),
-        prerun=answers,
-        prerun_completed_at=now,
-        prerun_completed_by=starter,
-        starred=forms.a_bool("starred", body.get("starred", False)),
-        is_public=forms.a_bool("is_public", body.get("is_public", False)),
-        assign_someone_else=forms.a_bool("assign_someone_else", body.get("assign_someone_else", False)),
-        publicly_hidden_fields=forms.a_list("publicly_hidden_fields", body.get("publicly_hidden_fields", [])),
-        parent_id=body.get("parent_id"),
-        users=users,
-        groups=groups,
-        overrides=wishes,
-    )
-    if call.behaviour.read_lag > 0:
-        run.lagging_until = time.monotonic() + call.behaviour.read_lag
-    organization.add_run(run)
-    organization.set_tags(run, tags)
-    organization.set_folders(run, folders)
-    return Answer({"data": call.serializer.run(run)}, 201)
 
 
 @routes.add("PUT", RUN)
@@ -130,7 +66,7 @@ def update(call: Call) -> Answer:
         prerun = forms.fold_prerun(body["prerun"], call.behaviour)
         known = {item.id for item in run.template.kickoff} | set(run.prerun)
         answers = {key: value for key, value in prerun.items() if key in known}
-        forms.check_answers(run.template.kickoff, answers)
+        forms.check_answers(organization, run.template.kickoff, answers)
         changes.append(lambda: run.prerun.update(answers))
     echo: dict[str, Any] = {}
     if body.get("tags") is not None and call.behaviour.put_tags == "replace":
@@ -138,7 +74,7 @@ def update(call: Call) -> Answer:
         changes.append(lambda: organization.set_tags(run, tags))
         echo["tags"] = run.tags
     if body.get("folders") is not None and call.behaviour.put_folders == "replace":
-        folders = forms.ids_of("folders", body["folders"], _run_folders(call))
+        folders = forms.ids_of("folders", body["folders"], forms.run_folders(organization))
         changes.append(lambda: organization.set_folders(run, folders))
         echo["folders"] = run.folders
 
@@ -176,22 +112,16 @@ def destroy(call: Call) -> Answer:
 @routes.add("POST", f"{RUN}/complete-prerun")
 def complete_prerun(call: Call) -> Answer:
     """Submit the kick-off form."""
-    run = _live(call)
-    if errors := forms.missing(run.template.kickoff, run.prerun):
-        raise Refusal(422, "The given data was invalid.", errors=errors)
-    call.organization.write(run)
-    run.prerun_completed_at, run.prerun_completed_by = run.last_updated, call.member.id
-    call.organization.settle(run)
+    run = task_work.live(call.organization, call.ids[1])
+    task_work.submit_kickoff(call.organization, run, call.member)
     return Answer({"data": {**call.serializer.run(run), "rules_evaluated": 0, "tasks_changed_by_rules": []}})
 
 
 @routes.add("DELETE", f"{RUN}/complete-prerun")
 def reopen_prerun(call: Call) -> Answer:
     """Reopen the kick-off form; the run becomes active again."""
-    run = _live(call)
-    call.organization.write(run)
-    run.prerun_completed_at = run.prerun_completed_by = None
-    call.organization.settle(run)
+    run = task_work.live(call.organization, call.ids[1])
+    task_work.reopen_kickoff(call.organization, run, call.member)
     return Answer({"data": {**call.serializer.run(run), "rules_evaluated": 0, "tasks_changed_by_rules": []}})
 
 
@@ -226,67 +156,18 @@ def problem(call: Call) -> Answer:
 @routes.add("POST", f"{RUN}/resolved-threads")
 def resolve(call: Call) -> Answer:
     """Resolve an issue of the process."""
-    run = _live(call)
-    wanted = call.json.get("thread_id")
-    threads = [thread for thread in run.threads if thread.id == wanted]
-    if not threads:
-        raise invalid("thread_id", "The selected thread id is invalid.")
-    call.organization.write(run)
-    threads[0].resolved = True
-    call.organization.settle(run)
-    call.organization.log("issue-resolved", call.member, run, "thread", threads[0].id, threads[0].content)
-    return Answer({"data": call.serializer.thread(threads[0])})
+    run = task_work.live(call.organization, call.ids[1])
+    thread = task_work.resolve_thread(call.organization, run, call.member, call.json.get("thread_id"))
+    return Answer({"data": call.serializer.thread(thread)})
 
 
 def _thread(call: Call, label: str) -> Answer:
-    run = _live(call)
-    content = forms.a_text("content", call.json.get("content"))
-    if not content:
-        raise invalid("content", "The content field is required.")
-    thread = call.organization.new_thread(content, label, call.member.id)
-    call.organization.write(run)
-    run.threads.append(thread)
-    call.organization.settle(run)
-    verb = "issue-reported" if label == "problem" else "commented"
-    call.organization.log(verb, call.member, run, "thread", thread.id, content)
+    run = task_work.live(call.organization, call.ids[1])
+    thread = task_work.add_thread(call.organization, run, call.member, call.json.get("content"), label)
     return Answer({"data": call.serializer.thread(thread)}, 201)
-
-
-def _live(call: Call) -> Run:
-    run = call.organization.find_run(call.ids[1])
-    if run.archived_at is not None:
-        raise not_found()
-    return run
 
 
 def _maybe_body(call: Call, run: Run, switch: str) -> Answer:
     if switch == "204":
         return Answer(status=204)
     return Answer() if switch == "empty" else Answer({"data": call.serializer.run(run)})
-
-
-def _template(call: Call, checklist_id: Any) -> Template:
-    if not isinstance(checklist_id, str) or not checklist_id:
-        raise invalid("checklist_id", "The checklist id field is required.")
-    template = call.organization.templates.get(checklist_id)
-    if template is None:
-        raise not_found()
-    if template.archived_at is not None:
-        raise invalid("checklist_id", "The selected checklist id is archived.")
-    if call.member.role == "light":
-        raise forbidden("Light members cannot launch processes.")
-    return template
-
-
-def _task_wishes(value: Any) -> dict[str, Any]:
-    if value in (None, []):
-        return {}
-    wishes = value.values() if isinstance(value, dict) else [None]
-    if not all(isinstance(wish, dict) and isinstance(wish.get("owners", {}), dict) for wish in wishes):
-        raise invalid("tasks", "The tasks format is invalid.")
-    known: dict[str, Any] = value
-    return known
-
-
-def _run_folders(call: Call) -> list[str]:
-    return [folder.id for folder in call.organization.folders.values() if folder.folder_type == "run"]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_tallyfy.sandbox import forms
+from airflow_provider_tallyfy.sandbox import forms, task_work
 from airflow_provider_tallyfy.sandbox.listing import page
-from airflow_provider_tallyfy.sandbox.models import Run, Task, Thread
-from airflow_provider_tallyfy.sandbox.refusal import Refusal, forbidden, invalid, not_found
+from airflow_provider_tallyfy.sandbox.models import Task, Thread
+from airflow_provider_tallyfy.sandbox.refusal import Refusal, invalid, not_found
 from airflow_provider_tallyfy.sandbox.routing import Answer, Call, Routes
 
 routes = Routes()
@@ -37,13 +36,13 @@ def list_run_tasks(call: Call) -> Answer:
 @routes.add("GET", f"{RUN}/tasks/{{}}")
 def get_run_task(call: Call) -> Answer:
     """``GET /runs/{run}/tasks/{task}``."""
-    return _one(call, call.organization.find_task(call.ids[2], call.ids[1]))
+    return _one(call, call.organization.read_task(call.ids[2], call.ids[1]))
 
 
 @routes.add("GET", f"{ORG}/tasks/{{}}")
 def get_task(call: Call) -> Answer:
     """``GET /tasks/{task}``: one-off or of a run."""
-    return _one(call, call.organization.find_task(call.ids[1]))
+    return _one(call, call.organization.read_task(call.ids[1]))
 
 
 @routes.add("GET", f"{ORG}/tasks")
@@ -131,7 +130,7 @@ def create_one_off(call: Call) -> Answer:
         now,
         task_type=body["task_type"],
         summary=body.get("summary"),
-        deadline=_moment("deadline", body["deadline"]),
+        deadline=forms.moment_of("deadline", body["deadline"]),
     )
     _set_owners(call, task, body["owners"])
     if run is None:
@@ -139,7 +138,7 @@ def create_one_off(call: Call) -> Answer:
     else:
         organization.write(run)
         organization.tasks_of(run)[task.id] = task
-        organization.settle(run)
+        organization.settle(run, call.member)
     organization.task_home[task.id] = task.run_id
     return _one(call, task, 201)
 
@@ -177,7 +176,7 @@ def delete_comment(call: Call) -> Answer:
     """Delete a comment: 204."""
     task = call.organization.find_task(call.ids[1])
     task.threads.remove(_find_thread(task, call.ids[2]))
-    _settle(call, task)
+    task_work.changed(call.organization, task, call.member)
     return Answer(status=204)
 
 
@@ -185,50 +184,29 @@ def delete_comment(call: Call) -> Answer:
 def resolve(call: Call) -> Answer:
     """Resolve an issue of a task."""
     task = call.organization.find_task(call.ids[1])
-    thread = next((thread for thread in task.threads if thread.id == call.json.get("thread_id")), None)
-    if thread is None:
-        raise invalid("thread_id", "The selected thread id is invalid.")
-    thread.resolved = True
-    run = _settle(call, task)
-    call.organization.log("issue-resolved", call.member, run, "thread", thread.id, thread.content)
+    thread = task_work.resolve_thread(call.organization, task, call.member, call.json.get("thread_id"))
     return Answer({"data": call.serializer.thread(thread)})
 
 
 def _complete(call: Call, task: Task) -> Answer:
     organization, body = call.organization, call.json
-    run = _unlocked(call, task)
-    if task.done and call.behaviour.complete_twice == "422":
-        raise invalid("task_id", "The task is already completed.")
-    if not task.done:
-        if task.task_type == "approval" and body.get("is_approved") is None:
-            raise invalid("is_approved", "The is approved field is required")
-        if task.problem:
-            raise invalid("task_id", "The task has open issues.")
-        if task.step and (errors := forms.missing(task.step.fields, task.taskdata)):
-            raise Refusal(422, "The given data was invalid.", errors=errors)
-        completer = call.member.id
-        if body.get("override_user") is not None:
-            completer = forms.member_of(organization, "override_user", body["override_user"])
-        task.status, task.completed_at, task.completer_id = "completed", time.time(), completer
-        if body.get("is_approved") is not None:
-            task.is_approved = forms.a_bool("is_approved", body["is_approved"])
-    _settle(call, task)
-    # Completing it again changes nothing, yet tells everybody once more.
-    organization.log("completed", call.member, run, "task", task.id, f"{task.title} completed")
+    approve = completer = None
+    if body.get("is_approved") is not None:
+        approve = forms.a_bool("is_approved", body["is_approved"])
+    if body.get("override_user") is not None:
+        completer = forms.member_of(organization, "override_user", body["override_user"])
+    task_work.complete_task(organization, task, call.member, approve=approve, completer=completer)
     return Answer({"data": {**call.serializer.task(task, single=True), "tasks_changed_by_rules": []}})
 
 
 def _reopen(call: Call, task: Task) -> Answer:
-    run = _unlocked(call, task)
-    task.status, task.completed_at, task.completer_id, task.is_approved = "in-progress", None, None, None
-    _settle(call, task)
-    call.organization.log("uncompleted", call.member, run, "task", task.id, f"{task.title} reopened")
+    task_work.reopen_task(call.organization, task, call.member)
     return Answer({"data": {**call.serializer.task(task, single=True), "tasks_changed_by_rules": []}})
 
 
 def _update(call: Call, task: Task) -> Answer:
     body = call.json
-    _unlocked(call, task)
+    task_work.about_to_change(call.organization, task_work.unlocked(call.organization, task))
     if task.done:
         raise invalid("task", "A completed task cannot be updated.")
     changes: dict[str, Any] = {}
@@ -237,7 +215,7 @@ def _update(call: Call, task: Task) -> Answer:
             changes[name] = forms.a_text(name, body[name], limit)
     for name in ("deadline", "started_at"):
         if body.get(name) is not None:
-            changes[name] = _moment(name, body[name])
+            changes[name] = forms.moment_of(name, body[name])
     for name in ("position", "max_assignable"):
         if body.get(name) is not None:
             if type(body[name]) is not int:
@@ -251,60 +229,29 @@ def _update(call: Call, task: Task) -> Answer:
         raise invalid("taskdata", "The taskdata must be an object.")
     known = {item.id for item in fields}
     answers = {key: value for key, value in answers.items() if key in known}
-    forms.check_answers(fields, answers)
+    forms.check_answers(call.organization, fields, answers)
     if body.get("owners") is not None:
         _set_owners(call, task, body["owners"])
     for name, value in changes.items():
         setattr(task, name, value)
     task.taskdata.update(answers)
-    run = _settle(call, task)
-    call.organization.log("updated", call.member, run, "task", task.id, f"{task.title} updated")
+    run = task_work.changed(call.organization, task, call.member)
+    verb = "owners-updated" if set(body) == {"owners"} else "updated"
+    call.organization.log(verb, call.member, run, "task", task.id, f"Updated task: {task.title}")
     return _one(call, task)
 
 
 def _thread(call: Call, label: str) -> Answer:
-    organization = call.organization
-    task = organization.find_task(call.ids[1])
-    content = forms.a_text("content", call.json.get("content"))
-    if not content:
-        raise invalid("content", "The content field is required.")
-    state = str(call.json.get("state") or "hide-for-guests")
-    thread = organization.new_thread(content, label, call.member.id, state)
-    task.threads.append(thread)
-    run = _settle(call, task)
-    verb = "issue-reported" if label == "problem" else "commented"
-    organization.log(verb, call.member, run, "thread", thread.id, content)
+    task = call.organization.find_task(call.ids[1])
+    state = str(call.json.get("state") or "")
+    thread = task_work.add_thread(call.organization, task, call.member, call.json.get("content"), label, state)
     return Answer({"data": call.serializer.thread(thread)}, 201)
 
 
-def _unlocked(call: Call, task: Task) -> Run | None:
-    """The task's run, unless an open issue of the process locks it."""
-    run = call.organization.find_run(task.run_id) if task.run_id else None
-    if run is not None and run.has_open_issue:
-        raise forbidden("The process has an open issue. Resolve it before changing its tasks.")
-    if run is not None and call.behaviour.read_lag > 0:
-        call.organization.write(run)
-    return run
-
-
-def _settle(call: Call, task: Task) -> Run | None:
-    task.last_updated = time.time()
-    if task.run_id is None:
-        return None
-    run = call.organization.find_run(task.run_id)
-    run.last_updated = task.last_updated
-    call.organization.version += 1
-    call.organization.settle(run)
-    return run
-
-
 def _set_owners(call: Call, task: Task, owners: Any) -> None:
-    if not isinstance(owners, dict):
-        raise invalid("owners", "The owners must be an object.")
-    users = forms.members_of(call.organization, owners.get("users") or [])
-    groups = forms.ids_of("groups", owners.get("groups") or [], call.organization.groups)
-    task.users, task.groups = users, groups
-    task.guests = [str(guest) for guest in forms.a_list("guests", owners.get("guests") or [])]
+    """A partial ``owners`` empties the buckets that it leaves out."""
+    given = forms.owners_of(call.organization, "owners", owners)
+    task.users, task.guests, task.groups = given["users"], given["guests"], given["groups"]
 
 
 def _one(call: Call, task: Task, status: int = 200) -> Answer:
@@ -339,8 +286,8 @@ def _has_status(task: Task, wanted: str) -> bool:
 def _all_tasks(call: Call) -> list[Task]:
     organization = call.organization
     tasks = [task for task in organization.one_off_tasks.values() if task.archived_at is None]
-    for run in organization.runs.values():
-        if run.archived_at is None:
+    for run in map(organization.as_read, organization.runs.values()):
+        if run is not None and run.archived_at is None:
             tasks += [task for task in organization.tasks_of(run).values() if task.archived_at is None]
     return tasks
 
@@ -357,13 +304,3 @@ def _find_thread(task: Task, thread_id: str) -> Thread:
         if thread.id == thread_id:
             return thread
     raise not_found()
-
-
-def _moment(field: str, value: Any) -> float:
-    try:
-        moment = datetime.datetime.fromisoformat(str(value).replace("Z", "+00:00"))
-    except ValueError:
-        raise invalid(field, f"The {field} is not a valid date.") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=datetime.timezone.utc)
-    return moment.timestamp()

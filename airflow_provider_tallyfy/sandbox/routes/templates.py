@@ -51,6 +51,16 @@ def list_steps(call: Call) -> Answer:
     return page(call, call.serializer.steps(_find(call)), dict)
 
 
+@routes.add("GET", f"{CHECKLISTS}/{{}}/form-fields")
+def form_fields(call: Call) -> Answer:
+    """``GET /checklists/{checklist}/form-fields``: those of its steps and those of its kick-off form."""
+    template, write = _find(call), call.serializer.form_field
+    fields = [{**write(item), "step_id": step.id} for step in template.steps for item in step.fields]
+    kickoff = [{**write(item), "checklist_id": template.id} for item in template.kickoff]
+    short = {"id": template.id, "title": template.title, "form_fields": fields, "ko_form_fields": kickoff}
+    return Answer({"data": short})
+
+
 def _find(call: Call) -> Template:
     template = call.organization.templates.get(call.ids[1])
     if template is None or template.archived_at is not None:
