@@ -169,6 +169,7 @@ class LaunchRunsHook(TallyfyBaseHook):
     def _launch_key(self, given: object, if_launched: object, task: object, now: datetime) -> LaunchKey:
         if task is not None and not isinstance(task, TaskIdentity):
             raise TallyfyArgumentError(f"task={show(task)} is not a TaskIdentity.")
+        started = self._first_launch
         choice = self._checked(CHECKS["if_launched"], "if_launched", if_launched)
         return key_of(
             None if given is None else self._checked(CHECKS["launch_key"], "launch_key", given),
@@ -177,7 +178,7 @@ class LaunchRunsHook(TallyfyBaseHook):
             now=now,
             tried=_tried_before(),
             unique=uuid.uuid4().hex,
-            lag=max(0.0, LAG - (self.clock.monotonic() - self._first_launch)),
+            lag=max(0.0, LAG - int(self.clock.monotonic() - started)),
         )
 
     @cached_property
