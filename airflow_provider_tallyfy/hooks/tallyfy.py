@@ -23,12 +23,13 @@ from airflow_provider_tallyfy.exceptions import (
 )
 from airflow_provider_tallyfy.hooks._bulk import BulkRunsHook
 from airflow_provider_tallyfy.hooks._find import FindRunsHook
+from airflow_provider_tallyfy.hooks._launch import LaunchRunsHook
 from airflow_provider_tallyfy.hooks._tasks import TasksHook
 
 TEST_TIMEOUT = 15.0  # seconds; somebody is looking at the form
 
 
-class TallyfyHook(FindRunsHook, BulkRunsHook, TasksHook):
+class TallyfyHook(FindRunsHook, BulkRunsHook, LaunchRunsHook, TasksHook):
     """Request the Tallyfy API: one connection look-up and one kept ``requests.Session`` per hook.
 
     Every method raises a :class:`~airflow_provider_tallyfy.exceptions.TallyfyError`: an argument or configuration

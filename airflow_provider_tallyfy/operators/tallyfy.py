@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     )
     from airflow_provider_tallyfy.operators.complete_task import TallyfyCompleteTaskOperator
     from airflow_provider_tallyfy.operators.get_run import TallyfyGetRunOperator
+    from airflow_provider_tallyfy.operators.launch_run import TallyfyLaunchRunOperator
     from airflow_provider_tallyfy.operators.list_runs import TallyfyListRunsOperator
     from airflow_provider_tallyfy.operators.single_runs import (
         TallyfyActivateRunOperator,
@@ -37,6 +38,7 @@ _MODULES = {
     "TallyfyCompleteTaskOperator": "complete_task",
     "TallyfyDeleteRunOperator": "single_runs",
     "TallyfyGetRunOperator": "get_run",
+    "TallyfyLaunchRunOperator": "launch_run",
     "TallyfyListRunsOperator": "list_runs",
     "TallyfyUpdateRunOperator": "single_runs",
 }
@@ -51,6 +53,7 @@ __all__ = [
     "TallyfyCompleteTaskOperator",
     "TallyfyDeleteRunOperator",
     "TallyfyGetRunOperator",
+    "TallyfyLaunchRunOperator",
     "TallyfyListRunsOperator",
     "TallyfyUpdateRunOperator",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta, timezone
 from functools import cache
 from typing import Any
 
@@ -11,9 +12,12 @@ import pytest
 
 from airflow_provider_tallyfy.api import templates, titles
 from airflow_provider_tallyfy.api.endpoints import custom, organization
+from airflow_provider_tallyfy.api.protocol.messages import Flow
 from airflow_provider_tallyfy.api.protocol.reading import ask
-from airflow_provider_tallyfy.api.runs import archive, delete, kickoff, labels, read, update
+from airflow_provider_tallyfy.api.runs import archive, delete, kickoff, labels, launch, read, update
+from airflow_provider_tallyfy.api.runs.archive import Outcome
 from airflow_provider_tallyfy.api.runs.fields import FIELDS
+from airflow_provider_tallyfy.api.runs.launch_key import LaunchKey, TaskIdentity, key_of
 from airflow_provider_tallyfy.api.tasks import comments, complete
 from airflow_provider_tallyfy.api.tasks.answers import read_with_answers
 from airflow_provider_tallyfy.api.tasks.read import find
@@ -67,6 +71,41 @@ def updates(
         ),
         **more,
     )
+
+
+NOW = datetime.now(timezone.utc)
+LAUNCHED = "Invoice 8"
+
+
+def launch_key(**more: Any) -> LaunchKey:
+    task = TaskIdentity("billing", "manual", "launch", since=NOW - timedelta(minutes=1), **more)
+    return key_of("invoice 8", task, again=False, now=NOW, tried=False, unique="")
+
+
+def launches(how: set[str], **arguments: Any) -> Case:
+    """A launch whose run there is once afterwards."""
+    key = launch_key()
+
+    def flow(world: World) -> Flow[Any]:
+        if how == {"already"}:
+            world.sandbox.add_run(LAUNCHED, summary=key.summary("Mine"), template=template_of(world))
+        given = {"template": template_of(world), "name": LAUNCHED, "summary": "Mine", **arguments}
+        return launch.launch(world.org, launch.Launch.of(given, NOW), key)
+
+    def holds(world: World, outcome: Outcome) -> bool:
+        runs = [run for run in world.sandbox.runs() if key.is_in(run["summary"])]
+        return (
+            [run["id"] for run in runs] == [outcome.run["id"]]
+            and runs[0]["name"] == LAUNCHED
+            and runs[0]["summary"].startswith("Mine\n\nLaunched by Airflow: billing, manual, launch (key ")
+            and outcome.how in how
+        )
+
+    return Case(flow, holds, core=True)
+
+
+def template_of(world: World) -> str:
+    return world.sandbox.organization.runs[world.run_id].template.id
 
 
 def titled(world: World, tag_id: str) -> str:
@@ -221,6 +260,11 @@ CASES: dict[str, Case] = {
         lambda _: {}, lambda _, run: run["due_date"] is not None, extra={"due_date": "2026-12-24T09:00:00Z"}
     ),
     "update an archived run": updates(lambda _: {"name": "New"}, lambda _, run: run["name"] == "New", archived=True),
+    "launch": launches({"changed", "checked"}, answers={"Amount": "7"}),
+    "launch with assignees and tags": launches(
+        {"changed", "checked"}, assignees={"Review": ["ann@example.com", "guest@example.org"]}, tags=["Sales"]
+    ),
+    "launch what was launched before": launches({"already"}),
     "add a tag": Case(
         lambda world: labels.add(world.org, world.run_id, labels.TAGS, world.office.tags[2]),
         lambda world, _: world.office.tags[2] in truth(world)["tags"],

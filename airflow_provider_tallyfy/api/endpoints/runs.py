@@ -39,6 +39,11 @@ def reopen_kickoff(org: str, run_id: str) -> Request:
     return Request("DELETE", path, expects="object", identity=run_id)
 
 
+def launch_run(org: str, body: Mapping[str, Any]) -> Request:
+    """Launch a run. Tallyfy has no idempotency key: a second request launches a second run (see :mod:`.launch`)."""
+    return Request("POST", organization(org, "runs"), json=dict(body), expects="object")
+
+
 def archive_run(org: str, run_id: str) -> Request:
     """Archive a run (soft delete)."""
     return Request("DELETE", organization(org, "runs", check_id("run_id", run_id)), expects="object", identity=run_id)

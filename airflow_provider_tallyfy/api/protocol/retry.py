@@ -163,6 +163,8 @@ def exchange(request: Request, policy: RetryPolicy) -> Generator[Step, Reply | N
     """
     doubt: Reply | None = None
     waited, attempts = Waited(), 0
+    if request.pause is not None:
+        yield Wait(request.pause.seconds, request.pause.reason)
     if request.after is not None:
         attempts = request.after.attempts
         waited = Waited(faults=attempts - 1)

@@ -1,0 +1,314 @@
+"""Who does which step of a new run, and until when.
+
+A ``tasks`` object that names only some steps truncates the run to them, and ``owners`` replace those of the step
+(measured by Tallyfy's own clients on 2026-09-11). So the object names every step of the template: those that the caller
+does not speak of keep the owners that they have, or the person who launches.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from typing import Any
+
+from airflow_provider_tallyfy.api import titles
+from airflow_provider_tallyfy.api.endpoints import organization as organization_endpoints
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_text, check_user_id, listed, show
+from airflow_provider_tallyfy.api.protocol.messages import Flow, related
+from airflow_provider_tallyfy.api.protocol.problems import Kind, about
+from airflow_provider_tallyfy.api.protocol.reading import ask
+from airflow_provider_tallyfy.api.runs.model import id_of
+from airflow_provider_tallyfy.api.templates import Step, Template, find_step
+from airflow_provider_tallyfy.api.timestamps import check_duration, check_instant, instant, readable
+
+BUCKETS = ("users", "guests", "groups")
+_EMAIL = re.compile(r"[^@\s,;:<>()\[\]'\"]+@[^@\s,;:<>()\[\]'\".]+(\.[^@\s,;:<>()\[\]'\".]+)+")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_DEADLINE_FORMS = (
+    "Use a datetime, a date (the end of that day), ISO 8601 text such as '2026-12-24' or '2026-12-24T12:00:00+01:00' "
+    "(UTC where it names no zone), or the time from now on: timedelta(days=3) or 'P3D'."
+)
+
+
+@dataclass(frozen=True)
+class WantedTask:
+    """The task of one step as it is to be.
+
+    :param step: the step.
+    :param owners: ids of members, e-mail addresses of guests, ids of groups; ``None`` = as Tallyfy decides.
+    :param deadline: until when; ``None`` = as the template says.
+    """
+
+    step: Step
+    owners: Mapping[str, list[Any]] | None = None
+    deadline: datetime | None = None
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """Its value in ``tasks``. Empty owners leave those of the step, or whoever launches where it says so."""
+        owners = self.owners or {}
+        body: dict[str, Any] = {"owners": {bucket: list(owners.get(bucket, ())) for bucket in BUCKETS}}
+        if self.deadline is not None:
+            body["deadline"] = self.deadline.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return body
+
+
+def check_assignees(argument: str, value: object) -> dict[str, list[int | str]]:
+    """Return people by step: ids of members, and e-mail addresses of members and guests.
+
+    :raises ArgumentError: for anything else, with all mistakes.
+    """
+    found: dict[str, list[int | str]] = {}
+    mistakes: list[str] = []
+    for step, people in _by_step(argument, value, "people, such as {'Approve': ['cfo@example.com']}"):
+        place = f"{argument}[{show(step)}]"
+        if isinstance(people, (str, bytes, Mapping)) or not isinstance(people, Iterable):
+            mistakes.append(f"{place}={show(people)} is not a list of e-mail addresses and user ids.")
+            continue
+        try:
+            entries = listed(place, people)
+            if not entries:
+                mistakes.append(f"{place} is empty: name somebody, or leave the step out to keep its owners.")
+            found[step] = list(dict.fromkeys(_person(place, person) for person in entries))
+        except ArgumentError as mistake:
+            mistakes.append(str(mistake))
+    if mistakes:
+        raise ArgumentError("\n".join(mistakes))
+    return found
+
+
+def _person(place: str, value: object) -> int | str:
+    if isinstance(value, str) and not value.strip().isdigit():
+        address = check_text(place, value).strip()
+        if not _EMAIL.fullmatch(address):
+            raise ArgumentError(f"{place}: {show(value)} is neither an e-mail address nor a user id.")
+        return address
+    return check_user_id(place, value)
+
+
+def check_deadlines(argument: str, value: object, now: datetime | None = None) -> dict[str, datetime]:
+    """Return points in time by step.
+
+    :param now: the time, against which lengths of time count and nothing may be past. Without it, only the form is
+        checked.
+    :raises ArgumentError: for anything else, with all mistakes.
+    """
+    found: dict[str, datetime] = {}
+    mistakes: list[str] = []
+    for step, when in _by_step(argument, value, "deadlines, such as {'Approve': '2026-12-24'}"):
+        place = f"{argument}[{show(step)}]"
+        try:
+            moment = _moment(place, when, now or datetime(2000, 1, 1, tzinfo=timezone.utc))
+        except ArgumentError:
+            mistakes.append(f"{place}={show(when)} is no deadline. {_DEADLINE_FORMS}")
+            continue
+        if now is not None and moment <= now:
+            mistakes.append(f"{place}={show(when)} is past: it is {readable(now)} now. {_DEADLINE_FORMS}")
+        found[step] = moment
+    if mistakes:
+        raise ArgumentError("\n".join(mistakes))
+    return found
+
+
+def _moment(place: str, value: object, now: datetime) -> datetime:
+    if isinstance(value, timedelta) or (isinstance(value, str) and value.strip()[:1] in {"P", "p"}):
+        try:
+            return (now + check_duration(place, value)).astimezone(timezone.utc)
+        except OverflowError:
+            raise ArgumentError(place) from None
+    moment = check_instant(place, value)
+    if isinstance(value, str):
+        is_day = bool(_DAY.fullmatch(value.strip()))
+    else:
+        is_day = isinstance(value, date) and not isinstance(value, datetime)
+    return moment + timedelta(hours=23, minutes=59, seconds=59) if is_day else moment
+
+
+def _by_step(argument: str, value: object, example: str) -> list[tuple[str, Any]]:
+    if not isinstance(value, Mapping):
+        raise ArgumentError(
+            f"{argument}={show(value)} is not an object of steps and {example}. An object that went through a Jinja "
+            "string becomes text: pass it as task.output, or set render_template_as_native_obj=True on the DAG."
+        )
+    pairs = [(check_text(f"step in {argument}", step).strip(), inner) for step, inner in value.items()]
+    if "" in dict(pairs):
+        raise ArgumentError(f"{argument} has a step without a name.")
+    return pairs
+
+
+class People:
+    """Who is a member of an organization, read once and only where somebody asks.
+
+    :param org: the organization.
+    """
+
+    def __init__(self, org: str) -> None:
+        self.org = org
+        self._known: dict[str, str] | None = None
+
+    def addresses(self) -> Flow[dict[str, str]]:
+        """E-mail addresses by user id."""
+        if self._known is None:
+            known = yield from titles.read_kind(self.org, titles.MEMBER)
+            if not known:  # the token's own user is one: without them, every member would become a guest
+                request = organization_endpoints.list_members(self.org)
+                raise about(request, Kind.SERVER, f"{request.label}: Tallyfy lists no member of the organization.")
+            self._known = known
+        return self._known
+
+    def by_address(self) -> Flow[dict[str, int]]:
+        """User ids by e-mail address in lower case."""
+        known = yield from self.addresses()
+        return {address.strip().casefold(): int(identity) for identity, address in known.items() if identity.isdigit()}
+
+    def member_id(self, argument: str, member: int | str) -> Flow[int]:
+        """The user id of a member.
+
+        :raises ArgumentError: for an e-mail address that no member has, naming the nearest.
+        """
+        if isinstance(member, int):
+            return member
+        members = yield from self.by_address()
+        if (identity := members.get(member.casefold())) is None:
+            kind = titles.MEMBER
+            raise titles.unknown(argument, kind.what, [member], (yield from self.addresses()).values(), kind.called)
+        return identity
+
+
+def plan_tasks(
+    people: People,
+    template: Template,
+    assignees: Mapping[str, list[int | str]] | None,
+    deadlines: Mapping[str, datetime] | None,
+) -> Flow[list[WantedTask]]:
+    """Say of every step of a template who does it and until when; an empty list where nothing is asked for.
+
+    Reads the members where e-mail addresses are given, and the caller's own id where a step is to be done by whoever
+    launches.
+
+    :raises ArgumentError: for steps that the template does not have, guests where a step takes none, and users that are
+        no members.
+    """
+    if not assignees and not deadlines:
+        return []
+    given = _steps_by_id("assignees", template, assignees or {})
+    moments = _steps_by_id("deadlines", template, deadlines or {})
+    wanted = dict(zip(given, (yield from _owners(people, template, given)), strict=True))
+    starter: list[Any] | None = None
+    tasks = []
+    for step in template.steps:
+        owners = wanted.get(step.id)
+        own = {bucket: list(step.owners.get(bucket) or ()) for bucket in BUCKETS}
+        if owners is None and step.unreadable:
+            raise ArgumentError(
+                f"The {' and '.join(step.unreadable)} of the step {step.title!r} can't be read from the template, and "
+                "a launch that names assignees or deadlines would remove them. Name the assignees of this step as well."
+            )
+        if owners is None and any(own.values()):
+            owners = own
+        if owners is None and step.assign_run_starter:
+            if starter is None:
+                starter = yield from _starter(people.org, template)
+            owners = {"users": starter}
+        tasks.append(WantedTask(step, owners, moments.get(step.id)))
+    return tasks
+
+
+def _steps_by_id(argument: str, template: Template, by_name: Mapping[str, Any]) -> dict[str, Any]:
+    """The values by the id of their step."""
+    found: dict[str, Any] = {}
+    names: dict[str, str] = {}
+    mistakes: list[str] = []
+    for name, value in by_name.items():
+        try:
+            step = find_step(argument, template.steps, name)
+        except ArgumentError as mistake:
+            mistakes.append(str(mistake))
+            continue
+        if step.id in found:
+            mistakes.append(f"{argument} names the step {step.title!r} twice: {show(names[step.id])} and {show(name)}.")
+        found[step.id], names[step.id] = value, name
+    if mistakes:
+        raise ArgumentError("\n".join(mistakes))
+    return found
+
+
+def _owners(
+    people: People, template: Template, given: Mapping[str, list[int | str]]
+) -> Flow[list[dict[str, list[Any]]]]:
+    """The owners of some steps: members by their ids, everybody else as a guest."""
+    by_address: Mapping[str, int] = {}
+    if any(isinstance(person, str) for entries in given.values() for person in entries):
+        by_address = yield from people.by_address()
+    members = set(by_address.values())
+    steps = {step.id: step for step in template.steps}
+    owners, mistakes = [], []
+    for step_id, entries in given.items():
+        step = steps[step_id]
+        users: list[int] = []
+        guests: list[str] = []
+        for person in entries:
+            member = by_address.get(person.casefold()) if isinstance(person, str) else person
+            if member is None:
+                guests.append(str(person))
+            else:
+                users.append(member)
+            if isinstance(person, int) and members and person not in members:
+                mistakes.append(f"assignees[{step.title!r}]: no member of the organization has the id {person}.")
+        if guests and step.allow_guest_owners is False:
+            mistakes.append(
+                f"assignees[{step.title!r}]: {', '.join(guests)} is no member of the organization, and this step takes "
+                "no guests (the template says allow_guest_owners: false)."
+            )
+        owners.append({"users": list(dict.fromkeys(users)), "guests": guests, "groups": []})
+    if mistakes:
+        raise ArgumentError("\n".join(mistakes))
+    return owners
+
+
+def _starter(org: str, template: Template) -> Flow[list[Any]]:
+    """Who launches: the token's user; for a bot, Tallyfy takes the owner of the template."""
+    me = yield from ask(organization_endpoints.get_member(org))
+    is_bot = str(me.get("type") or "").lower() == "bot"
+    identity = template.raw.get("owner_id") if is_bot else me["id"]
+    return [int(identity) if str(identity).isdigit() else identity]
+
+
+def task_differences(run: Mapping[str, Any], wanted: Iterable[WantedTask]) -> dict[str, list[str]]:
+    """By the title of its step: in what a run's tasks are not as they were to be.
+
+    :param run: the run, with its ``tasks``.
+    """
+    rows = related(run.get("tasks")) or []
+    by_step = {str(row.get("step_id")): row for row in rows if isinstance(row, Mapping)}
+    found: dict[str, list[str]] = {}
+    for task in wanted:
+        row = by_step.get(task.step.id)
+        texts = ["its task is missing"] if row is None else list(_of_task(row, task))
+        if texts:
+            found[task.step.title] = texts
+    return found
+
+
+def _of_task(row: Mapping[str, Any], task: WantedTask) -> Iterable[str]:
+    if task.owners is not None:
+        have, want = _people(row.get("owners")), _people(task.owners)
+        if have != want:
+            yield f"its owners are {', '.join(sorted(have)) or 'nobody'}, wanted were {', '.join(sorted(want))}"
+    if task.deadline is not None:
+        shown = instant(row.get("deadline"))
+        if shown is None or abs(shown - task.deadline) >= timedelta(minutes=1):
+            yield f"its deadline is {show(row.get('deadline'))}, wanted was {readable(task.deadline)}"
+
+
+def _people(owners: object) -> set[str]:
+    """Everybody in the buckets of an ``owners``, as texts."""
+    if not isinstance(owners, Mapping):
+        return set()
+    found = set()
+    for bucket in BUCKETS:
+        names = ("email", "id") if bucket == "guests" else ("id",)
+        found |= {str(id_of(entry, *names)).casefold() for entry in related(owners.get(bucket)) or []}
+    return found

@@ -1,0 +1,186 @@
+"""The operator that launches a run ("process" in Tallyfy's web app), once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from airflow_provider_tallyfy.api.protocol.arguments import show
+from airflow_provider_tallyfy.links.tallyfy import RUN_URL_KEY, TallyfyRunLink
+from airflow_provider_tallyfy.operators._base import TallyfyBaseOperator
+from airflow_provider_tallyfy.operators._literals import check_literals, checked
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from airflow_provider_tallyfy._compat import Context, XComArg
+    from airflow_provider_tallyfy.api.runs.launch_key import TaskIdentity
+    from airflow_provider_tallyfy.operators._task_arguments import TaskArguments
+
+#: Arguments of the launch by the names that the hook has for them. ``owner`` of an operator is Airflow's own, which
+#: ``default_args`` mostly set.
+_ARGUMENTS: Mapping[str, str] = {
+    "template": "template",
+    "name": "name",
+    "summary": "summary",
+    "run_owner": "owner",
+    "answers": "answers",
+    "assignees": "assignees",
+    "deadlines": "deadlines",
+    "tags": "tags",
+    "folders": "folders",
+    "launch_key": "launch_key",
+    "if_launched": "if_launched",
+    "extra_fields": "extra_fields",
+}
+
+
+class TallyfyLaunchRunOperator(TallyfyBaseOperator):
+    """Launch a run of a template, and launch it once: a try that is repeated or cleared adopts the run of the first.
+
+    The summary of the run ends in a marker, "Launched by Airflow: <DAG>, <DAG run>, <task> (key ...)". Before anything
+    is launched, every try but the first looks for it among all runs since the DAG run was created, and so does the try
+    itself after an answer that was lost. Without ``launch_key`` the marker stands for the DAG run, the task and its map
+    index; where a list that is mapped over may change between two tries, or two Airflows with equal DAGs launch into
+    one organization, give a ``launch_key`` instead. Afterwards the run is read and compared with what was asked for.
+
+    XCom ``return_value``: the run as Tallyfy returned it; ``tallyfy_run_url``: its address, as soon as its id is known.
+
+    .. seealso:: https://tallyfy.com/products/pro/integrations/open-api/ ("Launch process")
+
+    :param template: title or id of the template. (templated)
+    :param name: name of the run, at most 550 characters; ``None`` = the template's title and the day. (templated)
+    :param summary: summary of the run; the marker is written below it. (templated)
+    :param run_owner: id or e-mail address of the member who owns the run; ``None`` = the token's user. The argument
+        ``owner`` is Airflow's own. (templated)
+    :param answers: answers to the kick-off form, by label, alias or id of its fields, as plain Python values.
+        (templated)
+    :param assignees: who does a step, by its title, alias or id: e-mail addresses and ids of members, and e-mail
+        addresses of guests. They replace the step's own owners; other steps keep theirs. (templated)
+    :param deadlines: until when a step is to be done, by its title, alias or id: a ``datetime``, a ``date`` (the end of
+        that day), ISO 8601 text, or a ``timedelta`` (or ``"P3D"``) from the launch on. (templated)
+    :param tags: ids or titles of tags. (templated)
+    :param folders: ids or names of folders. (templated)
+    :param launch_key: which launches are one and the same, such as a customer's number; good for all DAG runs.
+        ``None`` = one launch per task, map index and DAG run. (templated)
+    :param if_launched: what to do where the run is there already: ``adopt`` it, ``launch_again`` (once for each time
+        that the task is cleared), or ``fail``. (templated)
+    :param extra_fields: further fields of the API, by name. (templated)
+    :param organization_id: 32-character id; ``None`` = the connection's. (templated)
+    :param tallyfy_conn_id: the connection. (templated)
+    :raises TallyfyIndeterminateError: if it can't be found out whether the run was launched; further errors in
+        :mod:`airflow_provider_tallyfy.exceptions`.
+    """
+
+    template_fields: Sequence[str] = (*_ARGUMENTS, *TallyfyBaseOperator.template_fields)
+    template_fields_renderers: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("answers", "assignees", "deadlines", "extra_fields"), "json"
+    )
+    operator_extra_links = (TallyfyRunLink(),)
+
+    def __init__(
+        self,
+        *,
+        template: str | XComArg,
+        name: str | XComArg | None = None,
+        summary: str | XComArg | None = None,
+        run_owner: int | str | XComArg | None = None,
+        answers: Mapping[str, Any] | str | XComArg | None = None,
+        assignees: Mapping[str, Iterable[int | str] | XComArg] | str | XComArg | None = None,
+        deadlines: Mapping[str, datetime | date | timedelta | str | XComArg] | str | XComArg | None = None,
+        tags: Iterable[str] | XComArg | None = None,
+        folders: Iterable[str] | XComArg | None = None,
+        launch_key: str | XComArg | None = None,
+        if_launched: Literal["adopt", "launch_again", "fail"] | str | XComArg = "adopt",
+        extra_fields: Mapping[str, Any] | str | XComArg | None = None,
+        organization_id: str | XComArg | None = None,
+        tallyfy_conn_id: str | XComArg = "tallyfy_default",
+        **kwargs: Unpack[TaskArguments],
+    ) -> None:
+        super().__init__(organization_id=organization_id, tallyfy_conn_id=tallyfy_conn_id, **kwargs)
+        self.template = template
+        self.name = name
+        self.summary = summary
+        self.run_owner = run_owner
+        self.answers = answers
+        self.assignees = assignees
+        self.deadlines = deadlines
+        self.tags = tags
+        self.folders = folders
+        self.launch_key = launch_key
+        self.if_launched = if_launched
+        self.extra_fields = extra_fields
+        #: For the error where nothing is left of it.
+        self._launch_key_as_given = launch_key
+        self._check_literals()
+
+    def _check_literals(self) -> None:
+        from airflow_provider_tallyfy.api.runs.launch import CHECKS
+
+        check_literals(self, {name: CHECKS[called] for name, called in _ARGUMENTS.items()})
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Launch the run, or adopt it; return it as Tallyfy returned it."""
+        arguments: dict[str, Any] = {called: getattr(self, name) for name, called in _ARGUMENTS.items()}
+        if self._launch_key_as_given is not None:
+            arguments["launch_key"] = checked(self._check_rendered_key, "launch_key", self.launch_key)
+        self.log.info(
+            "Launching a run of the template %s in organization %s.", show(self.template), self.hook.organization_id
+        )
+        ti = context["ti"]
+        outcome = self.hook.launch_run_outcome(
+            **arguments,
+            task=identity_of(context, self.retries),
+            on_launched=lambda run: ti.xcom_push(key=RUN_URL_KEY, value=self.hook.run_url(run["id"])),
+        )
+        self.log.debug("Requests to Tallyfy: %d.", self.hook.request_count)
+        return outcome.run
+
+    def _check_rendered_key(self, argument: str, value: object) -> str:
+        from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError
+        from airflow_provider_tallyfy.api.runs.launch_key import check_launch_key
+
+        try:
+            return check_launch_key(argument, value)
+        except ArgumentError as mistake:
+            given = self._launch_key_as_given
+            source = "" if given is value else f" It was rendered from {show(given)}."
+            raise ArgumentError(f"{mistake}{source} (Launch of the template {show(self.template)}.)") from None
+
+
+def identity_of(context: Context, retries: object) -> TaskIdentity:
+    """Which try of which task runs.
+
+    Clearing a task lets ``try_number`` grow on, and sets ``max_tries`` to the tries so far and all retries anew.
+
+    :param retries: of the task.
+    """
+    from airflow_provider_tallyfy.api.runs.launch_key import TaskIdentity
+
+    ti = context["ti"]
+    tries = _number(getattr(ti, "try_number", 1), 1)
+    first = _number(getattr(ti, "max_tries", None), 0) - _number(retries, 0) + 1
+    return TaskIdentity(
+        dag_id=str(ti.dag_id),
+        run_id=str(ti.run_id),
+        task_id=str(ti.task_id),
+        map_index=_number(getattr(ti, "map_index", -1), -1),
+        try_number=tries,
+        first_try=min(max(first, 1), tries),
+        since=_created(context.get("dag_run")),
+    )
+
+
+def _created(dag_run: object) -> datetime | None:
+    """When a DAG run was created, or before: its ``start_date`` is set anew when it is cleared."""
+    now = datetime.now(timezone.utc)
+    for name in ("run_after", "logical_date"):
+        moment = getattr(dag_run, name, None)
+        if isinstance(moment, datetime) and moment.tzinfo is not None and moment <= now:
+            return moment
+    return None
+
+
+def _number(value: object, otherwise: int) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else otherwise

@@ -1,0 +1,216 @@
+"""The key of a launch: what makes two launches one, how its run carries it, and how far the search for it goes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Pause, Request, Response
+from airflow_provider_tallyfy.api.protocol.problems import Rejected
+from airflow_provider_tallyfy.api.protocol.retry import RetryPolicy, Send, Step, Wait, drive
+from airflow_provider_tallyfy.api.runs.launch_key import (
+    CODE_LENGTH,
+    LAG,
+    LaunchKey,
+    TaskIdentity,
+    check_launch_key,
+    find_launched,
+    key_of,
+)
+
+NOW = datetime(2026, 11, 25, 12, 0, 0, 700_000, tzinfo=timezone.utc)
+TASK = TaskIdentity("onboarding", "manual__2026-11-25", "launch", 3, since=NOW - timedelta(hours=1))
+
+
+def key(given: str | None = None, task: TaskIdentity | None = TASK, again: bool = False, **more: Any) -> LaunchKey:
+    return key_of(given, task, again=again, now=NOW, **{"tried": False, "unique": "u", **more})
+
+
+class TestCode:
+    def test_marker_can_be_read_by_people(self) -> None:
+        assert key().marker == f"Launched by Airflow: onboarding, manual__2026-11-25, launch [3] (key {key().code})"
+        assert len(key().code) == CODE_LENGTH
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            replace(TASK, dag_id="offboarding"),
+            replace(TASK, run_id="manual__2026-11-26"),
+            replace(TASK, task_id="launch_all"),
+            replace(TASK, map_index=4),
+            replace(TASK, map_index=-1),
+            # The parts do not run into each other.
+            replace(TASK, dag_id="onboardingmanual__2026-11-25", run_id=""),
+        ],
+        ids=str,
+    )
+    def test_another_task_has_another_key(self, other: TaskIdentity) -> None:
+        assert key(task=other).code != key().code
+
+    def test_another_try_has_the_same_key(self) -> None:
+        assert key(task=replace(TASK, try_number=7, first_try=5, since=None)).code == key().code
+
+    def test_given_key_is_the_same_in_every_task_and_in_none(self) -> None:
+        codes = {key("4711").code, key("4711", replace(TASK, run_id="other")).code, key("4711", None).code}
+        assert len(codes) == 1
+        assert codes != {key("4712").code}
+        assert codes != {key().code}
+
+    def test_launching_again_has_a_key_for_each_time_that_the_task_is_cleared(self) -> None:
+        first = key(task=replace(TASK, try_number=1), again=True)
+        retried = key(task=replace(TASK, try_number=2), again=True)
+        cleared = key(task=replace(TASK, try_number=3, first_try=3), again=True)
+        assert first.code == retried.code != cleared.code
+        assert [one.look_first for one in (first, retried, cleared)] == [False, True, False]
+
+    def test_without_task_and_key_every_call_has_its_own(self) -> None:
+        one, other = key(task=None, unique="a"), key(task=None, unique="b")
+        assert one.code != other.code
+        assert not one.lasting
+        assert not one.look_first
+        assert not key("4711", None, again=True).lasting
+
+
+class TestLooking:
+    @pytest.mark.parametrize(
+        ("made", "look_first", "wait", "everywhere"),
+        [
+            (key(), False, 0, False),
+            (key(task=replace(TASK, try_number=2)), True, LAG, False),
+            (key(task=replace(TASK, try_number=3, first_try=3)), True, LAG, False),
+            (key("4711"), True, 0, True),
+            (key("4711", replace(TASK, try_number=2)), True, LAG, True),
+            (key("4711", None), True, 0, True),
+            (key("4711", None, tried=True), True, LAG, True),
+            (key("4711", None, tried=True, lag=0.0), True, 0, True),
+            (key(None, None, tried=True), False, 0, False),
+        ],
+    )
+    def test_first_tries_look_for_given_keys_alone(
+        self, made: LaunchKey, look_first: bool, wait: float, everywhere: bool
+    ) -> None:
+        assert (made.look_first, made.wait, made.everywhere) == (look_first, wait, everywhere)
+
+    def test_search_reaches_back_to_the_dag_run_in_whole_seconds_and_beyond_what_clocks_differ(self) -> None:
+        assert key().since == datetime(2026, 11, 25, 10, 50, 0, tzinfo=timezone.utc)
+        assert key(task=replace(TASK, since=None)).since is None
+        # A DAG run that says that it was created later than now is no bound to rely on.
+        late = key(task=replace(TASK, since=NOW + timedelta(days=3))).since
+        assert late is not None
+        assert late < NOW
+
+
+class TestSummary:
+    def test_marker_stands_below_the_text_of_the_user(self) -> None:
+        assert key().summary("As agreed.\n") == f"As agreed.\n\n{key().marker}"
+        assert key().summary(None) == key().summary("") == key().marker
+
+    def test_marker_of_another_run_does_not_come_along(self) -> None:
+        copied = key("other").summary("As agreed.")
+        assert key().summary(copied) == f"As agreed.\n\n{key().marker}"
+
+    @given(st.text(max_size=40), st.text(max_size=40))
+    def test_key_is_found_in_whatever_people_write_around_it(self, before: str, after: str) -> None:
+        one = key()
+        assert one.is_in(one.summary(before))
+        assert one.is_in(f"{before} {one.code.upper()} {after}")
+        assert not one.is_in(key("other").summary(before))
+
+    @pytest.mark.parametrize("summary", [None, "", 7, [], {}, "x" + key().code, key().code + "2", key().code[:-1]])
+    def test_anything_else_has_no_key(self, summary: object) -> None:
+        assert not key().is_in(summary)
+
+
+@pytest.mark.parametrize("value", ["", "  ", "None", "null", None, 7, [], "{{ params.x }}", "x" * 1001, "\ud800"])
+def test_bad_key_is_refused_by_name(value: object) -> None:
+    with pytest.raises(ArgumentError, match="^launch_key"):
+        check_launch_key("launch_key", value)
+
+
+# -- the search -------------------------------------------------------------------------------------------------------
+
+
+def row(minutes_ago: float, summary: object = "", **more: Any) -> dict[str, Any]:
+    moment = (NOW - timedelta(minutes=minutes_ago)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    return {"id": f"{minutes_ago}", "created_at": moment, "summary": summary, **more}
+
+
+def search(pages: list[list[dict[str, Any]]], **more: Any) -> tuple[Any, list[str]]:
+    """Search these pages; return what was found, and the requests."""
+    flow = find_launched("o", **{"key": key(), **more})
+    asked: list[str] = []
+    try:
+        request = next(flow)
+        while True:
+            asked.append(request.target.partition("?")[2])
+            number = int(dict(request.params)["page"])
+            meta = {"current_page": number, "total_pages": len(pages), "per_page": 2}
+            body = {"data": pages[number - 1], "meta": {"pagination": meta}}
+            request = flow.send(Exchange(request, Response(200, body=json.dumps(body).encode())))
+    except StopIteration as end:
+        return end.value, asked
+
+
+OLD = [row(90), row(95)]
+
+
+def test_search_asks_for_runs_of_all_templates_newest_first_live_and_archived() -> None:
+    found, asked = search([[row(1)]])
+    assert found is None
+    assert asked == ["archived=true&sort=-created_at&per_page=100&page=1"]
+
+
+def test_search_ends_where_runs_are_older_than_the_dag_run() -> None:
+    found, asked = search([[row(1), row(2)], [row(3), row(91)], [row(92, key().marker)]])
+    assert found is None
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        [row(91), row(90)],  # oldest first
+        [row(90), row(90)],  # one second, whose order does not show
+        [row(90), {"id": "x", "summary": ""}],  # a run that does not say when
+        [row(90), row(91, created_at=None)],
+    ],
+)
+def test_search_does_not_rely_on_an_order_that_is_not_shown(page: list[dict[str, Any]]) -> None:
+    found, asked = search([page, [row(5, key().marker)]])
+    assert found is not None
+    assert len(asked) == 2
+
+
+def test_given_key_is_looked_for_by_name_over_all_time() -> None:
+    found, asked = search([OLD, [row(1000, key("4711").marker)]], key=key("4711"), name="Invoice 7")
+    assert found is not None
+    assert asked == [
+        "archived=true&sort=-created_at&per_page=100&page=1",
+        "archived=true&q=Invoice%207&sort=-created_at&per_page=100&page=1",
+        "archived=true&q=Invoice%207&sort=-created_at&per_page=100&page=2",
+    ]
+
+
+def test_rows_without_summaries_are_an_error() -> None:
+    with pytest.raises(Rejected, match="without its summary.*Nothing was launched"):
+        search([[{"id": "1", "name": "Invoice 7"}]])
+
+
+def test_pause_before_a_request_is_one_wait() -> None:
+    def flow() -> Any:
+        yield Request("GET", ("runs",), pause=Pause(LAG, "not shown yet"))
+
+    steps = drive(flow(), RetryPolicy(jitter=lambda: 0.0))
+    seen: list[Step] = [next(steps), next(steps)]
+    assert seen == [Wait(LAG, "not shown yet"), Send(Request("GET", ("runs",)))]
+    # A repetition after a fault waits for the fault alone.
+    assert isinstance(wait := steps.send(Response(503)), Wait)
+    assert wait.seconds < LAG
+    assert isinstance(next(steps), Send)
