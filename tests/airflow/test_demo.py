@@ -196,7 +196,7 @@ def test_failure_is_told(demos: Demos) -> None:
     assert "light members can't archive" in told.lower()
     assert "The demo failed: the DAG run ended as failed." in output
     log = SCRATCH / "airflow.log"
-    assert f"Airflow's whole log: {log.relative_to(ROOT)}" in output
+    assert f"Airflow's complete log: {log.relative_to(ROOT)}" in output
     assert "TallyfyBulkRefusedError" in log.read_text()
     assert demos.archived.sandbox.token not in log.read_text()
 

@@ -168,6 +168,6 @@ def test_clicked_through(terminal: Terminal, page: Page) -> None:
     assert archived_on(page) == before + stale(1)
 
     terminal.ctrl_c()
-    terminal.reads("Everything is stopped, and nothing is kept.", 60)
+    terminal.reads("Everything is stopped, and all files are removed.", 60)
     assert terminal.process.wait(60) == 0
     assert not (ROOT / ".demo").exists()
