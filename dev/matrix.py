@@ -41,7 +41,7 @@ LEG_SECONDS = 1200
 WHOLE = ("airflow-2.11.0-of-its-day", "-py3.13")
 #: Without tests/typing: the types are those of the newest Airflow, and the environments have no type checkers.
 EVERY_TEST = ("tests/unit", "tests/contract", "tests/airflow")
-MEETS_AIRFLOW = (
+AIRFLOW_TESTS = (
     "tests/airflow",
     "tests/contract/test_bulk_operators.py",
     "tests/contract/test_bulk_report_text.py",
@@ -257,7 +257,7 @@ def _test(leg: Leg, environment: Path, snapshot: Path, run: Callable[..., None])
     report = WORK / f"{leg.name}.xml"
     report.unlink(missing_ok=True)
     pytest = environment / "bin" / "pytest"
-    tests = EVERY_TEST if _is_whole(leg) else MEETS_AIRFLOW
+    tests = EVERY_TEST if _is_whole(leg) else AIRFLOW_TESTS
     run(pytest, "-p", "no:cacheprovider", "--color=no", f"--junitxml={report}", *tests, cwd=folder, env=env)
 
 
