@@ -1,1 +1,1 @@
-"""How fast, against what, measured side by side: ``make bench``. The figures of the README come from here."""
+"""Compares the speed of this provider with the alternatives: ``make bench``. Draws the chart in the README."""

@@ -1,4 +1,4 @@
-"""Asks every question, prints the table, writes ``results.json`` and the chart of the README: ``make bench``."""
+"""Runs all benchmarks, prints a table, writes ``results.json`` and the chart in the README: ``make bench``."""
 
 from __future__ import annotations
 
@@ -27,13 +27,15 @@ QUESTIONS: dict[str, Callable[[Plan], list[Row]]] = {
 
 
 def main() -> int:
-    """Measure.
+    """Run the benchmarks.
 
-    :return: exit code: 1 if a reach is not met.
+    :return: exit code: 1 if a target is missed.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="smaller numbers, and no files are written")
-    parser.add_argument("--only", choices=QUESTIONS, action="append", help="ask this only; no files are written")
+    parser.add_argument("--quick", action="store_true", help="measure less, and write no files")
+    parser.add_argument(
+        "--only", choices=QUESTIONS, action="append", help="run only this benchmark, and write no files"
+    )
     options = parser.parse_args()
     plan = QUICK if options.quick else FULL
     rows: list[Row] = []
@@ -45,8 +47,8 @@ def main() -> int:
     seconds = time.monotonic() - started
     print(as_table(rows))
     print(
-        f"\nMedians of several tries in turn. The loops archived {plan.archive_one_by_one} runs and the mapped tasks "
-        f"{plan.mapped}, scaled to 1,000; the latter in dag.test(), without a scheduler."
+        f"\nMedians of several tries. The loops archived {plan.archive_one_by_one} runs, and the mapped tasks "
+        f"{plan.mapped}; scaled to 1,000. The mapped tasks ran in dag.test(), without a scheduler."
     )
     if not options.quick and not options.only:
         found = as_json(rows, quick=options.quick, seconds=seconds)
@@ -54,7 +56,8 @@ def main() -> int:
         CHART.parent.mkdir(parents=True, exist_ok=True)
         CHART.write_text(chart.draw(rows))
     missed = [row.question for row in rows if row.met is False]
-    print(f"\n{len(missed)} of {sum(row.met is not None for row in rows)} missed." if missed else "\nAll reached.")
+    total = sum(row.met is not None for row in rows)
+    print(f"\n{len(missed)} of {total} targets missed." if missed else f"\nAll {total} targets met.")
     return 1 if missed else 0
 
 

@@ -1,6 +1,6 @@
-"""Archiving many runs: in bulk, in a loop over the SDK or the HTTP provider's hook, and by mapped tasks.
+"""Archive many runs: in bulk, in a loop with the SDK or the HTTP provider's hook, and with mapped tasks.
 
-Milliseconds per run are seconds per 1,000 runs; those who archive one after the other do fewer.
+Milliseconds per run are seconds per 1,000 runs. The loops and the mapped tasks archive fewer runs than the bulk change.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ import tempfile
 from statistics import median
 
 from benchmarks.plan import Plan
-from benchmarks.processes import Contestant, Server
+from benchmarks.processes import Client, Server
 from benchmarks.table import Row
 
 LATENCY = 0.05
 CONCURRENCIES = (8, 16, 32)
-#: Of the speed-up that so many requests at a time could give at most.
+#: Minimum share of the largest possible speed-up, which is the number of requests at a time.
 SHARE = 0.85
 
-WHOM = {
+ALTERNATIVES = {
     "sdk": "Tallyfy's SDK in a loop",
     "http_hook": "HttpHook in a loop",
     "mapped": "mapped tasks, {:.0f} ms per run",
@@ -25,7 +25,7 @@ WHOM = {
 
 
 def measure(plan: Plan) -> list[Row]:
-    """Rows on speed against everybody, and on the number of requests."""
+    """Measure the speed against all alternatives, and the number of requests."""
     loops: dict[str, list[float]] = {"sdk": [], "http_hook": []}
     bulks: dict[int, list[float]] = {concurrency: [] for concurrency in CONCURRENCIES}
     requests: list[float] = []
@@ -34,13 +34,13 @@ def measure(plan: Plan) -> list[Row]:
     with (
         tempfile.TemporaryDirectory() as home,
         Server(plan.repetitions * needed + mapped_runs, LATENCY) as server,
-        Contestant("ours", server, f"{home}/ours") as ours,
-        Contestant("sdk", server, home) as sdk,
-        Contestant("http_hook", server, f"{home}/http") as http_hook,
+        Client("ours", server, f"{home}/ours") as ours,
+        Client("sdk", server, home) as sdk,
+        Client("http_hook", server, f"{home}/http") as http_hook,
     ):
         for _ in range(plan.repetitions):
-            for name, contestant in (("sdk", sdk), ("http_hook", http_hook)):
-                answer = contestant.ask(do="archive", run_ids=server.take(plan.archive_one_by_one))
+            for name, client in (("sdk", sdk), ("http_hook", http_hook)):
+                answer = client.ask(do="archive", run_ids=server.take(plan.archive_one_by_one))
                 loops[name].append(answer["seconds"] / plan.archive_one_by_one)
             for concurrency, times in bulks.items():
                 server.counted()
@@ -48,8 +48,8 @@ def measure(plan: Plan) -> list[Row]:
                 assert answer["result"]["changed"] == plan.archive, answer
                 requests.append(server.counted()["count"] / plan.archive)
                 times.append(answer["seconds"] / plan.archive)
-        with Contestant("mapped", server, f"{home}/mapped") as mapped:
-            # The first tasks of a process bear the cost of starting Airflow's own machinery.
+        with Client("mapped", server, f"{home}/mapped") as mapped:
+            # Warm up: the first tasks in a process also start parts of Airflow.
             mapped.ask(do="archive", run_ids=server.take(2))
             answer = mapped.ask(do="archive", run_ids=server.take(plan.mapped))
             assert answer["result"] == plan.mapped, answer
@@ -67,7 +67,7 @@ def measure(plan: Plan) -> list[Row]:
             "requests",
             "requests per archived live run",
             f"{worst:.2f}",
-            reach="1.00",
+            target="1.00",
             met=worst == 1.0,
             figures=figures,
         )
@@ -76,7 +76,7 @@ def measure(plan: Plan) -> list[Row]:
 
 
 def _against(
-    bulks: dict[int, list[float]], concurrency: int, name: str, others: list[float], reach: float | None = None
+    bulks: dict[int, list[float]], concurrency: int, name: str, others: list[float], target: float | None = None
 ) -> Row:
     ours, theirs = median(bulks[concurrency]) * 1000, median(others) * 1000
     ratio = theirs / ours
@@ -86,9 +86,9 @@ def _against(
         f"archive-{concurrency}-{name}",
         f"archive 1,000 runs, 50 ms latency, {concurrency} at a time",
         f"{ours:.2f} s",
-        f"{theirs:.1f} s ({WHOM[name].format(theirs)})",
+        f"{theirs:.1f} s ({ALTERNATIVES[name].format(theirs)})",
         f"{ratio:.1f} x as fast",
-        "" if reach is None else f">= {reach:.1f} x",
-        None if reach is None else ratio >= reach,
+        "" if target is None else f">= {target:.1f} x",
+        None if target is None else ratio >= target,
         figures,
     )

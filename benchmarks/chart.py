@@ -1,4 +1,4 @@
-"""The chart of the README: bars on nothing, in tones that can be read on white and on black alike."""
+"""Draws the chart in the README: bars without a background, in colours that are readable on white and on black."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.table import Row
 
 WIDTH, LABELS, VALUES = 760, 250, 70
 BAR, GAP, TITLE, PANEL = 18, 8, 34, 22
-# A media query would follow the system's theme, which need not be that of the page around the picture.
+# No media query, because the theme of the system may differ from the theme of the page.
 TEXT, OURS, THEIRS = "#777d84", "#1f9e6b", "#9299a1"
 
 
@@ -19,10 +19,10 @@ TEXT, OURS, THEIRS = "#777d84", "#1f9e6b", "#9299a1"
 class Bar:
     """One bar.
 
-    :param label: whose it is.
-    :param value: how long.
-    :param shown: the value for people.
-    :param ours: whether it is this provider's.
+    :param label: what was measured.
+    :param value: the length.
+    :param shown: the value as text.
+    :param ours: whether this is a bar of this provider.
     """
 
     label: str
@@ -80,7 +80,7 @@ def _panels(figures: dict[str, dict[str, Any]]) -> list[tuple[str, list[Bar]]]:
     parse = {name.removesuffix("_ms"): cost for name, cost in figures["parse"].items()}
     ours = parse.pop("tallyfy")
     return [
-        ("Archive 1,000 runs, each answer 50 ms away", seconds),
+        ("Archive 1,000 runs, with 50 ms latency", seconds),
         ("One call on a warm hook", [Bar(n, v, f"{v:.2f} ms", n == "TallyfyHook") for n, v in call.items()]),
         (
             "Import of the operators, at every parse of a DAG file",

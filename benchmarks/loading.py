@@ -1,6 +1,6 @@
-"""What Airflow pays for a provider before any task runs: at each DAG parse, and in each of its processes.
+"""What a provider costs before a task runs: at each DAG parse, and at the start of each Airflow process.
 
-The median of several tries counts.
+The figures are medians of several tries.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ REGISTRATIONS = {
     "airbyte": "airflow.providers.airbyte.get_provider_info:get_provider_info",
     "fivetran-async": "fivetran_provider_async:get_provider_info",
 }
-#: None of these is needed to parse a DAG.
+#: Modules that a DAG parse does not need.
 HEAVY = ("requests", "aiohttp", "airflow_provider_tallyfy.hooks")
 MOST_MS = 50.0
 
-#: As the DAG processor does it: a process with Airflow in it forks, and the child imports what the DAG file names.
+#: Like the DAG processor: a process that has imported Airflow forks, and the child imports the operators.
 PARSE = """
 import json, os, sys, time
 import airflow.dag_processing.processor
@@ -101,7 +101,7 @@ def _parsing(plan: Plan, home: str) -> list[Row]:
             "parse-modules",
             "the same: requests, aiohttp, the hook",
             ", ".join(heavy) or "not imported",
-            reach="not imported",
+            target="not imported",
             met=not heavy,
             figures={"modules": len(loaded)},
         ),

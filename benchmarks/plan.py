@@ -1,4 +1,4 @@
-"""How much is measured: all of it, or as much as shows within two minutes whether something broke."""
+"""How much is measured: everything, or what fits into two minutes and shows whether something is broken."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ class Plan:
     """Numbers of runs and repetitions.
 
     :param archive: runs to archive in bulk.
-    :param archive_one_by_one: runs to archive by those who need 50 ms for each; the time is scaled up.
-    :param mapped: runs to archive by mapped tasks.
+    :param archive_one_by_one: runs to archive with clients that need 50 ms for each; the time is scaled up.
+    :param mapped: runs to archive with mapped tasks.
     :param limited: runs to archive under a limit.
     :param waiters: processes that archive one run each under a limit.
-    :param walk: lengths of the short and of the long walk.
+    :param walk: number of runs in the short and in the long walk.
     :param reads: reads per block.
     :param blocks: blocks of reads.
     :param imports: imports of each module.
-    :param repetitions: of everything else but the walks and the limit, which are long averages by themselves.
+    :param repetitions: of all other benchmarks, except the walks and the limit: one long try of these is enough.
     """
 
     archive: int = 1000

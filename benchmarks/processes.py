@@ -1,4 +1,4 @@
-"""The other processes of a benchmark: the sandbox, and those who compete, each with an interpreter of its own."""
+"""The processes of a benchmark: the sandbox and the clients. Each has its own Python interpreter."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SDK_PYTHON = ROOT / ".venv-sdk" / "bin" / "python"
 
 
 def clean_environment(home: str, **more: str) -> dict[str, str]:
-    """This process's environment without what a person has set for Airflow, and with a home of its own.
+    """The environment variables of this process, with a separate AIRFLOW_HOME and without other settings of Airflow.
 
-    :param home: folder that Airflow may fill.
-    :param more: further variables.
+    :param home: folder for Airflow's files.
+    :param more: more variables.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     return {
@@ -36,10 +36,10 @@ def clean_environment(home: str, **more: str) -> dict[str, str]:
 
 
 class Process:
-    """A process that is spoken to in lines of JSON, and ends with its standard input.
+    """A process that reads and prints lines of JSON. It ends when its standard input is closed.
 
-    :param command: what to run.
-    :param environment: its environment variables.
+    :param command: command line.
+    :param environment: environment variables.
     """
 
     def __init__(self, command: list[str], environment: Mapping[str, str] | None = None) -> None:
@@ -55,10 +55,10 @@ class Process:
             text=True,
         )
 
-    def hear(self) -> Any:
-        """The next line that it prints.
+    def read(self) -> Any:
+        """Return the next line that the process prints.
 
-        :raises RuntimeError: if it ended instead, with the end of what it had to say.
+        :raises RuntimeError: if the process has ended; with the end of its log.
         """
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
@@ -73,7 +73,7 @@ class Process:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(question) + "\n")
         self._process.stdin.flush()
-        return self.hear()
+        return self.read()
 
     def __enter__(self) -> Any:
         return self
@@ -96,7 +96,7 @@ class Process:
 class Server(Process):
     """A sandbox process.
 
-    :param runs: live runs in its organization.
+    :param runs: number of active runs in its organization.
     :param latency: seconds added to every answer.
     :param limit: ``(requests, seconds)``, or ``None``.
     """
@@ -104,23 +104,23 @@ class Server(Process):
     def __init__(self, runs: int, latency: float = 0.0, limit: tuple[int, float] | None = None) -> None:
         options = [str(runs), str(latency), *(str(part) for part in limit or ())]
         super().__init__([sys.executable, "-m", "benchmarks.server", *options])
-        self.about = self.hear()
+        self.about = self.read()
         self._unused = list(self.about["run_ids"])
 
     def take(self, count: int) -> list[str]:
-        """Ids of live runs that nobody has been given yet."""
+        """Return ids of active runs that were not taken before."""
         taken, self._unused = self._unused[:count], self._unused[count:]
         assert len(taken) == count
         return taken
 
     def counted(self) -> dict[str, Any]:
-        """How many requests came since the last time, by status."""
+        """The number of requests since the last call, in all and by status."""
         found = self._control("GET")
         self._control("DELETE")
         return found
 
     def archived(self) -> int:
-        """How many runs are archived."""
+        """The number of archived runs."""
         with urlopen(f"{self.about['url']}/_sandbox") as answer:
             return int(json.load(answer)["archived_runs"])
 
@@ -130,12 +130,12 @@ class Server(Process):
             return found
 
 
-class Contestant(Process):
-    """One who competes: a module of ``benchmarks.contestants`` in a process.
+class Client(Process):
+    """A client to compare: a module of ``benchmarks.clients`` in a process.
 
-    :param name: the module.
-    :param server: whom it talks to.
-    :param home: Airflow's home for it.
+    :param name: name of the module.
+    :param server: the sandbox that it calls.
+    :param home: its AIRFLOW_HOME.
     """
 
     def __init__(self, name: str, server: Server, home: str) -> None:
@@ -143,12 +143,12 @@ class Contestant(Process):
         python = str(SDK_PYTHON) if name == "sdk" else sys.executable
         environment = clean_environment(home, AIRFLOW_CONN_TALLYFY_DEFAULT=about["connection"])
         environment["AIRFLOW_CONN_HTTP_DEFAULT"] = _http_connection(about)
-        super().__init__([python, "-m", f"benchmarks.contestants.{name}", json.dumps(about)], environment)
-        self.hear()
+        super().__init__([python, "-m", f"benchmarks.clients.{name}", json.dumps(about)], environment)
+        self.read()
 
 
 def _http_connection(about: Mapping[str, str]) -> str:
-    """The same as a connection of the HTTP provider, whose extras are sent as headers."""
+    """The connection for the HTTP provider, which sends its extras as headers."""
     headers = {
         "Authorization": f"Bearer {about['token']}",
         "Accept": "application/json",

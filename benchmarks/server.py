@@ -1,7 +1,7 @@
-"""The sandbox as a process of its own, so that it shares no interpreter with what is measured: furnished with runs.
+"""A sandbox with many runs, in a separate process, so that it does not use the interpreter that is measured.
 
-Run as ``python -m benchmarks.server RUNS LATENCY [REQUESTS SECONDS]``; it prints one line of JSON and ends with its
-standard input, that is, with whoever started it.
+Run ``python -m benchmarks.server RUNS LATENCY [REQUESTS SECONDS]``. It prints one line of JSON. It ends when its
+standard input is closed, so also when its parent process ends.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from airflow_provider_tallyfy.sandbox import Sandbox
 
 
 def main(runs: str, latency: str, *limit: str) -> None:
-    """Serve until standard input ends."""
+    """Serve until standard input is closed."""
     rate = (int(limit[0]), float(limit[1])) if limit else None
     with Sandbox(latency=float(latency), rate_limit=rate) as sandbox:
         ready = {

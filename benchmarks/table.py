@@ -1,4 +1,4 @@
-"""What the questions answer: rows, as a table for people and as JSON."""
+"""The results: rows, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Any
 
 @dataclass
 class Row:
-    """The answer to one question.
+    """One result.
 
     :param key: its name in the JSON.
     :param question: what was measured.
-    :param ours: our figure, as people read it.
-    :param theirs: the figure that it is held against.
-    :param ratio: one by the other.
-    :param reach: what is wanted; empty = the row is for comparison only.
-    :param met: whether it is reached; ``None`` where nothing is wanted.
-    :param figures: the numbers behind, for the chart and for those who compare two runs.
+    :param ours: the figure of this provider, as text.
+    :param theirs: the figure to compare it with.
+    :param ratio: the ratio of the two figures.
+    :param target: the required result; empty = the row is for comparison only.
+    :param met: whether the target is met; ``None`` = there is no target.
+    :param figures: the numbers, for the chart and for comparisons of two runs.
     """
 
     key: str
@@ -29,24 +29,24 @@ class Row:
     ours: str
     theirs: str = ""
     ratio: str = ""
-    reach: str = ""
+    target: str = ""
     met: bool | None = None
     figures: dict[str, Any] = field(default_factory=dict)
 
 
-_COLUMNS = ("question", "ours", "theirs", "ratio", "reach", "met")
+_COLUMNS = ("question", "ours", "theirs", "ratio", "target", "met")
 
 
 def as_table(rows: Sequence[Row]) -> str:
-    """The rows in columns."""
-    lines = [_COLUMNS, *((r.question, r.ours, r.theirs, r.ratio, r.reach, _said(r.met)) for r in rows)]
+    """The rows as a table of text."""
+    lines = [_COLUMNS, *((r.question, r.ours, r.theirs, r.ratio, r.target, _said(r.met)) for r in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(_COLUMNS))]
     shown = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     return "\n".join([shown[0], "  ".join("-" * width for width in widths), *shown[1:]])
 
 
 def as_json(rows: Sequence[Row], *, quick: bool, seconds: float) -> dict[str, Any]:
-    """The rows, and what they were measured with."""
+    """The rows, and the machine and versions that they were measured with."""
     return {
         "quick": quick,
         "seconds": round(seconds),

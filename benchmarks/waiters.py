@@ -1,4 +1,4 @@
-"""Many single-run tasks, each in a process of its own, under one rate limit: who gives up, and how long it takes."""
+"""Many single-run tasks under one rate limit, each in its own process: how many fail, and how long they take."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from benchmarks.plan import Plan
-from benchmarks.processes import Contestant, Server
+from benchmarks.processes import Client, Server
 from benchmarks.table import Row
 
 LATENCY = 0.05
-#: Requests and seconds of the limit. Waits are told in whole seconds, so a shorter window would measure the rounding.
+#: Requests and seconds of the limit. `Retry-After` has whole seconds, so a shorter window would measure the rounding.
 LIMIT = (2, 5.0)
 
 
 def measure(plan: Plan) -> list[Row]:
-    """A row on tasks that failed, and one on the time."""
+    """Measure how many tasks fail, and how long all of them take."""
     count = plan.waiters
     with (
         tempfile.TemporaryDirectory() as home,
@@ -25,11 +25,11 @@ def measure(plan: Plan) -> list[Row]:
         ThreadPoolExecutor(count) as threads,
         ExitStack() as stack,
     ):
-        started = [threads.submit(Contestant, "waiter", server, home) for _ in range(count)]
+        started = [threads.submit(Client, "waiter", server, home) for _ in range(count)]
         tasks = [stack.enter_context(future.result()) for future in started]
 
         def archive(patient: bool) -> tuple[int, float]:
-            time.sleep(LIMIT[1])  # nothing of the window is used up
+            time.sleep(LIMIT[1])  # until the whole window is free
             begun = time.monotonic()
             asked = [
                 threads.submit(task.ask, do="archive", run_ids=[run_id], patient=patient)

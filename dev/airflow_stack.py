@@ -1,7 +1,7 @@
-"""All of Airflow on this machine, for as long as a ``with`` lasts: for the demo's web interface and the browser tests.
+"""All of Airflow on this machine, as a context manager: for the demo's web interface and the browser tests.
 
-The components run as processes of their own, as they do in production, on loopback alone, in a home that can be thrown
-away. Serves Airflow 3 and 2.11. Needs nothing but Python, so it can run another environment's Airflow.
+Each component is a process, as in production. They listen on loopback only, and write to a temporary AIRFLOW_HOME.
+This works with Airflow 3 and 2.11. It needs only Python, so it can start the Airflow of another environment.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ HOST = "127.0.0.1"
 USER, PASSWORD = "admin", "admin"
 START_SECONDS, STOP_SECONDS, COMMAND_SECONDS = 120, 20, 120
 
-#: ``--skip-serve-logs``: the servers of log files listen on all interfaces, and are not needed on one machine.
+#: ``--skip-serve-logs``: the servers for log files would listen on all interfaces, and one machine does not need them.
 COMPONENTS: Mapping[int, Mapping[str, Sequence[str]]] = {
     2: {"webserver": ("--workers", "1"), "scheduler": ("--skip-serve-logs",), "triggerer": ("--skip-serve-logs",)},
     3: {
@@ -37,26 +37,26 @@ COMPONENTS: Mapping[int, Mapping[str, Sequence[str]]] = {
     },
 }
 
-#: Settings of the shell that would change what Airflow does here, or have it use an account that nobody named.
+#: Variables of the shell that are not passed on, because they would change Airflow or make it use a real account.
 UNWANTED = ("AIRFLOW", "TALLYFY", "PYTHONWARNINGS", "PYTHONPATH", "VIRTUAL_ENV")
 
 
 class AirflowFailed(Exception):
-    """Airflow did not start, or one of its processes has ended; with the end of the log that says why."""
+    """Airflow did not start, or one of its processes has ended. The message has the end of the log."""
 
 
 class Airflow:
-    """Airflow's components, started on entering the context and gone after leaving it.
+    """Airflow's components. Entering the context starts them, leaving it stops them.
 
     :param home: an empty folder; everything that Airflow writes goes there.
     :param dags: the DAGs folder.
     :param python: interpreter of the environment that Airflow is installed in.
-    :param port: port of the web interface on 127.0.0.1, where it is free; 0 = any.
-    :param settings: further environment variables of all processes, such as ``AIRFLOW__CORE__PARALLELISM``.
-    :param prepare: command lines for that interpreter, run one after the other before the start instead of
+    :param port: port of the web interface on 127.0.0.1, if it is free; 0 = any.
+    :param settings: more environment variables for all processes, such as ``AIRFLOW__CORE__PARALLELISM``.
+    :param prepare: arguments of commands that this interpreter runs before the start, instead of
         ``-m airflow db migrate``.
-    :param supervised: start a component again that has ended, as systemd or Kubernetes does in production, instead of
-        failing. Some of Airflow's end when they lose their database. ``restarted`` names those that were.
+    :param supervised: if a component ends, start it again instead of failing, like systemd or Kubernetes in production.
+        Some components end when they lose the database. ``restarted`` lists those that were started again.
     """
 
     def __init__(
@@ -83,10 +83,10 @@ class Airflow:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._sessions: set[int] = set()
 
-    # -- life ----------------------------------------------------------------------------------------------------------
+    # -- start and stop ------------------------------------------------------------------------------------------------
 
     def start(self) -> Airflow:
-        """Make the database, start the components, return once all of them say that they are well."""
+        """Create the database, start the components, and return when all of them are healthy."""
         (self.home / "tmp").mkdir(parents=True, exist_ok=True)
         if self.major >= 3:
             # The users of Airflow's simple login, with a password that a person can type.
@@ -108,7 +108,7 @@ class Airflow:
         return self
 
     def stop(self) -> None:
-        """Ask all components to end, and see to it that they and their children do."""
+        """Terminate all components, and kill those processes that do not end in time."""
         for process in self.processes.values():
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
@@ -120,7 +120,7 @@ class Airflow:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        # What has made itself a session of its own, such as the web server's workers.
+        # Processes that started their own session, such as the web server's workers.
         for pid in self.pids():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -135,41 +135,41 @@ class Airflow:
         self.stop()
 
     def require_alive(self) -> None:
-        """Raise if a component has ended; where they are supervised, start it again.
+        """Raise if a component has ended; if they are supervised, start it again instead.
 
-        :raises AirflowFailed: naming it.
+        :raises AirflowFailed: with the name of the component.
         """
         for name, process in list(self.processes.items()):
             if process.poll() is None:
                 continue
             if not self._supervised:
                 raise self._failure(f"Airflow's {name} ended with exit code {process.returncode}", name)
-            # What is left of it goes first, as with a container.
+            # First kill its remaining child processes, as a container would.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             self._start(name)
             self.restarted.append(name)
 
     def pids(self) -> list[int]:
-        """Every process of this Airflow, children included; none where the system has no ``/proc``."""
+        """All processes of this Airflow, with their children; empty on systems without ``/proc``."""
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                # Behind the name, which may hold anything, in parentheses: state, parent, group, session.
+                # The name is in parentheses and may contain anything; state, parent, group and session follow it.
                 session = int((folder / "stat").read_text().rpartition(")")[2].split()[3])
-                # The environment can't tell: Airflow writes its processes' titles over it.
+                # The environment variables are no help, because Airflow overwrites them with the process titles.
                 if session in self._sessions or (folder / "cwd").readlink() == self.home:
                     found.append(int(folder.name))
         return found
 
     def tails(self, lines: int = 25) -> str:
-        """The ends of all components' logs."""
+        """The last lines of all logs."""
         return "\n".join(
             f"--- {path.name}\n" + "\n".join(line[:300] for line in _lines(path)[-lines:])
             for path in sorted(self.home.glob("*.log"))
         )
 
-    # -- questions and orders ------------------------------------------------------------------------------------------
+    # -- commands and requests -----------------------------------------------------------------------------------------
 
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the ``airflow`` command."""
@@ -179,7 +179,7 @@ class Airflow:
         """Call the public REST API.
 
         :param path: below ``/api/v2`` (Airflow 3) or ``/api/v1`` (2.11).
-        :raises urllib.error.HTTPError: for an answer that is no success.
+        :raises urllib.error.HTTPError: if the answer is an error.
         """
         if self._token is None:
             self._token = self._log_in()
@@ -198,7 +198,7 @@ class Airflow:
             {"Content-Type": "application/json", **headers},
             method=method,
         )
-        # A proxy of the shell's is for other addresses than this one.
+        # The proxy settings of the shell must not apply to loopback.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=30) as response:
             text = response.read()
@@ -207,7 +207,7 @@ class Airflow:
     # -- inside --------------------------------------------------------------------------------------------------------
 
     def _environment(self, dags: Path) -> dict[str, str]:
-        """An Airflow for one person on this machine, that nobody else can reach."""
+        """The settings of an Airflow that only this machine can reach."""
         port = self.url.rpartition(":")[2]
         kept = {name: value for name, value in os.environ.items() if not name.startswith(UNWANTED)}
         common = {
@@ -222,7 +222,7 @@ class Airflow:
             "NO_COLOR": "1",
             "NO_PROXY": ",".join(filter(None, (kept.get("NO_PROXY"), HOST))),
             "PYTHONUNBUFFERED": "1",
-            # Airflow runs some of its processes, 2.11 all tasks, by the command's name.
+            # Airflow starts some processes (2.11: all tasks) with the command `airflow`.
             "PATH": os.pathsep.join((str(Path(self.python).parent), kept.get("PATH", os.defpath))),
         }
         if self.major == 2:
@@ -247,16 +247,16 @@ class Airflow:
         }
 
     def _version(self) -> str:
-        """Version of the environment's Airflow; found without importing it."""
+        """The version of Airflow in the environment, without an import of Airflow."""
         script = "import importlib.metadata as metadata; print(metadata.version('apache-airflow'))"
         found = subprocess.run([self.python, "-c", script], capture_output=True, text=True, timeout=30, check=False)
         if found.returncode:
-            raise AirflowFailed(f"{self.python} has no Airflow.")
+            raise AirflowFailed(f"Airflow is not installed for {self.python}.")
         return found.stdout.strip()
 
     def _start(self, name: str) -> None:
         with (self.home / f"{name}.log").open("a") as log:
-            # A session of its own: Ctrl-C is for this process, which then stops the others in good order.
+            # In a new session, so that only this process gets Ctrl-C; it then stops the others in order.
             process = subprocess.Popen(
                 [self.python, "-W", "ignore", "-m", "airflow", name, *COMPONENTS[self.major][name]],
                 env=self.environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.home,
@@ -277,7 +277,9 @@ class Airflow:
         with (self.home / "prepare.log").open("a") as log:
             log.write(done.stdout + done.stderr)
         if done.returncode:
-            raise self._failure(f"Before the start of Airflow, exit code {done.returncode}", "prepare")
+            raise self._failure(
+                f"A command before the start of Airflow ended with exit code {done.returncode}", "prepare"
+            )
 
     def _wait_until_healthy(self) -> None:
         path = "/health" if self.major == 2 else "/api/v2/monitor/health"
@@ -292,7 +294,7 @@ class Airflow:
                     return
             time.sleep(0.2)
         states = {part: (health.get(part) or {}).get("status") for part in sorted(needed)}
-        raise AirflowFailed(f"Airflow was not up after {START_SECONDS} s: {states}.\n{self.tails()}")
+        raise AirflowFailed(f"Airflow was not healthy after {START_SECONDS} s: {states}.\n{self.tails()}")
 
     def _failure(self, what: str, log: str) -> AirflowFailed:
         lines = [f"    {line[:200]}" for line in _lines(self.home / f"{log}.log")[-15:]]
@@ -300,10 +302,10 @@ class Airflow:
 
 
 def free_port(wanted: int = 0) -> int:
-    """Return the port if it is free, else another one."""
+    """Return the port if it is free, otherwise another free port."""
     for port in (wanted, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
-            # Without this, a port that has just been given up counts as taken for a minute.
+            # Without this, a port counts as used for a minute after it was closed.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((HOST, port))
             return int(probe.getsockname()[1])

@@ -1,8 +1,9 @@
-"""The main job, seen: real Airflow archives the stale runs of a Tallyfy organization. ``make demo``.
+"""``make demo``: real Airflow archives the stale runs of a Tallyfy organization, and shows what it did.
 
-The organization is a sandbox on loopback, unless TALLYFY_ORGANIZATION_ID and TALLYFY_ACCESS_TOKEN name a real account.
-There the same job only lists what it would archive, unless told to archive (``make demo ARCHIVE=1``). With ``make demo
-UI=1``, the whole of Airflow stays up, with its web interface. All of it lives below ``.demo/`` and is gone afterwards.
+The organization is a sandbox on loopback, unless TALLYFY_ORGANIZATION_ID and TALLYFY_ACCESS_TOKEN are set. With these,
+the demo lists the runs that it would archive in that organization; ``make demo ARCHIVE=1`` archives them. ``make demo
+UI=1`` starts all of Airflow with its web interface, on the sandbox. All files are in ``.demo/``, and are removed at the
+end.
 """
 
 from __future__ import annotations
@@ -32,21 +33,21 @@ SCRATCH = ROOT / ".demo"
 EXAMPLES = ROOT / "example_dags"
 DAG = "tallyfy_nightly_sweep"
 FIND, ARCHIVE, REPORT = "find", "archive", "report"
-RUNS = 20  # in the sandbox; each kind of run is among them, and two tables of them fit on a screen
-RUN_SECONDS = 300  # after which a DAG run that hangs is killed
+RUNS = 20  # in the sandbox: enough for one of each kind, and few enough for two tables on one screen
+RUN_SECONDS = 300  # a DAG run that takes longer is killed
 
 
 class Failed(Exception):
-    """The demo could not do its job; the message is for the person in front of it."""
+    """The demo failed. The message tells the user why."""
 
 
 @dataclass(frozen=True)
 class Account:
     """A real Tallyfy organization.
 
-    :param organization_id: its id.
+    :param organization_id: 32-character id.
     :param token: access token.
-    :param api_url: API base URL; ``None`` = Tallyfy's.
+    :param api_url: API base URL; ``None`` = the default.
     """
 
     organization_id: str
@@ -55,19 +56,19 @@ class Account:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Account | None:
-        """Return the account that the environment names, ``None`` where it names none."""
+        """Return the account in the environment variables, or ``None`` if there is none."""
         names = ("TALLYFY_ORGANIZATION_ID", "TALLYFY_ACCESS_TOKEN")
         organization_id, token = (environment.get(name, "").strip() for name in names)
         if not organization_id and not token:
             return None
         if not organization_id or not token:
             given, missing = names if organization_id else reversed(names)
-            raise Failed(f"{given} is set, {missing} is not. Set both for a real account, none for the sandbox.")
+            raise Failed(f"{given} is set, but {missing} is not. Set both for a real account, or none for the sandbox.")
         return cls(organization_id, token, environment.get("TALLYFY_API_URL", "").strip() or None)
 
     @property
     def connection(self) -> dict[str, Any]:
-        """The Airflow connection to it."""
+        """The Airflow connection to this account."""
         return {
             "conn_type": "tallyfy",
             "host": self.api_url,
@@ -79,11 +80,11 @@ class Account:
 def main() -> int:
     """Run the demo and return the exit code."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__.partition("\n\n")[0])
-    parser.add_argument("--ui", action="store_true", help="keep the Airflow UI up until Ctrl-C (sandbox only)")
-    parser.add_argument("--archive", action="store_true", help="real account: archive instead of only listing")
-    parser.add_argument("--days", type=int, default=30, help="stale = complete and unchanged for so long (default: 30)")
+    parser.add_argument("--ui", action="store_true", help="run the Airflow UI until Ctrl-C (sandbox only)")
+    parser.add_argument("--archive", action="store_true", help="real account: archive the runs, not only list them")
+    parser.add_argument("--days", type=int, default=30, help="stale = complete and unchanged for DAYS (default: 30)")
     options = parser.parse_args()
-    # However it is stopped, it cleans up. A shell has what it starts in the background ignore even SIGINT.
+    # So that the demo cleans up after any of these signals. A shell makes background jobs ignore even SIGINT.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
@@ -92,7 +93,7 @@ def main() -> int:
             from dev.demo_ui import show_ui
 
             if account:
-                print("UI=1 shows the sandbox; the account in TALLYFY_ORGANIZATION_ID is left alone.\n")
+                print("UI=1 uses the sandbox, and not the account in TALLYFY_ORGANIZATION_ID.\n")
             with sandbox() as organization, home() as folder:
                 show_ui(organization, folder, EXAMPLES)
         elif account:
@@ -115,7 +116,7 @@ def main() -> int:
 
 @contextmanager
 def sandbox() -> Iterator[Sandbox]:
-    """A believable organization on loopback."""
+    """A sandbox with realistic runs, on loopback."""
     organization = Sandbox()
     sample_organization(organization, runs=RUNS)
     with organization:
@@ -123,19 +124,19 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def show_sandbox(organization: Sandbox, folder: Path, days: int) -> None:
-    """The organization before, what the DAG did, the organization after."""
+    """Show the organization, run the DAG, and show the organization again."""
     started = time.monotonic()
     before = screen.rows_of(organization)
-    screen.title(f"Airflow + Tallyfy: archive what is complete and unchanged for {days} days")
+    screen.title(f"Airflow + Tallyfy: archive runs that are complete and unchanged for {days} days")
     archived = sum(row.archived for row in before)
     screen.heading(1, f"Before: {organization.organization.name}, {len(before)} runs, {archived} of them archived")
-    screen.note(f"a Tallyfy organization in this process, at {organization.url}")
+    screen.note(f"A Tallyfy sandbox in this process, at {organization.url}")
     screen.table(before)
 
     screen.heading(2, f"Airflow runs example_dags/{DAG}.py")
     outcome = run_dag(organization.connection(), folder, days)
 
-    # In the order of before, so that the eye finds what has changed.
+    # In the same order as before, so that the changes are easy to see.
     now = {row.run_id: row for row in screen.rows_of(organization)}
     after = [now[row.run_id] for row in before]
     changed = screen.changed(before, after)
@@ -143,7 +144,7 @@ def show_sandbox(organization: Sandbox, folder: Path, days: int) -> None:
     screen.table(after, marked=changed)
     require_success(outcome, folder)
     if not changed:
-        raise Failed(f"the DAG run succeeded, but archived nothing. {keep_log(folder)}")
+        raise Failed(f"the DAG run succeeded, but did not archive a run. {keep_log(folder)}")
 
     show_handover(4, outcome)
     screen.note("")
@@ -154,11 +155,14 @@ def show_sandbox(organization: Sandbox, folder: Path, days: int) -> None:
 
 
 def show_account(account: Account, folder: Path, days: int, archive: bool) -> None:
-    """What is stale in a real organization, archived only if that was asked for."""
-    what = "archive" if archive else "list, and only list,"
-    screen.title(f"Airflow + Tallyfy: {what} what is complete and unchanged for {days} days")
+    """Show the stale runs of a real organization.
+
+    :param archive: archive them, instead of only listing them.
+    """
+    what = "archive" if archive else "only list"
+    screen.title(f"Airflow + Tallyfy: {what} runs that are complete and unchanged for {days} days")
     screen.heading(1, f"Airflow runs example_dags/{DAG}.py")
-    screen.note(f"organization {account.organization_id} at {account.api_url or 'Tallyfy'}")
+    screen.note(f"Organization {account.organization_id} at {account.api_url or 'Tallyfy'}")
     outcome = run_dag(account.connection, folder, days, only_list=not archive)
     found = left_by(outcome, FIND)
     if found is None:
@@ -170,7 +174,7 @@ def show_account(account: Account, folder: Path, days: int, archive: bool) -> No
     if done:
         show_handover(3, outcome)
     elif found:
-        screen.note("Nothing was changed. To archive them: make demo ARCHIVE=1")
+        screen.note("Nothing was changed. To archive these runs: make demo ARCHIVE=1")
 
 
 # -- Airflow ----------------------------------------------------------------------------------------------------------
@@ -178,7 +182,7 @@ def show_account(account: Account, folder: Path, days: int, archive: bool) -> No
 
 @contextmanager
 def home() -> Iterator[Path]:
-    """A home for Airflow, below the checkout, that is removed afterwards."""
+    """A folder for AIRFLOW_HOME, inside the checkout, that is removed afterwards."""
     SCRATCH.mkdir(exist_ok=True)
     (SCRATCH / "airflow.log").unlink(missing_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="home-", dir=SCRATCH))
@@ -192,7 +196,7 @@ def home() -> Iterator[Path]:
 
 
 def environment_for(folder: Path) -> dict[str, str]:
-    """The environment of Airflow's processes: an Airflow of its own, that writes into ``folder`` alone."""
+    """The environment variables of a separate Airflow that writes to ``folder`` only."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(UNWANTED)}
     return {
         **kept,
@@ -208,9 +212,9 @@ def environment_for(folder: Path) -> dict[str, str]:
 
 
 def run_dag(connection: dict[str, Any], folder: Path, days: int, only_list: bool = False) -> dict[str, Any]:
-    """Run the DAG in a process of its own, show the lines of its log that matter, return what it left.
+    """Run the DAG in a separate process, show this provider's lines of its log, and return its result.
 
-    :param only_list: run the tasks that find runs and say what would happen, and leave out the rest.
+    :param only_list: run only the tasks that find runs and do the dry run.
     """
     reports = folder / "reports"
     job = {
@@ -247,7 +251,7 @@ def run_dag(connection: dict[str, Any], folder: Path, days: int, only_list: bool
         row["run_id"]
         for path in reports.glob("*.jsonl")
         for row in map(json.loads, path.read_text().splitlines())
-        if row.get("result") == "changed"  # the first line says whose report it is
+        if row.get("result") == "changed"  # the first line, the header, has no result
     ]
     states = states_of(outcome) | (dict.fromkeys((ARCHIVE, REPORT), "left out") if only_list else {})
     tasks = ", ".join(f"{name}: {state}" for name, state in states.items())
@@ -256,7 +260,7 @@ def run_dag(connection: dict[str, Any], folder: Path, days: int, only_list: bool
 
 
 def states_of(outcome: dict[str, Any]) -> dict[str, str]:
-    """How the instances of each task ended, in words."""
+    """The final states of each task's instances, as text."""
     found: dict[str, list[str]] = {}
     for task in outcome["tasks"]:
         found.setdefault(task["task_id"], []).append(task["state"])
@@ -275,25 +279,25 @@ def require_success(outcome: dict[str, Any], folder: Path) -> None:
 
 
 def keep_log(folder: Path) -> str:
-    """Put the log where it survives, and say where."""
+    """Copy the log to a place where it is kept, and return a sentence that names it."""
     kept = SCRATCH / "airflow.log"
     shutil.copy(folder / "airflow.log", kept)
-    return f"Airflow's whole log: {kept.relative_to(ROOT)}"
+    return f"Airflow's complete log: {kept.relative_to(ROOT)}"
 
 
 def archived_by(outcome: dict[str, Any]) -> set[str]:
-    """The runs that were archived, as the sweep's own report says."""
+    """The ids of the archived runs, according to the report of the sweep."""
     return set(outcome["archived"])
 
 
 def left_by(outcome: dict[str, Any], task_id: str) -> Any:
-    """What a task has returned."""
+    """The return value of a task."""
     return next(task["return_value"] for task in outcome["tasks"] if task["task_id"] == task_id)
 
 
 def show_handover(number: int, outcome: dict[str, Any]) -> None:
-    """What the next task of a pipeline gets, and the people who are to know."""
-    screen.heading(number, "What the sweep leaves in Airflow")
+    """Show the XComs for the next task of a pipeline, and for the people who read the report."""
+    screen.heading(number, "The results in Airflow")
     screen.pair(f"XCom of {ARCHIVE}", screen.summary_in_brief(left_by(outcome, ARCHIVE)))
     screen.pair(f"XCom of {REPORT}", screen.indented(left_by(outcome, REPORT)))
 

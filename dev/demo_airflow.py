@@ -1,7 +1,7 @@
-"""Runs one DAG in this process, as ``airflow dags test`` does, and writes what it left as JSON.
+"""Runs one DAG in this process, like ``airflow dags test``, and writes its results as JSON.
 
-Started by ``dev/demo.py``, in an environment that gives Airflow a home of its own. One process instead of three
-commands, for each would spend seconds on importing Airflow.
+``dev/demo.py`` starts this script with a separate AIRFLOW_HOME. It is one process instead of three commands, because
+each of them would take seconds to import Airflow.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 
 def main() -> None:
-    """Migrate the database and do the job that the command line holds."""
+    """Migrate the database, and run the job on the command line."""
     job = json.loads(sys.argv[1])
     import airflow
     from airflow.utils.db import initdb
@@ -26,7 +26,7 @@ def main() -> None:
         return
     dag = dag_in(Path(job["dag_file"]))
     for task in dag.tasks:
-        # A person is waiting: what fails is to be seen now, not after the retries of a nightly run.
+        # Somebody is waiting, so a failure must show at once, not after the retries of a nightly run.
         task.retries = 0
     started = time.monotonic()
     dag_run = dag.test(run_conf=job["params"], mark_success_pattern=job["leave_out"])

@@ -1,4 +1,4 @@
-"""What the demo shows: plain text of at most 100 columns, with colour on a terminal."""
+"""The output of the demo: plain text of at most 100 columns, with colours on a terminal."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ LIMITS = (38, 9, 14, 18, 14)  # of the table's columns
 BOLD, DIM, GREEN = "1", "2", "32"
 
 OURS = "|".join(re.escape(path.name) for path in Path(airflow_provider_tallyfy.__file__).parent.rglob("*.py"))
-#: A line of this provider's in the log of Airflow: from 3.1 on, and before.
+#: A line by this provider in Airflow's log: from Airflow 3.1 on, and before 3.1.
 MESSAGES = (
     re.compile(r"^\S+ \[(?P<level>\w+) *\] (?P<text>.*?) +\[airflow\.task\.\w+\.airflow_provider_tallyfy[\w.]*\]"),
     re.compile(rf"^\[[\d\-T:.,+ ]+\] \{{(?:{OURS}):\d+\}} (?P<level>\w+) - (?P<text>.*)$"),
 )
-#: What a task died of.
+#: The exception that a task failed with.
 FAILURE = re.compile(r"^(?:airflow_provider_tallyfy\.exceptions\.)?(?P<text>Tallyfy\w+Error: .*)$")
-#: Where what it died of has ended.
+#: The first line after that exception.
 NEXT_ENTRY = re.compile(r"\d{4}-\d\d-\d\d[T ]|\[|Traceback |The above |During ")
-#: Followed by a line that says how it went, or shown by the demo itself.
+#: Lines to hide, because a later line has the result, or because the demo shows the same itself.
 ANNOUNCEMENT = re.compile(r"(Archiv|Activat|Updat)ing run |(changed|already|not_tried): |\*\*")
 
 
 @dataclass(frozen=True)
 class Row:
-    """A run, as the table shows it."""
+    """A row of the table: one run."""
 
     run_id: str
     name: str
@@ -55,7 +55,7 @@ class Row:
 
 
 def rows_of(sandbox: Sandbox) -> list[Row]:
-    """All runs of the sandbox, longest unchanged first."""
+    """All runs of the sandbox, the oldest change first."""
     organization = sandbox.organization
     rows = [
         Row(
@@ -72,30 +72,30 @@ def rows_of(sandbox: Sandbox) -> list[Row]:
 
 
 def row_of_listing(run: dict[str, Any], archived: bool) -> Row:
-    """A row of what the DAG has found."""
+    """The row for a run that the DAG found."""
     owner = f"user {run['owner_id']}" if run.get("owner_id") else ""
     state = "archived" if archived else str(run.get("status") or "")
     return Row(run["id"], str(run.get("name")), state, owner, "", _moment(run.get("last_updated")))
 
 
 def changed(before: Iterable[Row], after: Iterable[Row]) -> set[str]:
-    """The ids of the runs whose state is another one now."""
+    """The ids of the runs whose state has changed."""
     states = {row.run_id: row.state for row in before}
     return {row.run_id for row in after if states.get(row.run_id) != row.state}
 
 
 def title(text: str) -> None:
-    """Print what all of it is about."""
+    """Print the title."""
     _print(f"\n{text}\n{'=' * len(text)}", BOLD)
 
 
 def heading(number: int, text: str) -> None:
-    """Print what comes next."""
+    """Print a numbered heading."""
     _print(f"\n{number}. {text}", BOLD)
 
 
 def note(text: str) -> None:
-    """Print something beside the point."""
+    """Print a remark."""
     _print(textwrap.fill(text, WIDTH, initial_indent=" " * 3, subsequent_indent=" " * 5).rstrip(), DIM)
 
 
@@ -105,7 +105,7 @@ def pair(name: str, value: str) -> None:
 
 
 def table(rows: Sequence[Row], marked: Collection[str] = (), most: int = 60) -> None:
-    """Print runs, those that have changed with a star."""
+    """Print runs, with a star before each marked one."""
     if not rows:
         return
     cells = [("run", "state", "owner", "tags", "last modified")]
@@ -121,7 +121,7 @@ def table(rows: Sequence[Row], marked: Collection[str] = (), most: int = 60) -> 
 
 
 def summary_in_brief(summary: dict[str, Any] | None) -> str:
-    """The summary of a bulk task, its counts; nothing of a task that has failed."""
+    """The counts in the summary of a bulk task; ``-`` for a task that has failed."""
     if summary is None:
         return "-"
     names = ("total", "changed", "already", "modified", "failed", "not_tried", "requests")
@@ -130,14 +130,14 @@ def summary_in_brief(summary: dict[str, Any] | None) -> str:
 
 
 def indented(text: str) -> str:
-    """A text below a name and a value."""
+    """A text of several lines, indented as a value of :func:`pair`."""
     return textwrap.indent(text, " " * INDENT).lstrip()
 
 
 class Progress:
-    """Shows, of Airflow's log, what this provider says in it.
+    """Shows the lines by this provider in Airflow's log.
 
-    :param what: shown on a terminal until there is something.
+    :param what: shown on a terminal until the first such line.
     """
 
     def __init__(self, what: str) -> None:
@@ -155,7 +155,7 @@ class Progress:
             print("\x1b[K", end="", flush=True)
 
     def read(self, line: str) -> None:
-        """Look at a line of the log."""
+        """Read a line of the log, and show it if it is by this provider."""
         text = re.sub(r"\x1b\[[\d;]*m", "", line).rstrip()
         if self.failing and text and not NEXT_ENTRY.match(text):
             self._show(text)
@@ -171,7 +171,7 @@ class Progress:
                 return
 
     def _show(self, text: str) -> None:
-        if text == self.last:  # before Airflow 3.1, each line comes twice
+        if text == self.last:  # before Airflow 3.1, each line appears twice
             return
         if TTY and not self.last:
             print("\x1b[K", end="")

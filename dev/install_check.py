@@ -1,8 +1,8 @@
-"""Installs the wheel in ``dist/`` the way users do, and looks whether Airflow takes it.
+"""Installs the wheel in ``dist/`` in the way users do, and checks that Airflow accepts it.
 
-In clean environments, with the oldest Airflow that is supported and the dependencies of its date, and with the newest.
-The matrix runs the tests in environments of its own; these hold nothing but Airflow and the wheel, so that a dependency
-that is missing from its metadata can't come in with a test tool.
+It uses two clean environments: the oldest supported Airflow with the dependencies of its release date, and the newest.
+They contain only Airflow and the wheel. So a dependency that is missing in the metadata causes an error here; in the
+environments of the matrix, a test tool might install it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dev.matrix import RELEASES, ROOT, UV, Leg, interpreters, legs
 
 NAME = "airflow-provider-tallyfy"
 
-#: Reads every example DAG with Airflow's own reader, in the environment; prints what it found.
+#: Loads every example DAG with Airflow's DagBag, and prints the result.
 READ_EXAMPLES = """
 import json, sys
 try:
@@ -32,7 +32,7 @@ bag = DagBag(dag_folder=sys.argv[1])
 print("FOUND" + json.dumps({"errors": bag.import_errors, "dags": {key: dag.fileloc for key, dag in bag.dags.items()}}))
 """
 
-#: Starts the sandbox as it was installed and opens its page: style and script are data of the package.
+#: Starts the installed sandbox and opens its page, because style and script are data files of the package.
 OPEN_SANDBOX = """
 import urllib.request
 from airflow_provider_tallyfy.sandbox import Sandbox
@@ -44,11 +44,14 @@ assert "is not Tallyfy" in page and "prefers-color-scheme" in page and "use stri
 
 
 class Failed(Exception):
-    """A step did not do what it should."""
+    """A step failed."""
 
 
 def run(*command: str | Path, env: dict[str, str], cwd: Path) -> str:
-    """Run a step; return what it printed, or stop with all of it."""
+    """Run a step, and return its output.
+
+    :raises Failed: with the output, if the exit code is not 0.
+    """
     done = subprocess.run(command, env=env, cwd=cwd, capture_output=True, text=True, timeout=600, check=False)
     if done.returncode:
         raise Failed(f"$ {' '.join(map(str, command))[:300]}\n{done.stdout}{done.stderr}")
@@ -56,9 +59,9 @@ def run(*command: str | Path, env: dict[str, str], cwd: Path) -> str:
 
 
 def check_leg(leg: Leg, wheel: Path) -> str:
-    """Install and look; return one line about it.
+    """Install the wheel, check it, and return one line about it.
 
-    :raises Failed: if anything is not as it should be.
+    :raises Failed: if anything is wrong.
     """
     if leg.python is None:
         raise Failed(leg.lacking)
@@ -84,7 +87,7 @@ def check_leg(leg: Leg, wheel: Path) -> str:
         provider = json.loads(shown[shown.index("[") :])[0]
         version = wheel.name.split("-")[1]
         if version not in provider.values():
-            raise Failed(f"airflow providers get {NAME} says {provider}, and nothing of {version}")
+            raise Failed(f"airflow providers get {NAME} shows {provider}, without the version {version}")
 
         shutil.copytree(ROOT / "example_dags", folder / "dags", ignore=shutil.ignore_patterns("__pycache__"))
         printed = here(binaries / "python", "-W", "ignore", "-c", READ_EXAMPLES, folder / "dags")
@@ -93,16 +96,16 @@ def check_leg(leg: Leg, wheel: Path) -> str:
             raise Failed("\n".join(f"{path}:\n{error}" for path, error in found["errors"].items()))
         files = {path.name for path in (folder / "dags").glob("*.py")}
         if not files or {Path(path).name for path in found["dags"].values()} != files:
-            raise Failed(f"of the example DAGs {sorted(files)}, Airflow has read {found['dags']}")
+            raise Failed(f"the example DAGs are {sorted(files)}, but Airflow loaded {found['dags']}")
         here(binaries / "python", "-c", OPEN_SANDBOX)
     return (
-        f"{leg.name}: installed, nothing conflicts, listed as {NAME} {version}, {len(files)} example DAGs read, "
+        f"{leg.name}: installed without conflicts, listed as {NAME} {version}, {len(files)} example DAGs loaded, "
         f"sandbox opened, in {time.monotonic() - started:.0f} s"
     )
 
 
 def chosen() -> list[Leg]:
-    """The oldest Airflow with the dependencies of its date, and the newest with those that are pinned."""
+    """The oldest Airflow with the dependencies of its release date, and the newest with the pinned ones."""
     known = {leg.name: leg for leg in legs(interpreters())}
     oldest = known[f"airflow-{RELEASES[0].airflow}-of-its-day"]
     newest = [leg for name, leg in known.items() if name.startswith(f"airflow-{RELEASES[-1].airflow}-newest")]
@@ -110,10 +113,10 @@ def chosen() -> list[Leg]:
 
 
 def main() -> int:
-    """Check both, side by side."""
+    """Check both at the same time."""
     wheels = list((ROOT / "dist").glob("*.whl"))
     if len(wheels) != 1:
-        print(f"dist/ holds {len(wheels)} wheels; make dist builds the one to check.", file=sys.stderr)
+        print(f"dist/ contains {len(wheels)} wheels, not one. Run make dist first.", file=sys.stderr)
         return 1
     failed = 0
     with ThreadPoolExecutor(max_workers=2) as pool:

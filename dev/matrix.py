@@ -1,11 +1,11 @@
 """Runs the tests on every supported Airflow and Python: ``python dev/matrix.py [WORD ...]``.
 
-One leg per Airflow release, each with its dependencies as they were on the day of the release, which is about what
-people have who install with Airflow's constraints; and the newest of everything, as pinned in ``dev/``, on every Python
-that this machine has. Words pick the legs whose names contain one of them: ``3.0``, ``py3.13``.
+Each combination of versions is a leg. One leg per Airflow release uses the dependencies of its release date, similar to
+an installation with Airflow's constraints. The other legs use the newest versions, as pinned in ``dev/``, with one leg
+per Python on this machine. Words select the legs whose names contain one of them: ``3.0``, ``py3.13``.
 
-What is tested is the built wheel, not the checkout: a module, a data file or an entry point that is missing from what
-users get would pass unseen in an editable install. The tests run in a copy of the checkout without the package.
+The legs test the built wheel in a copy of the checkout without the package. In an editable install, a module, a data
+file or an entry point that is missing from the wheel would not be noticed.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ PACKAGE = "airflow_provider_tallyfy"
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 TEST_TOOLS = ("pytest", "pytest-timeout", "hypothesis")
 LEG_SECONDS = 1200
-#: Legs that run every test: the oldest of everything, and the newest. What the rules make of an answer does not depend
-#: on Airflow, so the legs between them run what meets Airflow and the libraries.
+#: Legs that run every test: the oldest versions and the newest. The rules about Tallyfy's answers do not depend on
+#: Airflow, so the other legs only run the tests that involve Airflow or a library.
 WHOLE = ("airflow-2.11.0-of-its-day", "-py3.13")
-#: But for tests/typing: types are those of one Airflow, and their checkers are no tools of the matrix.
+#: Without tests/typing: the types are those of the newest Airflow, and the environments have no type checkers.
 EVERY_TEST = ("tests/unit", "tests/contract", "tests/airflow")
-MEETS_AIRFLOW = (
+AIRFLOW_TESTS = (
     "tests/airflow",
     "tests/contract/test_bulk_operators.py",
     "tests/contract/test_bulk_report_text.py",
@@ -69,9 +69,9 @@ class Release:
     """An Airflow release.
 
     :param airflow: its version.
-    :param as_of: dependencies are those that were on the package index before this day.
-    :param pythons: Python versions to run it on, best first. The oldest release is tried on the oldest Python.
-    :param also: further packages to install.
+    :param as_of: the dependencies are the versions that the package index had before this day.
+    :param pythons: Python versions for it; the first one on this machine is used.
+    :param also: more packages to install.
     """
 
     airflow: str
@@ -81,9 +81,9 @@ class Release:
 
 
 RELEASES = (
-    Release("2.11.0", "2025-05-25", ("3.10", "3.11", "3.12")),
+    Release("2.11.0", "2025-05-25", ("3.10", "3.11", "3.12")),  # the oldest Airflow on the oldest Python
     Release("2.11.2", "2026-03-20"),
-    # 3.0 shows nobody's connection form without the FAB provider, which Airflow's own image of it has installed.
+    # Airflow 3.0 needs the FAB provider to show connection forms; its official image contains it.
     Release("3.0.6", "2025-09-01", also=("apache-airflow-providers-fab",)),
     Release("3.1.8", "2026-03-20"),
     Release("3.2.2", "2026-06-10"),
@@ -95,11 +95,11 @@ RELEASES = (
 class Leg:
     """One combination of versions.
 
-    :param name: as shown, and picked by.
-    :param requirements: what is installed beside this package's own dependencies, in the words of ``uv pip install``.
-    :param inputs: files that decide about the outcome.
-    :param python: the interpreter, ``None`` if this machine has none that fits.
-    :param lacking: what is missing then.
+    :param name: shown in the output; words on the command line select by it.
+    :param requirements: arguments of ``uv pip install``, in addition to this package's own dependencies.
+    :param inputs: files that the environment depends on.
+    :param python: the interpreter, or ``None`` if this machine has no suitable one.
+    :param lacking: in that case, what is missing.
     """
 
     name: str
@@ -111,7 +111,7 @@ class Leg:
 
 @dataclass
 class Outcome:
-    """What came of a leg."""
+    """The result of a leg."""
 
     leg: Leg
     verdict: str = "not run"
@@ -126,10 +126,10 @@ class Outcome:
 
 
 def interpreters() -> dict[str, Path]:
-    """Return the CPython of each minor version, as far as it really runs.
+    """Return a working CPython for each minor version.
 
-    Looks into pyenv's own folder first: pyenv leaves a command for each version that it has on PATH, and all but the
-    selected ones print an error when run.
+    Checks pyenv's own folder first, because pyenv puts a command for each of its versions on PATH, but only the
+    selected ones work.
     """
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
     # Sorted by number, so that the newest patch release comes first.
@@ -150,7 +150,7 @@ def interpreters() -> dict[str, Path]:
 
 
 def legs(found: dict[str, Path]) -> list[Leg]:
-    """Return all legs, those included that can't run here."""
+    """Return all legs, including those that cannot run on this machine."""
     result = []
     for release in RELEASES:
         version = next((version for version in release.pythons if version in found), None)
@@ -160,7 +160,7 @@ def legs(found: dict[str, Path]) -> list[Leg]:
                 (f"apache-airflow=={release.airflow}", *release.also, "--exclude-newer", release.as_of),
                 (),
                 found[version] if version else None,
-                f"no Python {' or '.join(release.pythons)} here",
+                f"this machine has no Python {' or '.join(release.pythons)}",
             )
         )
     for major, version in (("2", "3.12"), *(("3", version) for version in sorted({*PYTHONS, *found}, key=_numbers))):
@@ -172,15 +172,15 @@ def legs(found: dict[str, Path]) -> list[Leg]:
                 (f"apache-airflow=={airflow}", "--constraint", str(pins)),
                 (pins,),
                 found.get(version),
-                f"no Python {version} here",
+                f"this machine has no Python {version}",
             )
         )
-    # The long ones first, so that none of them is left to run alone.
+    # The long legs first, so that none of them runs alone at the end.
     return sorted(result, key=_is_whole, reverse=True)
 
 
 def run_leg(leg: Leg, wheel: Path, snapshot: Path) -> Outcome:
-    """Install and test one leg. Everything that is printed goes to a log of its own."""
+    """Install and test one leg, with all output in a separate log file."""
     outcome = Outcome(leg)
     if leg.python is None:
         return outcome
@@ -211,7 +211,7 @@ def run_leg(leg: Leg, wheel: Path, snapshot: Path) -> Outcome:
 
 
 def _environment(leg: Leg, python: Path, requirements: list[str], run: Callable[..., None]) -> Path:
-    """Return the leg's virtual environment, made anew if anything that goes into it has changed."""
+    """Return the leg's virtual environment. It is created again if one of its inputs has changed."""
     folder = WORK / "venvs" / leg.name
     tools = [line for tool in TEST_TOOLS for line in _pinned(ROOT / "dev" / "constraints-airflow3.txt", tool)]
     files = [Path(__file__), *leg.inputs]
@@ -223,7 +223,7 @@ def _environment(leg: Leg, python: Path, requirements: list[str], run: Callable[
     shutil.rmtree(folder, ignore_errors=True)
     run(UV, "venv", "--no-project", "--python", python, folder)
     run(*_pip(folder), "--compile-bytecode", *requirements, *leg.requirements)
-    # The tools are today's on every leg, so that one way of writing tests serves all; what Airflow was given stays.
+    # All legs use the newest test tools, so that the same tests run on all. Airflow's dependencies keep their versions.
     installed = folder / "installed.txt"
     frozen = subprocess.run(
         [UV, "pip", "freeze", "--python", folder / "bin" / "python"], capture_output=True, text=True, check=True
@@ -240,7 +240,7 @@ def _pip(environment: Path) -> tuple[str | Path, ...]:
 
 
 def _test(leg: Leg, environment: Path, snapshot: Path, run: Callable[..., None]) -> None:
-    """Run the tests in a copy of the checkout that does not have the package in it."""
+    """Run the tests in a copy of the checkout without the package."""
     folder = WORK / "tests" / leg.name
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(snapshot, folder, ignore=shutil.ignore_patterns(PACKAGE))
@@ -251,13 +251,13 @@ def _test(leg: Leg, environment: Path, snapshot: Path, run: Callable[..., None])
         "PATH": f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}",
         "VIRTUAL_ENV": str(environment),
         "PYTEST_TIMEOUT": os.environ.get("PYTEST_TIMEOUT", "120"),
-        # Compiled modules belong to the environments, not to the copy, which is there for one run.
+        # The copy is used for one run only, so compiled modules in it are useless.
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     report = WORK / f"{leg.name}.xml"
     report.unlink(missing_ok=True)
     pytest = environment / "bin" / "pytest"
-    tests = EVERY_TEST if _is_whole(leg) else MEETS_AIRFLOW
+    tests = EVERY_TEST if _is_whole(leg) else AIRFLOW_TESTS
     run(pytest, "-p", "no:cacheprovider", "--color=no", f"--junitxml={report}", *tests, cwd=folder, env=env)
 
 
@@ -276,7 +276,7 @@ def _versions(environment: Path) -> tuple[str, str, str]:
 
 
 def _read_report(outcome: Outcome) -> None:
-    """Fill in the counts from what pytest has left, if it got that far."""
+    """Read the counts from pytest's report, if there is one."""
     log = (WORK / f"{outcome.leg.name}.log").read_text(errors="replace").splitlines()
     outcome.closing_line = next((line for line in reversed(log) if re.match(r"=+ .* in [\d.]+s", line)), "")
     with contextlib.suppress(FileNotFoundError, ElementTree.ParseError):
@@ -290,7 +290,7 @@ def _read_report(outcome: Outcome) -> None:
 
 
 def snapshot_of_checkout() -> Path:
-    """Copy what git has or would have of the checkout, so that edits during the run can't mix two states."""
+    """Copy all files that git tracks or does not ignore, so that edits during the run have no effect."""
     folder = WORK / "snapshot"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -306,7 +306,7 @@ def snapshot_of_checkout() -> Path:
 
 
 def build_wheel(snapshot: Path) -> Path:
-    """Build the wheel that all legs test."""
+    """Build the wheel for all legs."""
     folder = WORK / "wheel"
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run([UV, "build", "--quiet", "--wheel", "--out-dir", folder, snapshot], check=True)
@@ -314,14 +314,14 @@ def build_wheel(snapshot: Path) -> Path:
 
 
 def requirements_of(wheel: Path) -> list[str]:
-    """Return what the wheel says that it depends on."""
+    """Return the requirements in the wheel's metadata."""
     with zipfile.ZipFile(wheel) as archive:
         metadata = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         return sorted(message_from_bytes(archive.read(metadata)).get_all("Requires-Dist", []))
 
 
 def table(outcomes: Iterable[Outcome]) -> str:
-    """Return all outcomes, one a line."""
+    """Return a table with one line per outcome."""
     head = ("leg", "verdict", "airflow", "http", "python", "passed", "failed", "skipped", "seconds")
     rows: list[tuple[str, ...]] = [head]
     for one in outcomes:
@@ -334,7 +334,7 @@ def table(outcomes: Iterable[Outcome]) -> str:
     lines = []
     for row in rows:
         cells = zip(row, widths, strict=True)
-        # Words to the left, numbers to the right.
+        # Text is aligned left, numbers right.
         lines.append(
             "  ".join(f"{cell:{'<' if column < 5 else '>'}{width}}" for column, (cell, width) in enumerate(cells))
         )
@@ -342,7 +342,7 @@ def table(outcomes: Iterable[Outcome]) -> str:
 
 
 def _pinned(pins: Path, package: str) -> list[str]:
-    """Return the lines of a constraints file about one package: one, or one per Python version."""
+    """Return the lines for one package in a constraints file: one, or one per Python version."""
     return [line for line in pins.read_text().splitlines() if re.match(rf"{re.escape(package)}==", line)]
 
 
@@ -352,7 +352,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
-    """Wait until no other matrix runs in this checkout: they would share the environments."""
+    """Wait until no other matrix runs in this checkout, because both would use the same environments."""
     WORK.mkdir(exist_ok=True)
     with (WORK / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -360,23 +360,26 @@ def _alone() -> Iterator[None]:
 
 
 def main() -> int:
-    """Run the legs and say how it went."""
+    """Run the selected legs and print the results."""
     parser = argparse.ArgumentParser(description="Run the tests on every supported Airflow and Python.")
-    parser.add_argument("words", nargs="*", help="run only legs whose name contains one of these")
+    parser.add_argument("words", nargs="*", help="run only the legs whose names contain one of these words")
     parser.add_argument(
-        "--jobs", type=int, default=min(2, os.cpu_count() or 1), help="legs at a time (default: %(default)s)"
+        "--jobs",
+        type=int,
+        default=min(2, os.cpu_count() or 1),
+        help="how many legs run at the same time (default: %(default)s)",
     )
-    parser.add_argument("--list", action="store_true", help="name the legs and stop")
+    parser.add_argument("--list", action="store_true", help="list the legs and stop")
     arguments = parser.parse_args()
 
     chosen = [
         leg for leg in legs(interpreters()) if not arguments.words or any(word in leg.name for word in arguments.words)
     ]
     if arguments.list:
-        print("\n".join(leg.name if leg.python else f"{leg.name}  (can't run: {leg.lacking})" for leg in chosen))
+        print("\n".join(leg.name if leg.python else f"{leg.name}  (cannot run: {leg.lacking})" for leg in chosen))
         return 0
     if not any(leg.python for leg in chosen):
-        print("No leg can run here that is called like that; --list names them.", file=sys.stderr)
+        print("No leg with such a name can run on this machine. --list lists all legs.", file=sys.stderr)
         return 2
 
     with _alone():
@@ -397,7 +400,7 @@ def main() -> int:
 
 
 def _report(outcome: Outcome) -> None:
-    """Print what a person who waits wants to know about a leg that has ended."""
+    """Print the result of a leg, and the end of its log if it failed."""
     if outcome.leg.python is None:
         print(f"{outcome.leg.name}: not run, {outcome.leg.lacking}", flush=True)
         return

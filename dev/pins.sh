@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Pins the newest versions of all dependencies anew: dev/pins.sh
+# Pins the newest versions of all dependencies: dev/pins.sh
 #
-# Airflow publishes constraints of its own, but not on the package index, and of the day of its release. These are made
-# from the index alone, hold no address, and say for each Python version what it gets.
+# Airflow's own constraints are not on the package index, and date from the day of its release. These files come from the
+# index alone, contain no URL, and hold the versions for every Python version.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# pin FILE ARGUMENTS OF "uv pip compile", further requirements on standard input
+# pin FILE ARGUMENTS OF "uv pip compile"; reads more requirements from standard input
 pin() {
     local file=$1
     shift
-    # The default header would repeat the command line, and annotations treble the length of every later diff.
+    # The default header repeats the command line, and annotations make every later diff three times as long.
     .venv-uv/bin/uv pip compile - "$@" --quiet --universal --python-version 3.10 --no-header --no-annotate \
         --output-file "$file.new" >/dev/null
     mv "$file.new" "$file"

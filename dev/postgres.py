@@ -1,7 +1,7 @@
-"""A PostgreSQL of one's own for as long as a ``with`` lasts, which can be stopped and started in between.
+"""A temporary PostgreSQL server as a context manager. It can be stopped and started again in between.
 
-It listens on loopback alone, at a free port, with a password that nobody else knows. PostgreSQL refuses to run as
-root; there it runs as the user that Debian's package makes for it.
+It listens on a free port on loopback only, with a random password. PostgreSQL refuses to run as root. If this process
+is root, the server runs as the user ``postgres``, which Debian's package creates.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from dev.airflow_stack import HOST, free_port
 USER = DATABASE = "airflow"
 START_SECONDS, STOP_SECONDS = 30, 20
 
-#: Debian keeps the programs of each version in a folder of its own, off PATH.
+#: Debian installs the programs of each version into a folder below this one, which is not on PATH.
 DEBIAN = Path("/usr/lib/postgresql")
 
-#: Safety on a power cut is not what is tested; without it all is several times as fast.
+#: The data need not survive a power cut; without this safety, PostgreSQL is several times as fast.
 OPTIONS = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -40,16 +40,16 @@ OPTIONS = {
 
 
 class PostgresFailed(Exception):
-    """PostgreSQL is not there or did not start, and why."""
+    """PostgreSQL is missing or did not start. The message has the reason."""
 
 
 class Postgres:
-    """A database server, empty but for one database, in a folder that is removed at the end."""
+    """A database server with one empty database, in a folder that is removed at the end."""
 
     def __init__(self) -> None:
         self._programs = programs()
         self._account = _account()
-        # Not below the checkout: PostgreSQL's user needs a way into its folder.
+        # Not in the checkout, because PostgreSQL's user may not be allowed to open that folder.
         self.folder = Path(tempfile.mkdtemp(prefix="airflow-provider-tallyfy-postgres-"))
         self._data = self.folder / "data"
         self.log = self.folder / "postgres.log"
@@ -59,14 +59,14 @@ class Postgres:
 
     @property
     def settings(self) -> dict[str, str]:
-        """What Airflow must be told to use it."""
+        """Environment variables that make Airflow use this database."""
         address = f"{USER}:{self.password}@{HOST}:{self._port}/{DATABASE}"
         return {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{address}"}
 
     def start(self) -> None:
-        """Start it, and return when it answers.
+        """Start the server, and return when it answers.
 
-        :raises PostgresFailed: if it does not.
+        :raises PostgresFailed: if it does not answer.
         """
         options = [part for name, value in OPTIONS.items() for part in ("-c", f"{name}={value}")]
         with self.log.open("ab") as log:
@@ -81,10 +81,10 @@ class Postgres:
             time.sleep(0.1)
 
     def stop(self) -> None:
-        """Stop it at once, as a crash does: all connections are cut, nothing is finished."""
+        """Stop the server at once, like a crash: all connections and transactions are cut off."""
         if self.process is None:
             return
-        # SIGQUIT is PostgreSQL's immediate shutdown: it takes its children along.
+        # SIGQUIT is PostgreSQL's immediate shutdown, which also ends its child processes.
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(signal.SIGQUIT)
         try:
@@ -95,7 +95,7 @@ class Postgres:
         self.process = None
 
     def tail(self, lines: int = 25) -> str:
-        """The end of its log."""
+        """The last lines of the log."""
         with contextlib.suppress(OSError):
             return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
         return ""
@@ -140,7 +140,7 @@ class Postgres:
         )  # fmt: skip
 
     def _as_account(self) -> dict[str, Any]:
-        """As whom and where its programs run; nothing of the shell's settings for PostgreSQL reaches them."""
+        """User, folder and environment of PostgreSQL's programs, without the PostgreSQL settings of the shell."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         common = {"cwd": self.folder, "env": {**kept, "PGPASSWORD": self.password, "LC_ALL": "C"}}
         if self._account is None:
@@ -149,9 +149,9 @@ class Postgres:
 
 
 def programs() -> Path:
-    """The folder of PostgreSQL's newest programs.
+    """The folder with the programs of the newest PostgreSQL.
 
-    :raises PostgresFailed: if there are none.
+    :raises PostgresFailed: if PostgreSQL is not installed.
     """
     if on_path := shutil.which("initdb"):
         return Path(on_path).resolve().parent
@@ -162,10 +162,10 @@ def programs() -> Path:
 
 
 def _account() -> pwd.struct_passwd | None:
-    """Whom PostgreSQL runs as, where it must not be the one who runs this."""
+    """The user that PostgreSQL must run as; ``None`` = the current user."""
     if os.geteuid() != 0:
         return None
     try:
         return pwd.getpwnam("postgres")
     except KeyError:
-        raise PostgresFailed("PostgreSQL refuses to run as root, and there is no user postgres.") from None
+        raise PostgresFailed("PostgreSQL refuses to run as root, and the user postgres does not exist.") from None

@@ -1,19 +1,22 @@
-"""Archive completed Tallyfy runs that nobody has modified for some time, every day.
+"""Every day, archive the completed Tallyfy runs that have not been modified for some time.
 
-``find_stale_runs`` lists them, ``archive`` is one task for each: a run that can't be archived fails alone, and can be
-looked at and retried alone. Right for dozens of runs a day; for thousands, see ``tallyfy_nightly_sweep``.
+``find_stale_runs`` lists these runs. ``archive`` is a mapped task with one instance per run. If an instance fails, you
+can see its log and retry it without the others. This suits dozens of runs a day; for thousands, use
+``tallyfy_nightly_sweep``.
 
-A run is as stale as it is when the task looks, so catching up on past days would do nothing new: ``catchup`` is off,
-and a backfill is harmless. Archiving keeps everything; ``TallyfyActivateRunOperator`` brings a run back.
+The age of a run counts from the moment when the task runs, not from the DAG run's date. So catching up on past days is
+useless (``catchup`` is off), and a backfill is harmless. Archiving deletes nothing; ``TallyfyActivateRunOperator``
+activates a run again.
 
 Needs: the connection ``tallyfy_default``. Its token must belong to a standard member or an administrator.
 
 Params:
 
-* ``days``: completed, and unchanged for so many days.
+* ``days``: archive runs that are completed and have not changed for this many days.
 * ``template``: title or id; blank = all templates.
-* ``keep``: title of a tag whose runs are left alone, such as ``Keep``; blank = none.
-* ``limit``: most runs a day, the oldest first. Airflow maps a task over 1,024 at most (``[core] max_map_length``).
+* ``keep``: title of a tag, such as ``Keep``; runs with this tag are not archived. Blank = no such tag.
+* ``limit``: maximum number of runs per day, the oldest first. Airflow maps a task at most 1,024 times by default
+  (``[core] max_map_length``).
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from airflow_provider_tallyfy.operators.tallyfy import TallyfyArchiveRunOperator
 
 with DAG(
     "tallyfy_archive_stale_runs",
-    description="Archive completed Tallyfy runs that nobody has modified for some time",
+    description="Archive completed Tallyfy runs that have not been modified for some time",
     schedule="@daily",
     start_date=datetime(2026, 1, 1),
     catchup=False,
@@ -35,10 +38,12 @@ with DAG(
     default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
     tags=["tallyfy", "example"],
     params={
-        "days": Param(30, type="integer", minimum=1, title="Days", description="Completed and unchanged for so long"),
+        "days": Param(30, type="integer", minimum=1, title="Days", description="Completed and unchanged for this long"),
         "template": Param(None, type=["null", "string"], title="Template", description="Title or id; blank = all"),
-        "keep": Param(None, type=["null", "string"], title="Keep", description="Leave runs with this tag alone"),
-        "limit": Param(500, type="integer", minimum=1, maximum=1024, title="At most", description="Runs a day"),
+        "keep": Param(None, type=["null", "string"], title="Keep", description="Do not archive runs with this tag"),
+        "limit": Param(
+            500, type="integer", minimum=1, maximum=1024, title="Limit", description="Maximum number of runs per day"
+        ),
     },
     doc_md=__doc__,
 ) as dag:
@@ -52,7 +57,7 @@ with DAG(
         order="last_updated",
     )
 
-    # A few at a time, so that the people of the organization keep most of its API limit.
+    # Only four at a time, so that most of the API limit remains for other users of the organization.
     archive = TallyfyArchiveRunOperator.partial(task_id="archive", max_active_tis_per_dag=4).expand(
         run_id=find_stale_runs.output.map(lambda row: row["id"])
     )

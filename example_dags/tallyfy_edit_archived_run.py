@@ -1,10 +1,11 @@
-"""Edit a Tallyfy run that is archived: bring it back, change it, archive it again.
+"""Edit an archived Tallyfy run: activate it, change it, archive it again.
 
-Tallyfy updates no archived runs. Activating is the setup and archiving the teardown of the change, so the run is
-archived again also when the change fails. A run that was not archived in the first place is left alone.
+Tallyfy does not update archived runs. Activation is the setup task, and archiving is the teardown task. So the run is
+archived again even if the change fails. A run that is not archived is not changed at all.
 
-When the archiving fails for good, its task is red and the run stays live, but the DAG run counts as a success: that is
-how Airflow treats teardowns. ``on_failure_fail_dagrun=True`` would instead hide a change that failed.
+If the last retry of ``archive`` fails, its task fails and the run stays active, but the DAG run succeeds, because
+Airflow ignores the result of teardown tasks. With ``on_failure_fail_dagrun=True``, the DAG run would succeed although
+the change failed.
 
 Needs: the connection ``tallyfy_default``.
 
@@ -29,7 +30,7 @@ from airflow_provider_tallyfy.operators.tallyfy import (
 
 with DAG(
     "tallyfy_edit_archived_run",
-    description="Edit a Tallyfy run that is archived",
+    description="Edit an archived Tallyfy run",
     schedule=None,
     tags=["tallyfy", "example"],
     params={
@@ -38,7 +39,7 @@ with DAG(
     },
     doc_md=__doc__,
 ) as dag:
-    # Fails for a live run, which the teardown would otherwise archive while it is in use.
+    # Fails if the run is active. Otherwise the teardown would archive a run that people are working on.
     activate = TallyfyActivateRunOperator(
         task_id="activate", run_id="{{ params.tallyfy_run_id }}", if_already="fail"
     ).as_setup()

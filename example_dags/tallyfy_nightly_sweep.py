@@ -1,15 +1,15 @@
 """Archive the stale runs of an organization every night: find, guard, archive, report.
 
-Four tasks, whether ten runs are stale or ten thousand. ``guard`` is a dry run: it looks at every run again, says what
-would happen, and refuses more runs than ``max_runs``. ``archive`` leaves runs alone that somebody modified meanwhile
-and writes down what it did; a retry does only what is still to do. ``report`` makes a text of it. The DAG
-``tallyfy_undo_sweep`` brings all of it back.
+The DAG has four tasks, for ten stale runs as well as for ten thousand. ``guard`` is a dry run: it reads every run
+again, logs what would happen, and fails if there are more runs than ``max_runs``. ``archive`` skips runs that somebody
+modified in the meantime, and writes the result of each run to a report; a retry archives only the remaining runs.
+``report`` turns the result into a short text. The DAG ``tallyfy_undo_sweep`` undoes the sweep.
 
-A run is as stale as it is when the task looks, so catching up on past nights would do nothing new: ``catchup`` is off,
-and a backfill is harmless.
+The age of a run counts from the moment when the task runs, not from the DAG run's date. So catching up on past nights
+is useless (``catchup`` is off), and a backfill is harmless.
 
 Needs: the connection ``tallyfy_default``. Set the Airflow Variable ``tallyfy_reports``, or the param ``reports``, to a
-folder or an object-storage path (``s3://aws_default@bucket/sweeps``) that all workers share.
+folder or an object-storage path (``s3://aws_default@bucket/sweeps``) that all workers can access.
 """
 
 from __future__ import annotations
@@ -37,10 +37,12 @@ with DAG(
     default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
     tags=["tallyfy", "example"],
     params={
-        "days": Param(30, type="integer", minimum=1, title="Days", description="Completed and unchanged for so long"),
+        "days": Param(30, type="integer", minimum=1, title="Days", description="Completed and unchanged for this long"),
         "template": Param(None, type=["null", "string"], title="Template", description="Title or id; blank = all"),
-        "max_runs": Param(5000, type="integer", minimum=1, title="At most", description="Refuse to archive more"),
-        "reports": Param(None, type=["null", "string"], title="Reports", description="Folder, or storage path"),
+        "max_runs": Param(
+            5000, type="integer", minimum=1, title="Limit", description="Archive nothing if more runs are stale"
+        ),
+        "reports": Param(None, type=["null", "string"], title="Reports", description="Folder or object-storage path"),
     },
     doc_md=__doc__,
 ) as dag:

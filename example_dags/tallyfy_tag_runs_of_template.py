@@ -1,7 +1,7 @@
-"""Keep the tags of a template's runs in order: those that have waited too long get a tag, in one task.
+"""Tag the active runs of a template that have not been modified for some time, in one task.
 
-Tags are given by their titles. A tag that does not exist yet is made; a run that has it already is left alone, and so
-are all other tags of a run.
+The tag is given by its title, and is created if it does not exist. Runs that have the tag already are not changed. All
+other tags of a run stay.
 
 Needs: the connection ``tallyfy_default``.
 """
@@ -24,7 +24,7 @@ with DAG(
     tags=["tallyfy", "example"],
     params={
         "template": Param("Customer Onboarding", type="string", minLength=1, title="Template"),
-        "days": Param(14, type="integer", minimum=1, title="Days", description="Unmodified for so long"),
+        "days": Param(14, type="integer", minimum=1, title="Days", description="Not modified for this long"),
         "tag": Param("Waiting", type="string", minLength=1, maxLength=30, title="Tag to add"),
     },
     doc_md=__doc__,

@@ -1,7 +1,7 @@
-"""Undo a nightly sweep: bring back every run that it archived, and no other.
+"""Undo a nightly sweep: activate all runs that it archived, and no other runs.
 
-Takes the DAG run of ``tallyfy_nightly_sweep`` and reads the report that this wrote. Runs that somebody brought back
-already stay as they are; runs that somebody modified since the sweep are left alone and named.
+The DAG reads the report of a DAG run of ``tallyfy_nightly_sweep``. Runs that are active again already are not changed.
+Runs that somebody modified after the sweep are skipped and listed.
 
 Needs: the connection ``tallyfy_default``, and the report of the sweep.
 
@@ -9,9 +9,9 @@ Params:
 
 * ``sweep``: run id of the sweep, as the Airflow UI shows it, such as ``scheduled__2026-11-22T03:00:00+00:00``.
 * ``reports``: as in the sweep.
-* ``include_unclear``: bring back also the runs that a killed sweep may have archived without noting it, if they were
-  archived since it began.
-* ``dry_run``: only say what would happen.
+* ``include_unclear``: if the sweep was killed, some runs have no result in its report. Activate these too, if they were
+  archived after the sweep began.
+* ``dry_run``: only log what would happen.
 """
 
 from __future__ import annotations
@@ -25,16 +25,19 @@ REPORTS = "{{ params.reports or var.value.get('tallyfy_reports', '/tmp/tallyfy-s
 
 with DAG(
     "tallyfy_undo_sweep",
-    description="Bring back what a nightly sweep archived",
+    description="Activate the runs that a nightly sweep archived",
     schedule=None,
     tags=["tallyfy", "example"],
     params={
         "sweep": Param(type="string", minLength=1, title="Sweep", description="Run id of the nightly sweep"),
         "reports": Param(None, type=["null", "string"], title="Reports", description="As in the sweep"),
         "include_unclear": Param(
-            False, type="boolean", title="Include unclear", description="Also what a killed sweep could not note"
+            False,
+            type="boolean",
+            title="Include unclear",
+            description="Also runs without a result in the report of a killed sweep",
         ),
-        "dry_run": Param(False, type="boolean", title="Dry run", description="Only say what would happen"),
+        "dry_run": Param(False, type="boolean", title="Dry run", description="Only log what would happen"),
     },
     doc_md=__doc__,
 ) as dag:

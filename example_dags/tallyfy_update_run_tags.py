@@ -1,14 +1,15 @@
-"""Show people in Tallyfy, by the tags of a run, where a pipeline is with it.
+"""Show the state of a pipeline in Tallyfy, as a tag on a run.
 
-Before the work the run gets a tag, after it another one in its place. All other tags of the run stay. Put your own
-tasks between the two; where these fail, the run keeps the first tag, which is how people see that something is stuck.
+The first task adds a tag to the run. The last task replaces it with another tag. All other tags of the run stay. Put
+your own tasks between these two. If one of them fails, the run keeps the first tag, and people in Tallyfy see that the
+pipeline is stuck.
 
 Needs: the connection ``tallyfy_default``.
 
 Params:
 
 * ``tallyfy_run_id``: 32-character id of the run; it must not be archived.
-* ``tag_during``, ``tag_after``: titles of the tags; those that don't exist yet are made.
+* ``tag_during``, ``tag_after``: titles of the tags; missing tags are created.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from airflow_provider_tallyfy.operators.tallyfy import TallyfyUpdateRunOperator
 
 with DAG(
     "tallyfy_update_run_tags",
-    description="Show by the tags of a Tallyfy run where a pipeline is with it",
+    description="Show the state of a pipeline as a tag on a Tallyfy run",
     schedule=None,
     tags=["tallyfy", "example"],
     params={

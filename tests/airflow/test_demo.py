@@ -1,4 +1,4 @@
-"""``make demo`` as a person runs it: what it shows, what it does, and that nothing stays behind."""
+"""``make demo`` as a user runs it: its output, its effects, and that no process and no file remains."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ SCRATCH = ROOT / ".demo"
 class Demo:
     """A demo that has ended.
 
-    :param outside: folders in which it might have written, and must not have.
-    :param mark: in the environment of everything that it has started.
+    :param outside: folders that it must not write to.
+    :param mark: value of an environment variable in every process that it started.
     """
 
     returncode: int
@@ -38,7 +38,7 @@ class Demo:
 
 @dataclass(frozen=True)
 class Account:
-    """A sandbox that plays the real account, and the demo that was run on it."""
+    """A sandbox in the place of a real account, and the demo that ran on it."""
 
     sandbox: Sandbox
     demo: Demo
@@ -47,7 +47,7 @@ class Account:
 
 
 class Running:
-    """A demo under way."""
+    """A running demo."""
 
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self.folder = folder
@@ -63,7 +63,7 @@ class Running:
                 "HOME": str(folder / "home"),
                 "TMPDIR": str(folder / "tmp"),
                 "MARK": self.mark,
-                # What a developer may have set, and must not get in the way.
+                # Settings that a developer may have; the demo must ignore them.
                 "AIRFLOW_HOME": str(folder / "home" / "airflow"),
                 "AIRFLOW__CORE__DAGS_FOLDER": "/nowhere",
             },
@@ -84,7 +84,7 @@ def account_of(sandbox: Sandbox) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Demos:
-    """One of each kind."""
+    """One demo of each kind."""
 
     plain: Demo
     listed: Account
@@ -102,10 +102,10 @@ def demos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demos]:
             sandbox.add_run("Stale", completed_days_ago=50)
             sandbox.add_run("Staler", completed_days_ago=90)
             before.append(sandbox.runs())
-        # One that this token may not archive.
+        # A run that the token is not allowed to archive.
         locked = archived.add_run("Locked", completed_days_ago=70)
         archived.fail("DELETE", f"/runs/{locked}", Fault.status(403), times=None)
-        # Side by side, for each spends most of its time on starting Airflow.
+        # All at the same time, because each spends most of its time on the start of Airflow.
         running = [
             Running(folder / "plain"),
             Running(folder / "listed", **account_of(listed)),
@@ -164,7 +164,7 @@ def test_sandbox_what_airflow_did(demos: Demos) -> None:
     assert len(links) == number
 
 
-def test_account_is_only_listed_unless_told_otherwise(demos: Demos) -> None:
+def test_runs_of_an_account_are_only_listed_by_default(demos: Demos) -> None:
     account = demos.listed
     assert account.demo.returncode == 0, account.demo.output
     assert account.sandbox.runs() == account.before
@@ -176,7 +176,7 @@ def test_account_is_only_listed_unless_told_otherwise(demos: Demos) -> None:
     assert "make demo ARCHIVE=1" in account.demo.output
 
 
-def test_account_is_archived_when_told_so(demos: Demos) -> None:
+def test_runs_of_an_account_are_archived_on_request(demos: Demos) -> None:
     account = demos.archived
     assert sorted(run["name"] for run in account.sandbox.runs(archived=True)) == sorted(account.stale)
     rows = rows_in(account.demo.output, "2. 3 runs are stale; archived just now: 2 (*)")
@@ -186,22 +186,22 @@ def test_account_is_archived_when_told_so(demos: Demos) -> None:
     assert [row.split()[:2] for row in rows if not row.startswith(" * ")] == [["Locked", "complete"]]
 
 
-def test_failure_is_told(demos: Demos) -> None:
+def test_a_failure_is_explained(demos: Demos) -> None:
     output = demos.archived.demo.output
     assert demos.archived.demo.returncode == 1
-    told = " ".join(output.split())
-    assert "archive: failed" in told
-    assert "TallyfyBulkRefusedError: 3 runs: 2 archived, 1 failed." in told
-    assert re.search(r"[0-9a-f]{32}: DELETE /runs/[0-9a-f]{32} failed with 403", told)
-    assert "light members can't archive" in told.lower()
+    text = " ".join(output.split())
+    assert "archive: failed" in text
+    assert "TallyfyBulkRefusedError: 3 runs: 2 archived, 1 failed." in text
+    assert re.search(r"[0-9a-f]{32}: DELETE /runs/[0-9a-f]{32} failed with 403", text)
+    assert "light members can't archive" in text.lower()
     assert "The demo failed: the DAG run ended as failed." in output
     log = SCRATCH / "airflow.log"
-    assert f"Airflow's whole log: {log.relative_to(ROOT)}" in output
+    assert f"Airflow's complete log: {log.relative_to(ROOT)}" in output
     assert "TallyfyBulkRefusedError" in log.read_text()
     assert demos.archived.sandbox.token not in log.read_text()
 
 
-def test_no_token_is_shown(each: Demo, demos: Demos) -> None:
+def test_the_output_has_no_token(each: Demo, demos: Demos) -> None:
     for token in ("sandbox-admin-", demos.listed.sandbox.token[-20:], demos.archived.sandbox.token[-20:]):
         assert token not in each.output
 
@@ -212,7 +212,7 @@ def test_output_fits_the_screen(each: Demo) -> None:
     assert [line for line in each.output.splitlines() if len(line) > 100 and "://" not in line] == []
 
 
-def test_nothing_is_left_running(each: Demo) -> None:
+def test_no_process_keeps_running(each: Demo) -> None:
     left = []
     for process in psutil.process_iter():
         try:
@@ -223,9 +223,9 @@ def test_nothing_is_left_running(each: Demo) -> None:
     assert left == []
 
 
-def test_nothing_is_written_elsewhere(each: Demo) -> None:
+def test_no_file_is_written_elsewhere(each: Demo) -> None:
     assert sorted(path.name for path in each.outside.rglob("*")) == ["home", "tmp"]
-    # In the checkout, the log of a failure is all that stays.
+    # In the checkout, only the log of a failed demo remains.
     assert [path.name for path in SCRATCH.iterdir()] == ["airflow.log"]
 
 
@@ -239,11 +239,11 @@ def test_airflow_is_stopped_when_the_terminal_is_closed(tmp_path: Path, monkeypa
 
         @staticmethod
         def require_alive() -> None:
-            # As a closed terminal does: SIGHUP, and nobody reads any more.
-            monkeypatch.setattr("builtins.print", nobody_reads)
+            # Like a closed terminal: SIGHUP, and then printing fails.
+            monkeypatch.setattr("builtins.print", closed)
             raise KeyboardInterrupt
 
-    def nobody_reads(*_: object, **__: object) -> None:
+    def closed(*_: object, **__: object) -> None:
         raise BrokenPipeError
 
     monkeypatch.setattr(demo_ui, "Airflow", lambda *_, **__: Stack)

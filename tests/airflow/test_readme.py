@@ -1,4 +1,4 @@
-"""The README keeps its word: its code runs, its commands exist, its links lead somewhere."""
+"""The README is correct: its code runs, and its commands, links and names exist."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHELL = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
 
 
 def block(word: str) -> str:
-    """The one Python block of the README that holds a word."""
+    """The only Python block in the README that contains the word."""
     found: list[str] = [code for code in CODE if word in code]
     assert len(found) == 1, f"{len(found)} blocks with {word}"
     return found[0]
@@ -38,7 +38,7 @@ def names_of(code: str) -> dict[str, Any]:
 
 
 def airflow_cli(line: str) -> subprocess.CompletedProcess[str]:
-    """Run an ``airflow`` command line of the README, by a shell, as a reader would."""
+    """Run an ``airflow`` command line of the README in a shell, like a reader."""
     command = f'"{sys.executable}" -W ignore -m airflow {line}'
     return subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120, check=False)
 
@@ -90,9 +90,9 @@ class TestCode:
         monkeypatch.setattr("airflow_provider_tallyfy.api.protocol.retry.RetryPolicy.first_wait", 0.0, raising=False)
         names_of(block("test_a_lost_answer"))["test_a_lost_answer_does_no_harm"](tallyfy_sandbox)
 
-    def test_no_block_is_left_out(self) -> None:
-        tried = ("tallyfy_one_run", "tallyfy_sweep", "def tidy", "test_a_lost_answer")
-        assert [word for code in CODE for word in tried if word in code] == list(tried)
+    def test_every_block_is_tested(self) -> None:
+        tested = ("tallyfy_one_run", "tallyfy_sweep", "def tidy", "test_a_lost_answer")
+        assert [word for code in CODE for word in tested if word in code] == list(tested)
 
 
 class TestConnect:
@@ -130,13 +130,13 @@ def test_commands_exist() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"make {target}"
 
 
-def test_links_lead_somewhere() -> None:
+def test_relative_links_exist() -> None:
     for target in re.findall(r"\]\(([^)]+)\)", README):
         if not target.startswith("https://"):
             assert (ROOT / target.split("#")[0]).exists(), target
 
 
-def test_exceptions_and_operators_are_named_right() -> None:
+def test_exceptions_and_operators_exist_and_all_operators_are_named() -> None:
     for name in set(re.findall(r"`(Tallyfy\w+Error)`", README)):
         assert issubclass(getattr(exceptions, name), exceptions.TallyfyError)
     for name in set(re.findall(r"\b(Tallyfy\w+Operator)\b", README)):
@@ -145,7 +145,7 @@ def test_exceptions_and_operators_are_named_right() -> None:
     assert not missing, f"not in the README: {missing}"
 
 
-def test_the_table_of_exceptions_is_complete_and_says_which_are_retried() -> None:
+def test_the_table_of_exceptions_is_complete_and_right_about_retries() -> None:
     rows = re.findall(r"^\| `(Tallyfy\w+)` \|[^|]+\|[^|]+\| (yes|no) \|$", README, re.MULTILINE)
     raised = {
         name

@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md keeps its word: its walk-through is carried out on a copy of the package, and its commands exist."""
+"""CONTRIBUTING.md is correct: its example works on a copy of the package, and the files and commands it names exist."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ STEPS = [
     (path, code.rstrip() + "\n") for path, code in re.findall(r"```python\n# (\S+\.py)\n(.*?)```", TEXT, re.DOTALL)
 ]
 ROUTES = "airflow_provider_tallyfy/sandbox/routes/runs.py"
+OPERATORS = "airflow_provider_tallyfy/operators/tallyfy.py"
 
 
 def put(code: str, path: Path) -> None:
-    """Do what a contributor would: imports to the imports, a method into the class, the rest to the end."""
+    """Put imports with the imports, a method at the end of the class, and everything else at the end of the file."""
     if not path.exists():
         path.write_text(code)
         return
@@ -37,23 +38,41 @@ def put(code: str, path: Path) -> None:
     path.write_text("".join(lines))
 
 
-def test_the_walk_through_works_as_it_stands(tmp_path: Path) -> None:
+def name_operator(path: Path, operator: str, neighbour: str) -> None:
+    """Name an operator wherever the file names its neighbour."""
+    lines = path.read_text().splitlines(keepends=True)
+    assert any(neighbour in line for line in lines)
+    new = [line.replace(neighbour, operator) for line in lines]
+    path.write_text("".join(line if line == copy else line + copy for line, copy in zip(lines, new, strict=True)))
+
+
+def test_the_example_works_as_it_is_written(tmp_path: Path) -> None:
     assert [Path(path).name for path, _ in STEPS] == [
-        *("runs.py", "kickoff.py", "tallyfy.py", "single_runs.py", "tallyfy.py", "runs.py", "test_hook_kickoff.py")
+        *("runs.py", "tallyfy.py", "single_runs.py", "runs.py", "test_report_issue.py")
     ]
     shutil.copytree(PACKAGE, tmp_path / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "tests" / "contract").mkdir(parents=True)
+    for folder in ("contract", "unit"):
+        (tmp_path / "tests" / folder).mkdir(parents=True)
     conftests = (ROOT / "tests" / "conftest.py", ROOT / "tests" / "contract" / "conftest.py")
-    for file in (ROOT / "pyproject.toml", *conftests, *(ROOT / "tests" / "contract").glob("_*.py")):
+    # This one checks the signature and the docstring of every operator and of every hook method.
+    signatures = ROOT / "tests" / "unit" / "test_signatures.py"
+    helpers = (ROOT / "tests" / "contract").glob("_*.py")
+    for file in (ROOT / "pyproject.toml", *conftests, signatures, *helpers):
         shutil.copy2(file, tmp_path / file.relative_to(ROOT))
     for path, code in STEPS:
         if path != ROUTES:
             put(code, tmp_path / path)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no", STEPS[-1][0]]
+    ((operator, neighbour),) = re.findall(
+        r"^class (\w+Operator)\b.*?wherever that file names\s`(\w+)`", TEXT, re.M | re.S
+    )
+    name_operator(tmp_path / OPERATORS, operator, neighbour)
+    command = [sys.executable, "-m", "pytest", "-rp", "-p", "no:cacheprovider", "--color=no", STEPS[-1][0]]
+    command.append(str(signatures.relative_to(ROOT)))
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=110)
-    tests = len(re.findall(r"^def test_", STEPS[-1][1], re.MULTILINE))
-    assert tests >= 5
-    assert f"{tests} passed" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+    tests = re.findall(r"^def (test_\w+)", STEPS[-1][1], re.MULTILINE)
+    assert len(tests) >= 3
+    assert [name for name in tests if f"::{name}" not in done.stdout] == []
 
 
 def test_the_route_is_shown_as_it_is() -> None:
@@ -65,7 +84,7 @@ def test_every_python_block_belongs_to_a_step() -> None:
     assert TEXT.count("```python") == len(STEPS)
 
 
-def test_what_is_told_to_be_run_exists() -> None:
+def test_commands_and_links_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for document in ("CONTRIBUTING.md", "RELEASING.md"):
         text = (ROOT / document).read_text()
@@ -77,7 +96,13 @@ def test_what_is_told_to_be_run_exists() -> None:
             assert (ROOT / link).exists(), link
 
 
-def test_every_room_of_the_house_is_there() -> None:
+def test_every_named_file_exists() -> None:
+    files = set(re.findall(r"`((?:api|client|operators)/[\w/]+\.py)`", TEXT))
+    assert len(files) >= 15
+    assert [file for file in sorted(files) if not (PACKAGE / file).exists()] == []
+
+
+def test_the_table_of_folders_is_complete() -> None:
     rooms = set(re.findall(r"`([\w.]+/?)`", " ".join(re.findall(r"^\| (`[^|]*) \|", TEXT, re.MULTILINE))))
     assert len(rooms) >= 8
     for room in rooms:

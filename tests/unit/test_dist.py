@@ -1,4 +1,4 @@
-"""The check of sdist and wheel finds what is wrong with them."""
+"""The check of sdist and wheel finds every kind of mistake in them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dev import dist
 
 Files = dict[str, bytes]
 INFO = "airflow_provider_tallyfy-1.2.3.dist-info"
-#: A file in each folder that the sdist holds; the package's are in WHEEL_NEEDS.
+#: One file in each folder of the sdist; those of the package are in WHEEL_NEEDS.
 FOLDERS = [f"{folder}/one.py" for folder in dist.SDIST_FOLDERS if folder != dist.PACKAGE]
 METADATA = "\n".join(
     [
@@ -40,7 +40,7 @@ METADATA = "\n".join(
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small checkout that has everything."""
+    """A small checkout with all required files."""
     root = tmp_path / "checkout"
     for name in [*dist.WHEEL_NEEDS, *dist.SDIST_NEEDS, *FOLDERS]:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def write_sdist(root: Path, files: Files) -> Path:
     return path
 
 
-def test_both_as_they_should_be(checkout: Path) -> None:
+def test_correct_files_pass(checkout: Path) -> None:
     files = wheel_files(checkout)
     assert dist.check_wheel(write_wheel(checkout, files)) == len(files) + 1
     assert dist.check_sdist(write_sdist(checkout, sdist_files(checkout))) == len(sdist_files(checkout))
@@ -121,40 +121,43 @@ WRONG_WHEELS = [
     (without("airflow_provider_tallyfy/sandbox/pages/page.css"), "lacks .*page.css"),
     (without(f"{INFO}/licenses/LICENSE"), "lacks .*LICENSE"),
     (without(f"{INFO}/entry_points.txt"), "lacks .*entry_points"),
-    (added("tests/one.py"), "nobody asked for: tests/one.py"),
-    (added("airflow_provider_tallyfy/notes.txt"), "nobody asked for: .*notes.txt"),
-    (added("airflow_provider_tallyfy/py.typed"), "py.typed is another"),
-    (added(f"{INFO}/licenses/LICENSE"), "licence is another"),
-    (replaced(f"{INFO}/entry_points.txt", "get_provider_info\n", "info\n"), "entry points are others"),
+    (added("tests/one.py"), "unexpected files: tests/one.py"),
+    (added("airflow_provider_tallyfy/notes.txt"), "unexpected files: .*notes.txt"),
+    (added("airflow_provider_tallyfy/py.typed"), "py.typed in the wheel differs"),
+    (added(f"{INFO}/licenses/LICENSE"), "license in the wheel differs"),
+    (replaced(f"{INFO}/entry_points.txt", "get_provider_info\n", "info\n"), "wrong entry points"),
     (replaced(f"{INFO}/METADATA", "Version: 1.2.3", "Version: 1.2.4"), "Version is '1.2.4'"),
     (replaced(f"{INFO}/METADATA", ">=3.10", ">=3.9"), "Requires-Python"),
     (replaced(f"{INFO}/METADATA", "aiohttp>=1", "aiohttp>=1,<4"), "upper bound"),
     (replaced(f"{INFO}/METADATA", "apache-airflow>=1", "apache-airflow~=3.0"), "upper bound"),
     (
         replaced(f"{INFO}/METADATA", "https://example.com/changelog", "CHANGELOG.md"),
-        "nowhere on the index: CHANGELOG.md",
+        "broken on the index: CHANGELOG.md",
     ),
-    (replaced(f"{INFO}/METADATA", "Framework :: Apache Airflow :: Provider", "Topic :: Office"), "no provider"),
+    (
+        replaced(f"{INFO}/METADATA", "Framework :: Apache Airflow :: Provider", "Topic :: Office"),
+        "classifier of Airflow providers is missing",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("spoil", "words"), WRONG_WHEELS)
-def test_a_wheel_that_is_wrong(checkout: Path, spoil: Callable[[Files], None], words: str) -> None:
+def test_a_wrong_wheel_is_found(checkout: Path, spoil: Callable[[Files], None], words: str) -> None:
     files = wheel_files(checkout)
     spoil(files)
     with pytest.raises(dist.Wrong, match=words):
         dist.check_wheel(write_wheel(checkout, files))
 
 
-def test_a_record_that_is_wrong(checkout: Path) -> None:
+def test_a_wrong_record_is_found(checkout: Path) -> None:
     files = wheel_files(checkout)
-    with pytest.raises(dist.Wrong, match=r"RECORD is wrong about .*/WHEEL"):
+    with pytest.raises(dist.Wrong, match=r"RECORD has a wrong entry for .*/WHEEL"):
         dist.check_wheel(write_wheel(checkout, files, {**files, f"{INFO}/WHEEL": b"another"}))
 
 
-def test_a_file_that_names_the_folder_it_was_built_in(checkout: Path) -> None:
+def test_a_file_with_the_path_of_the_checkout_is_found(checkout: Path) -> None:
     (checkout / "airflow_provider_tallyfy" / "py.typed").write_text(f"built in {checkout}")
-    with pytest.raises(dist.Wrong, match="names the folder"):
+    with pytest.raises(dist.Wrong, match="contains the path"):
         dist.check_wheel(write_wheel(checkout, wheel_files(checkout)))
 
 
@@ -164,20 +167,20 @@ def test_a_file_that_names_the_folder_it_was_built_in(checkout: Path) -> None:
         (without("tests/one.py"), "lacks tests/one.py"),
         (without("CHANGELOG.md"), "lacks CHANGELOG.md"),
         (without("example_dags/one.py"), "lacks example_dags/one.py"),
-        (added("tests/left.pyc"), "nobody asked for: tests/left.pyc"),
-        (added(".venv/secret"), "nobody asked for: .venv/secret"),
-        (added("README.md"), "README.md is another"),
+        (added("tests/left.pyc"), "unexpected files: tests/left.pyc"),
+        (added(".venv/secret"), "unexpected files: .venv/secret"),
+        (added("README.md"), "README.md in the sdist differs"),
         (replaced("PKG-INFO", "Name: airflow-provider-tallyfy", "Name: other"), "Name is 'other'"),
     ],
 )
-def test_an_sdist_that_is_wrong(checkout: Path, spoil: Callable[[Files], None], words: str) -> None:
+def test_a_wrong_sdist_is_found(checkout: Path, spoil: Callable[[Files], None], words: str) -> None:
     files = sdist_files(checkout)
     spoil(files)
     with pytest.raises(dist.Wrong, match=words):
         dist.check_sdist(write_sdist(checkout, files))
 
 
-def test_a_wheel_of_another_version(checkout: Path) -> None:
+def test_a_wheel_of_another_version_is_found(checkout: Path) -> None:
     wheel = write_wheel(checkout, wheel_files(checkout))
     (checkout / dist.WHEEL_NEEDS[0]).write_text('__version__ = "1.2.4"\n')
     with pytest.raises(dist.Wrong, match="the wheel is called"):

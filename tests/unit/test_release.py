@@ -1,4 +1,4 @@
-"""``make release`` does all or nothing: tried in a small repository whose checks are told how to end."""
+"""``make release`` does everything or nothing: tested in a small repository with its own ``.ci/run``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dev import release
 ROOT = Path(__file__).parents[2]
 CHANGELOG = "# Changelog\n\n## [Unreleased]\n\n* Something new.\n\n## [0.1.0] - 2026-01-31\n\n* The first.\n"
 DAY = datetime.date(2027, 3, 4)
-# What CI leaves behind: sdist and wheel of the version that is set.
+# Creates the files of `make dist`: sdist and wheel of the current version.
 CHECKS = """
 version=$(sed -n 's/__version__ = "\\(.*\\)"/\\1/p' airflow_provider_tallyfy/__init__.py)
 mkdir -p dist
@@ -69,7 +69,7 @@ class Checkout:
     @property
     def env(self) -> dict[str, str]:
         who = {f"GIT_{role}_{what}": "a@example.com" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-        # Neither the developer's own settings, nor those that a git hook hands on.
+        # Without the developer's own git settings, and without those of a git hook.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
         return {**inherited, **who, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
 
@@ -79,7 +79,7 @@ def checkout(tmp_path: Path) -> Checkout:
     return Checkout(tmp_path)
 
 
-def test_a_release(checkout: Checkout) -> None:
+def test_a_release_commits_and_tags(checkout: Checkout) -> None:
     done = checkout.release("0.2.0")
     assert done.returncode == 0, done.stderr
     assert '__version__ = "0.2.0"' in checkout.read("airflow_provider_tallyfy/__init__.py")
@@ -103,25 +103,25 @@ def test_a_release(checkout: Checkout) -> None:
 @pytest.mark.parametrize(
     ("version", "spoil", "words"),
     [
-        ("", "", "is not like 1.2.3"),
-        ("0.2", "", "is not like 1.2.3"),
-        ("v0.2.0", "", "is not like 1.2.3"),
-        ("0.2.0rc1", "", "is not like 1.2.3"),
-        ("0.02.0", "", "is not like 1.2.3"),
-        ("0.1.0", "", "there is v0.1.0 already"),
-        ("0.0.9", "", "there is v0.1.0 already"),
-        ("0.2.0", "git tag v0.10.0", "there is v0.10.0 already"),
-        ("0.2.0", "git checkout --quiet -b other", "made on main, this is other"),
-        ("0.2.0", "touch new.txt", "not clean:\n?? new.txt"),
-        ("0.2.0", "echo >> CHANGELOG.md", "not clean"),
+        ("", "", "does not have the form 1.2.3"),
+        ("0.2", "", "does not have the form 1.2.3"),
+        ("v0.2.0", "", "does not have the form 1.2.3"),
+        ("0.2.0rc1", "", "does not have the form 1.2.3"),
+        ("0.02.0", "", "does not have the form 1.2.3"),
+        ("0.1.0", "", "the tag v0.1.0 already exists"),
+        ("0.0.9", "", "the tag v0.1.0 already exists"),
+        ("0.2.0", "git tag v0.10.0", "the tag v0.10.0 already exists"),
+        ("0.2.0", "git checkout --quiet -b other", "needs the branch main, but this is other"),
+        ("0.2.0", "touch new.txt", "uncommitted changes:\n?? new.txt"),
+        ("0.2.0", "echo >> CHANGELOG.md", "uncommitted changes"),
         ("0.2.0", "sed -i.bak s/Unreleased/Later/ CHANGELOG.md; rm *.bak; git commit -qam x", "needs one heading"),
-        ("0.2.0", "sed -i.bak '/new/d' CHANGELOG.md; rm *.bak; git commit -qam x", "says nothing about 0.2.0"),
-        ("0.2.0", "echo 'exit 1' >> .ci/run; git commit -qam x", "the checks did not pass"),
+        ("0.2.0", "sed -i.bak '/new/d' CHANGELOG.md; rm *.bak; git commit -qam x", "no entries for 0.2.0"),
+        ("0.2.0", "echo 'exit 1' >> .ci/run; git commit -qam x", "a check failed"),
         ("0.2.0", "echo 'touch dist/old.whl' >> .ci/run; git commit -qam x", "not sdist and wheel of 0.2.0"),
-        ("0.2.0", "echo 'touch meanwhile' >> .ci/run; git commit -qam x", "changed meanwhile: meanwhile"),
+        ("0.2.0", "echo 'touch meanwhile' >> .ci/run; git commit -qam x", "changed during the checks: meanwhile"),
     ],
 )
-def test_what_stands_in_the_way_is_said_and_nothing_is_changed(
+def test_a_refused_release_names_the_reason_and_changes_nothing(
     checkout: Checkout, version: str, spoil: str, words: str
 ) -> None:
     subprocess.run(["bash", "-c", spoil], cwd=checkout.folder, env=checkout.env, check=True)
@@ -134,7 +134,7 @@ def test_what_stands_in_the_way_is_said_and_nothing_is_changed(
     assert {name: checkout.read(name) for name in before} == before
 
 
-def test_the_heading_that_names_the_version_is_dated_too() -> None:
+def test_a_heading_with_the_version_gets_the_date_too() -> None:
     text = CHANGELOG.replace("[Unreleased]", "[0.2.0] - Unreleased")
     assert release.dated(text, "0.2.0", DAY) == release.dated(CHANGELOG, "0.2.0", DAY)
     with pytest.raises(release.Refused, match="needs one heading"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
-from benchmarks.contestants.talk import compete
+from benchmarks.clients.serve import serve
 
 hook = TallyfyHook()
 
@@ -27,4 +27,4 @@ def walk() -> int:
     return sum(1 for _ in hook.iter_runs())
 
 
-compete({"archive": archive, "read": read, "walk": walk})
+serve({"archive": archive, "read": read, "walk": walk})

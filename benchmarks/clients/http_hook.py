@@ -1,4 +1,4 @@
-"""The HTTP provider's hook, as people use it who have no provider for Tallyfy."""
+"""The HTTP provider's hook, as people use it without a Tallyfy provider."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 from airflow.providers.http.hooks.http import HttpHook
 
-from benchmarks.contestants.talk import compete
+from benchmarks.clients.serve import serve
 
 about = json.loads(sys.argv[1])
 reader = HttpHook("GET", http_conn_id="http_default")
@@ -27,4 +27,4 @@ def read(run_ids: list[str]) -> None:
         assert reader.run(f"{runs}/{run_id}").json()["data"]["id"] == run_id
 
 
-compete({"archive": archive, "read": read})
+serve({"archive": archive, "read": read})

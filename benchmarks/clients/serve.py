@@ -1,4 +1,4 @@
-"""How a contestant talks to the benchmark. Imports nothing but the standard library: Tallyfy's SDK runs it too."""
+"""The loop of a client process. Uses only the standard library, because Tallyfy's SDK runs in another environment."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-# Airflow logs to standard output, which is for the answers.
+# Airflow logs to standard output. These lines move its logs to standard error, so that only answers remain.
 _ANSWERS = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
 
 
-def compete(actions: dict[str, Callable[..., Any]]) -> None:
-    """Answer questions until there are no more: how long an action took, what it returned, and the peak memory.
+def serve(actions: dict[str, Callable[..., Any]]) -> None:
+    """Run one action per line of standard input; print its seconds, its result, and the peak memory.
 
-    :param actions: what can be asked for, by name.
+    :param actions: the actions, by name.
     """
     print("{}", file=_ANSWERS, flush=True)
     for line in sys.stdin:

@@ -1,4 +1,4 @@
-"""One single-run task of many under one rate limit, with this provider's patience or with the one it had before."""
+"""One of many single-run tasks under a rate limit, with this provider's retry policy or with an impatient one."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 from airflow_provider_tallyfy.api.protocol.retry import RetryPolicy
 from airflow_provider_tallyfy.exceptions import TallyfyRateLimitedError
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
-from benchmarks.contestants.talk import compete
+from benchmarks.clients.serve import serve
 
-#: Three repetitions, all at the moment that Tallyfy names.
+#: Three repetitions, each exactly when Tallyfy allows it.
 IMPATIENT = RetryPolicy(max_rate_limited=3, first_spread=0.0, longest_backoff=60.0, longest_rate_limited=180.0)
 
 
 def archive(run_ids: list[str], patient: bool) -> dict[str, Any]:
-    """Archive runs one after the other, each as a task of its own would."""
+    """Archive runs one after the other, with a new hook for each, like separate tasks."""
     failed = 0
     for run_id in run_ids:
         hook = TallyfyHook()
@@ -27,4 +27,4 @@ def archive(run_ids: list[str], patient: bool) -> dict[str, Any]:
     return {"failed": failed}
 
 
-compete({"archive": archive})
+serve({"archive": archive})

@@ -1,4 +1,4 @@
-"""Tallyfy's own Python SDK. Runs in an environment of its own, without Airflow."""
+"""Tallyfy's own Python SDK, in a separate environment without Airflow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 from tallyfy import TallyfySDK  # type: ignore[import-not-found,unused-ignore]
 
-from benchmarks.contestants.talk import compete
+from benchmarks.clients.serve import serve
 
 about = json.loads(sys.argv[1])
 organization = about["organization_id"]
@@ -26,4 +26,4 @@ def read(run_ids: list[str]) -> None:
         assert sdk.get_process(organization, run_id).id == run_id
 
 
-compete({"archive": archive, "read": read})
+serve({"archive": archive, "read": read})

@@ -1,4 +1,4 @@
-"""One mapped task per run, in real Airflow: ``dag.test()``, which is faster than a scheduler and its workers."""
+"""One mapped task per run, in real Airflow. ``dag.test()`` is faster than a scheduler with workers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contestants.talk import compete
+from benchmarks.clients.serve import serve
 
 DAG_FILE = """
 from airflow.sdk import DAG
@@ -23,7 +23,7 @@ with DAG("benchmark_mapped", schedule=None, params={"run_ids": []}, render_templ
 
 
 def prepare() -> Any:
-    """Make the metadata database and the DAG."""
+    """Create the metadata database and the DAG."""
     from airflow.utils.db import initdb
 
     folder = Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
@@ -40,11 +40,11 @@ def prepare() -> Any:
 
 
 def archive(run_ids: list[str]) -> int:
-    """Archive with one mapped task for each."""
+    """Archive each run with a mapped task."""
     dag_run = dag.test(run_conf={"run_ids": run_ids})
     assert str(dag_run.state.value) == "success", dag_run.state
     return len(dag_run.get_task_instances()) - 1
 
 
 dag = prepare()
-compete({"archive": archive})
+serve({"archive": archive})

@@ -1,0 +1,1 @@
+"""The clients to compare. Each is a script in a separate process."""

@@ -1,1 +1,0 @@
-"""Those who compete, each run as a script in a process of its own."""
