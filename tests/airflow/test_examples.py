@@ -60,7 +60,7 @@ def test_example_says_what_it_does_and_uses_nothing_that_may_be_missing(name: st
     assert "schedule=None" in text or dag.catchup is False
     assert not any(macro in text for macro in ("{{ ds", "logical_date", "execution_date", "data_interval"))
     for task in dag.tasks:
-        assert task.task_type.startswith("Tallyfy")
+        assert task.task_type.startswith("Tallyfy") or task.task_type == "_PythonDecoratedOperator"
     _airflow.through_json(dag)
 
 
