@@ -1,9 +1,9 @@
-"""``make demo``: real Airflow archives the stale runs of a Tallyfy organization, and shows what it did.
+"""``make demo``: real Airflow archives the stale runs of a Tallyfy organization, then launches runs for people.
 
 The organization is a sandbox on loopback, unless TALLYFY_ORGANIZATION_ID and TALLYFY_ACCESS_TOKEN are set. With these,
-the demo lists the runs that it would archive in that organization; ``make demo ARCHIVE=1`` archives them. ``make demo
-UI=1`` starts all of Airflow with its web interface, on the sandbox. All files are in ``.demo/``, and are removed at the
-end.
+the demo only lists the runs that it would archive in that organization; ``make demo ARCHIVE=1`` archives them.
+``make demo UI=1`` starts all of Airflow with its web interface, on the sandbox. All files are in ``.demo/``, and are
+removed at the end.
 """
 
 from __future__ import annotations
@@ -11,34 +11,26 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import signal
-import subprocess
 import sys
-import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from airflow_provider_tallyfy.sandbox import Sandbox, sample_organization
 from dev import demo_screen as screen
-from dev.airflow_stack import UNWANTED, AirflowFailed
+from dev.airflow_stack import AirflowFailed
+from dev.demo_process import EXAMPLES, AirflowProcess, Failed, home, keep_log
 
-ROOT = Path(__file__).resolve().parent.parent
-SCRATCH = ROOT / ".demo"
-EXAMPLES = ROOT / "example_dags"
 DAG = "tallyfy_nightly_sweep"
 FIND, ARCHIVE, REPORT = "find", "archive", "report"
+LAUNCH_DAG = "tallyfy_onboarding"
+HIRES = 3
 RUNS = 20  # in the sandbox: enough for one of each kind, and few enough for two tables on one screen
-RUN_SECONDS = 300  # a DAG run that takes longer is killed
-
-
-class Failed(Exception):
-    """The demo failed. The message tells the user why."""
 
 
 @dataclass(frozen=True)
@@ -127,15 +119,24 @@ def show_sandbox(organization: Sandbox, folder: Path, days: int) -> None:
     """Show the organization, run the DAG, and show the organization again."""
     started = time.monotonic()
     before = screen.rows_of(organization)
-    screen.title(f"Airflow + Tallyfy: archive runs that are complete and unchanged for {days} days")
+    screen.title("Airflow + Tallyfy: archive stale runs, then hand work to people")
     archived = sum(row.archived for row in before)
     screen.heading(1, f"Before: {organization.organization.name}, {len(before)} runs, {archived} of them archived")
     screen.note(f"A Tallyfy sandbox in this process, at {organization.url}")
     screen.table(before)
 
-    screen.heading(2, f"Airflow runs example_dags/{DAG}.py")
-    outcome = run_dag(organization.connection(), folder, days)
+    with AirflowProcess(folder, organization.connection()) as airflow:
+        screen.heading(2, f"Airflow runs example_dags/{DAG}.py")
+        outcome = sweep(airflow, days)
+        show_sweep(organization, before, outcome, folder)
+        screen.heading(5, f"Airflow runs example_dags/{LAUNCH_DAG}.py")
+        show_launch(airflow, organization)
+    screen.note("")
+    screen.note(f"{time.monotonic() - started:.0f} s. The same with Airflow's web interface: make demo UI=1")
 
+
+def show_sweep(organization: Sandbox, before: list[screen.Row], outcome: dict[str, Any], folder: Path) -> None:
+    """Show what the sweep has changed."""
     # In the same order as before, so that the changes are easy to see.
     now = {row.run_id: row for row in screen.rows_of(organization)}
     after = [now[row.run_id] for row in before]
@@ -147,8 +148,21 @@ def show_sandbox(organization: Sandbox, folder: Path, days: int) -> None:
         raise Failed(f"the DAG run succeeded, but did not archive a run. {keep_log(folder)}")
 
     show_handover(4, outcome)
-    screen.note("")
-    screen.note(f"{time.monotonic() - started:.0f} s. The same with Airflow's web interface: make demo UI=1")
+
+
+def show_launch(airflow: AirflowProcess, organization: Sandbox) -> None:
+    """Launch a run for each of three new hires, and show what people answered."""
+    known = {run["id"] for run in organization.runs()}
+    # A person who answers at once. In the real Tallyfy, people take hours or days.
+    organization.people.always("fill", task="Create accounts", answers={"Work e-mail": "new.hire@northwind.example"})
+    outcome = airflow.run(LAUNCH_DAG, {"hires": HIRES})
+    show_states(outcome)
+    require_success(outcome, airflow.folder)
+    launched = {run["id"] for run in organization.runs()} - known
+    screen.heading(6, f"Launched: {len(launched)} runs, whose steps people do now")
+    screen.table([row for row in screen.rows_of(organization) if row.run_id in launched])
+    answers = {label: answer for label, answer in left_by(outcome, "read_answers")["answers"].items() if answer}
+    screen.pair("Answers (XCom)", screen.wrapped(json.dumps(answers)))
 
 
 # -- a real account ---------------------------------------------------------------------------------------------------
@@ -163,7 +177,8 @@ def show_account(account: Account, folder: Path, days: int, archive: bool) -> No
     screen.title(f"Airflow + Tallyfy: {what} runs that are complete and unchanged for {days} days")
     screen.heading(1, f"Airflow runs example_dags/{DAG}.py")
     screen.note(f"Organization {account.organization_id} at {account.api_url or 'Tallyfy'}")
-    outcome = run_dag(account.connection, folder, days, only_list=not archive)
+    with AirflowProcess(folder, account.connection) as airflow:
+        outcome = sweep(airflow, days, only_list=not archive)
     found = left_by(outcome, FIND)
     if found is None:
         require_success(outcome, folder)
@@ -180,83 +195,31 @@ def show_account(account: Account, folder: Path, days: int, archive: bool) -> No
 # -- Airflow ----------------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def home() -> Iterator[Path]:
-    """A folder for AIRFLOW_HOME, inside the checkout, that is removed afterwards."""
-    SCRATCH.mkdir(exist_ok=True)
-    (SCRATCH / "airflow.log").unlink(missing_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="home-", dir=SCRATCH))
-    (folder / "tmp").mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if not any(SCRATCH.iterdir()):
-            SCRATCH.rmdir()
-
-
-def environment_for(folder: Path) -> dict[str, str]:
-    """The environment variables of a separate Airflow that writes to ``folder`` only."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(UNWANTED)}
-    return {
-        **kept,
-        "AIRFLOW_HOME": str(folder),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
-        "TMPDIR": str(folder / "tmp"),
-        "NO_COLOR": "1",
-        "NO_PROXY": ",".join(filter(None, (kept.get("NO_PROXY"), "127.0.0.1"))),
-        "PYTHONUNBUFFERED": "1",
-    }
-
-
-def run_dag(connection: dict[str, Any], folder: Path, days: int, only_list: bool = False) -> dict[str, Any]:
-    """Run the DAG in a separate process, show this provider's lines of its log, and return its result.
+def sweep(airflow: AirflowProcess, days: int, only_list: bool = False) -> dict[str, Any]:
+    """Run the DAG of the sweep, and return its result.
 
     :param only_list: run only the tasks that find runs and do the dry run.
     """
-    reports = folder / "reports"
-    job = {
-        "dag_file": str(EXAMPLES / f"{DAG}.py"),
-        "params": {"days": days, "reports": str(reports)},
-        "leave_out": f"^({ARCHIVE}|{REPORT})$" if only_list else None,
-        "result": str(folder / "result.json"),
-    }
-    environment = {**environment_for(folder), "AIRFLOW_CONN_TALLYFY_DEFAULT": json.dumps(connection)}
-    child = subprocess.Popen(
-        [sys.executable, "-W", "ignore", str(Path(__file__).with_name("demo_airflow.py")), json.dumps(job)],
-        cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-        text=True, errors="replace", start_new_session=True,
-    )  # fmt: skip
-    timer = threading.Timer(RUN_SECONDS, child.kill)
-    timer.start()
-    try:
-        assert child.stdout is not None
-        with (folder / "airflow.log").open("w") as log, screen.Progress("Airflow is starting") as progress:
-            for line in child.stdout:
-                line = line.replace(connection["password"], "***")
-                log.write(line)
-                progress.read(line)
-        child.wait()
-    finally:
-        timer.cancel()
-        if child.poll() is None:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
-    if child.returncode or not (folder / "result.json").exists():
-        raise Failed(f"Airflow ended with exit code {child.returncode}. {keep_log(folder)}")
-    outcome: dict[str, Any] = json.loads((folder / "result.json").read_text())
+    reports = airflow.folder / "reports"
+    leave_out = f"^({ARCHIVE}|{REPORT})$" if only_list else None
+    outcome = airflow.run(DAG, {"days": days, "reports": str(reports)}, leave_out)
     outcome["archived"] = [
         row["run_id"]
         for path in reports.glob("*.jsonl")
         for row in map(json.loads, path.read_text().splitlines())
         if row.get("result") == "changed"  # the first line, the header, has no result
     ]
-    states = states_of(outcome) | (dict.fromkeys((ARCHIVE, REPORT), "left out") if only_list else {})
-    tasks = ", ".join(f"{name}: {state}" for name, state in states.items())
-    screen.note(f"Airflow {outcome['airflow']}: DAG run {outcome['state']} in {outcome['seconds']:.1f} s ({tasks})")
+    show_states(outcome, dict.fromkeys((ARCHIVE, REPORT), "left out") if only_list else {})
     return outcome
+
+
+def show_states(outcome: dict[str, Any], instead: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Show how a DAG run and its tasks ended.
+
+    :param instead: words for tasks that were left out.
+    """
+    tasks = ", ".join(f"{name}: {state}" for name, state in (states_of(outcome) | dict(instead)).items())
+    screen.note(f"Airflow {outcome['airflow']}: DAG run {outcome['state']} in {outcome['seconds']:.1f} s ({tasks})")
 
 
 def states_of(outcome: dict[str, Any]) -> dict[str, str]:
@@ -276,13 +239,6 @@ def require_success(outcome: dict[str, Any], folder: Path) -> None:
     """Raise unless the DAG run succeeded."""
     if outcome["state"] != "success":
         raise Failed(f"the DAG run ended as {outcome['state']}. {keep_log(folder)}")
-
-
-def keep_log(folder: Path) -> str:
-    """Copy the log to a place where it is kept, and return a sentence that names it."""
-    kept = SCRATCH / "airflow.log"
-    shutil.copy(folder / "airflow.log", kept)
-    return f"Airflow's complete log: {kept.relative_to(ROOT)}"
 
 
 def archived_by(outcome: dict[str, Any]) -> set[str]:

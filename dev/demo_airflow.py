@@ -1,7 +1,7 @@
-"""Runs one DAG in this process, like ``airflow dags test``, and writes its results as JSON.
+"""Runs DAGs in this process, like ``airflow dags test``, and writes the result of each as JSON.
 
-``dev/demo.py`` starts this script with a separate AIRFLOW_HOME. It is one process instead of three commands, because
-each of them would take seconds to import Airflow.
+``dev/demo_process.py`` starts this script with a separate AIRFLOW_HOME. It is one process for all DAGs, because each
+process takes seconds to import Airflow.
 """
 
 from __future__ import annotations
@@ -13,17 +13,27 @@ import time
 from pathlib import Path
 from typing import Any
 
+#: The line that this process prints when a DAG run has ended.
+END_OF_RUN = "--- end of the DAG run ---"
+
 
 def main() -> None:
-    """Migrate the database, and run the job on the command line."""
-    job = json.loads(sys.argv[1])
-    import airflow
+    """Migrate the database. Then add the connection on the command line, or run the DAG of each line of stdin."""
     from airflow.utils.db import initdb
 
     initdb()
-    if "connection" in job:
-        add_connection(job["connection"])
+    if len(sys.argv) > 1:
+        add_connection(json.loads(sys.argv[1]))
         return
+    for line in sys.stdin:
+        run(json.loads(line))
+        print(END_OF_RUN, flush=True)
+
+
+def run(job: dict[str, Any]) -> None:
+    """Run a DAG, and write its result."""
+    import airflow
+
     dag = dag_in(Path(job["dag_file"]))
     for task in dag.tasks:
         # Somebody is waiting, so a failure must show at once, not after the retries of a nightly run.

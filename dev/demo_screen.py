@@ -34,7 +34,7 @@ FAILURE = re.compile(r"^(?:airflow_provider_tallyfy\.exceptions\.)?(?P<text>Tall
 #: The first line after that exception.
 NEXT_ENTRY = re.compile(r"\d{4}-\d\d-\d\d[T ]|\[|Traceback |The above |During ")
 #: Lines to hide, because a later line has the result, or because the demo shows the same itself.
-ANNOUNCEMENT = re.compile(r"(Archiv|Activat|Updat)ing run |(changed|already|not_tried): |\*\*")
+ANNOUNCEMENT = re.compile(r"(Archiv|Activat|Updat)ing run |Launching a run |(changed|already|not_tried): |\*\*")
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,12 @@ def summary_in_brief(summary: dict[str, Any] | None) -> str:
         return "-"
     names = ("total", "changed", "already", "modified", "failed", "not_tried", "requests")
     counts = {name: summary[name] for name in names}
-    return indented(textwrap.fill(f"{json.dumps(counts)[:-1]}, ...}}", WIDTH - INDENT))
+    return wrapped(f"{json.dumps(counts)[:-1]}, ...}}")
+
+
+def wrapped(text: str) -> str:
+    """A long line in several lines, as a value of :func:`pair`."""
+    return indented(textwrap.fill(text, WIDTH - INDENT))
 
 
 def indented(text: str) -> str:

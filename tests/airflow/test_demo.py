@@ -164,6 +164,16 @@ def test_sandbox_what_airflow_did(demos: Demos) -> None:
     assert len(links) == number
 
 
+def test_sandbox_runs_that_are_launched_for_people(demos: Demos) -> None:
+    output = demos.plain.output
+    assert output.count("Launched run 'Onboarding of ") == 3
+    rows = rows_in(output, "6. Launched: 3 runs")
+    assert [row.split()[:2] for row in rows] == [["Onboarding", "of"]] * 3
+    answers = output.partition("Answers (XCom)")[2]
+    assert '"Team": "' in answers
+    assert '"Work e-mail": "new.hire@northwind.example"' in " ".join(answers.split())
+
+
 def test_runs_of_an_account_are_only_listed_by_default(demos: Demos) -> None:
     account = demos.listed
     assert account.demo.returncode == 0, account.demo.output
