@@ -125,7 +125,7 @@ class TestStopped:
         sandbox.when("DELETE", "/runs/*", lambda: change.stop("enough"))
         sandbox.fail("DELETE", "/runs/*", Fault.rate_limited("30"), times=None)
         report = change.run()
-        assert report.counts["changed"] == 1, "read afterwards, it is archived"
+        assert report.counts["changed"] == 1, "a read shows that it is archived"
         assert count(sandbox, "DELETE") == 2
 
     def test_reading_does_not_keep_a_failure_from_being_noticed(self, sandbox: Sandbox, hook: TallyfyHook) -> None:

@@ -86,7 +86,7 @@ class TestLoopback:
             sandbox, host="https://tallyfy.invalid", port=None, extra={"proxies": proxy.url, "max_retries": 0}
         )
         for call in (hook.get_current_user, lambda: hook.run("/me")):
-            with pytest.raises(TallyfyError, match="the proxy does not let the request through"):
+            with pytest.raises(TallyfyError, match="the proxy did not forward the request"):
                 call()
         assert [(request.method, request.target) for request in proxy.requests] == [
             ("CONNECT", "tallyfy.invalid:443")

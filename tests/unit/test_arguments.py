@@ -18,9 +18,9 @@ from airflow_provider_tallyfy.api.runs.fields import FIELDS
 from airflow_provider_tallyfy.api.runs.update import checked_changes
 
 RUN = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
-EMPTY = "is empty. If it comes from XCom or a template, the upstream task returned nothing"
-ABSENT = "is not an id. If it comes from XCom or a template, the upstream task returned nothing"
-NOT_AN_ID = "is not a Tallyfy id: only letters, digits, '_' and '-' may stand in one"
+EMPTY = "is empty. If it comes from XCom or a Jinja template, the upstream task returned nothing"
+ABSENT = "is not an id. If it comes from XCom or a Jinja template, the upstream task returned nothing"
+NOT_AN_ID = "is not a Tallyfy id: an id consists of letters, digits, '_' and '-'"
 
 _BAD_IDS: list[tuple[Any, str]] = [
     (None, EMPTY),
@@ -34,7 +34,7 @@ _BAD_IDS: list[tuple[Any, str]] = [
     ("{{ ti.xcom_pull('find') }}", "is a template that was not rendered"),
     ("{% raw %}", "is a template that was not rendered"),
     ("a" * 256, "is longer than 255 characters"),
-    (5012, "is of type int; it must be a string, the 32-character id of Tallyfy (not the number that its web app"),
+    (5012, "is of type int; it must be a string: Tallyfy's 32-character id (not the number that its web app"),
     (b"0a1b", "is of type bytes; it must be a string"),
     ([RUN], "is of type list; it must be a string"),
     ({"id": RUN}, "is a whole object. Pass its id: row['id']"),
@@ -71,7 +71,7 @@ def test_good_id_is_kept(value: str) -> None:
     assert check.check_ids("run_ids", (value, "b", value)) == [value, "b"]
 
 
-_RENDERED = "A list that went through a Jinja string becomes text"
+_RENDERED = "Jinja renders a list to text"
 _BAD: list[tuple[Callable[[str, Any], Any], Any, str]] = [
     (check.check_ids, RUN, _RENDERED),
     (check.check_ids, f"['{RUN}']", _RENDERED),
@@ -101,15 +101,15 @@ _BAD: list[tuple[Callable[[str, Any], Any], Any, str]] = [
     (check.check_texts, "comments", "is not a list of strings"),
     (check.check_texts, {"a": 1}, "is not a list of strings"),
     (check.check_texts, ["a", 1], "[1]=1 is of type int"),
-    (check.check_kickoff_answers, "Amount=5", "is of no known form. Use {field_id: answer}"),
-    (check.check_kickoff_answers, 5, "is of no known form"),
-    (check.check_kickoff_answers, b"x", "is of no known form"),
+    (check.check_kickoff_answers, "Amount=5", "does not have a known form. Use {field_id: answer}"),
+    (check.check_kickoff_answers, 5, "does not have a known form"),
+    (check.check_kickoff_answers, b"x", "does not have a known form"),
     (check.check_kickoff_answers, {}, "is empty: nothing to set"),
     (check.check_kickoff_answers, [], "is empty: nothing to set"),
-    (check.check_kickoff_answers, [RUN], "[0]='0a1b2c3d4e5f60718293a4b5c6d7e8f9' is of no known form"),
-    (check.check_kickoff_answers, [{"a": 1, "b": 2}], "[0]={'a': 1, 'b': 2} is of no known form"),
-    (check.check_kickoff_answers, [{"id": "a"}], "[0]={'id': 'a'} is of no known form"),
-    (check.check_kickoff_answers, [{"id": "a", "value": 1, "label": "A"}], "is of no known form"),
+    (check.check_kickoff_answers, [RUN], "[0]='0a1b2c3d4e5f60718293a4b5c6d7e8f9' does not have a known form"),
+    (check.check_kickoff_answers, [{"a": 1, "b": 2}], "[0]={'a': 1, 'b': 2} does not have a known form"),
+    (check.check_kickoff_answers, [{"id": "a"}], "[0]={'id': 'a'} does not have a known form"),
+    (check.check_kickoff_answers, [{"id": "a", "value": 1, "label": "A"}], "does not have a known form"),
     (check.check_kickoff_answers, {5: "x"}, "key of the_argument=5 is of type int"),
     (check.check_kickoff_answers, {"": "x"}, "key of the_argument='' is empty"),
     (check.check_kickoff_answers, [{"a": 1}, {"id": "a", "value": 2}], "answers the field a twice: 1 and 2"),
@@ -173,7 +173,7 @@ class TestChanges:
                 {"when": datetime(2026, 1, 1)},
                 r"extra_fields\['when'\]=.* is of type datetime, which can't be sent as JSON",
             ),
-            ({"name": "x", "tags": []}, "extra_fields holds name, tags: pass it as an argument of its own"),
+            ({"name": "x", "tags": []}, "extra_fields contains name, tags: use the argument of that name"),
             ({}, "nothing to update"),
         ],
         ids=repr,

@@ -90,7 +90,7 @@ def test_a_wrong_literal_is_an_error_of_the_dag_file(
         ({"starred": "maybe"}, "starred='maybe'"),
         ({"prerun": {}}, "prerun is empty"),
         ({"tags": ["A"], "add_tags": ["B"]}, "tags and add_tags are both given"),
-        ({"extra_fields": {"name": "x"}}, "extra_fields holds name"),
+        ({"extra_fields": {"name": "x"}}, "extra_fields contains name"),
     ],
 )
 def test_a_wrong_change_is_an_error_of_the_dag_file(arguments: dict[str, Any], words: str) -> None:

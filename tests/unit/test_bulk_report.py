@@ -86,7 +86,7 @@ class TestTargets:
 
     def test_most(self) -> None:
         assert len(targets("run_ids", [A, B, A], 2)) == 2
-        with pytest.raises(ArgumentError, match=r"holds 3 runs, max_runs allows 2\. Nothing was changed"):
+        with pytest.raises(ArgumentError, match=r"has 3 runs, but max_runs is 2\. Nothing was changed"):
             targets("run_ids", [A, B, C], 2)
 
 
@@ -172,11 +172,11 @@ class TestReport:
     @pytest.mark.parametrize(
         ("doing", "dry_run", "stopped", "sentence"),
         [
-            ("archive", False, "", "3 runs: 1 archived, 1 already so, 1 failed"),
-            ("activate", False, "", "3 runs: 1 activated, 1 already so, 1 failed"),
-            ("update", True, "", "3 runs: 1 would be updated, 1 already so, 1 failed"),
-            ("archive", False, "enough", "3 runs: 1 archived, 1 already so, 1 failed. Stopped early: enough"),
-            ("restore", False, "", "3 runs: 1 restored, 1 already so, 1 failed"),
+            ("archive", False, "", "3 runs: 1 archived, 1 already archived, 1 failed"),
+            ("activate", False, "", "3 runs: 1 activated, 1 already active, 1 failed"),
+            ("update", True, "", "3 runs: 1 would be updated, 1 already up to date, 1 failed"),
+            ("archive", False, "enough", "3 runs: 1 archived, 1 already archived, 1 failed. Stopped early: enough"),
+            ("restore", False, "", "3 runs: 1 restored, 1 already restored, 1 failed"),
         ],
     )
     def test_sentence(self, doing: str, dry_run: bool, stopped: str, sentence: str) -> None:

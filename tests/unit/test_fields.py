@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_tallyfy.api.runs.fields import FIELDS, before, differing, not_taken, shows, told, trimmed
+from airflow_provider_tallyfy.api.runs.fields import (
+    FIELDS,
+    current_values,
+    describe_changes,
+    differing,
+    not_applied,
+    shows,
+    trimmed,
+)
 
 _SAME: list[tuple[str, Any, Any]] = [
     ("name", "x", "x"),
@@ -109,7 +117,7 @@ _answers = st.recursive(
 @given(_answers)
 def test_what_was_sent_and_came_back_is_shown(answer: Any) -> None:
     assert shows({"prerun": {"a": answer}}, "prerun", {"a": answer})
-    assert not_taken({"prerun": {"a": trimmed(answer)}}, {"prerun": {"a": answer}}) == []
+    assert not_applied({"prerun": {"a": trimmed(answer)}}, {"prerun": {"a": answer}}) == []
 
 
 @given(_texts, _texts)
@@ -120,8 +128,8 @@ def test_two_texts_are_the_same_only_if_they_are_equal(have: str, want: str) -> 
 
 @given(_texts)
 def test_a_text_may_lose_the_blanks_at_both_ends_when_it_is_stored(text: str) -> None:
-    assert not_taken({"name": text.strip()}, {"name": text}) == []
-    assert not_taken({"name": f"{text}x"}, {"name": text}) == ["name"]
+    assert not_applied({"name": text.strip()}, {"name": text}) == []
+    assert not_applied({"name": f"{text}x"}, {"name": text}) == ["name"]
 
 
 def test_what_was_there_before_is_in_the_form_of_an_update() -> None:
@@ -140,7 +148,7 @@ def test_what_was_there_before_is_in_the_form_of_an_update() -> None:
         "prerun": {"a": "2", "c": "3"},
         "starred": True,
     }
-    was = before(run, changed)
+    was = current_values(run, changed)
     assert was == {"name": "Old", "summary": "", "tags": ["a"], "users": [1], "prerun": {"a": "1", "c": None}}
     # What an update can send.
     for name, value in was.items():
@@ -149,5 +157,5 @@ def test_what_was_there_before_is_in_the_form_of_an_update() -> None:
 
 def test_a_change_is_told_in_one_line() -> None:
     run = {"name": "New\nline", "prerun": {"a": "2"}}
-    text = told({"name": "Old", "prerun": {"a": "1"}}, run)
+    text = describe_changes({"name": "Old", "prerun": {"a": "1"}}, run)
     assert text == r"name 'Old' -> 'New\nline', answer a '1' -> '2'"

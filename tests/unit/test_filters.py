@@ -142,7 +142,7 @@ class TestChecks:
         [
             ({"status": "completed"}, r"choose one of 'active', .* \(did you mean 'complete'\?\)"),
             ({"type": "Form"}, r"did you mean 'form'\?"),
-            ({"statuss": "active"}, r"no such filter: 'statuss' \(did you mean 'status',.* There are q, status,"),
+            ({"statuss": "active"}, r"no such filter: 'statuss' \(did you mean 'status',.* The filters are q, status,"),
             ({"template": "x", "checklist_id": A}, "template and checklist_id are both given"),
             ({"tag": "x", "tag_ids": [A]}, "tag and tag_ids are both given: they are the same filter"),
             ({"tags": ["x"], "tag": "y"}, "tags and tag are both given"),
@@ -305,7 +305,7 @@ class TestSaid:
     @pytest.mark.parametrize(
         ("asked", "said"),
         [
-            ({}, "all live ones"),
+            ({}, "all live runs"),
             ({"archived": "only"}, "archived='only'"),
             ({"tags": [str(n) for n in range(1000)]}, "any of the tags '0', '1', '2', '3', '4', ... (1000 in all)"),
             ({"exclude_tags": ["Keep"]}, "none of the tags 'Keep'"),

@@ -86,8 +86,8 @@ def test_walk_reaches_the_end_by_whatever_the_server_tells(pagination: Callable[
 
 
 _SHORT: dict[str, tuple[list[list[dict[str, Any]]], dict[str, Any], str]] = {
-    "total too high": (_FIVE, {"total_pages": 3, "total": 6}, "Tallyfy counts 6 rows, its pages held 5"),
-    "the same page again": ([_FIVE[0]] * 3, {"total_pages": 3, "total": 5, "per_page": 2}, "its pages held 2"),
+    "total too high": (_FIVE, {"total_pages": 3, "total": 6}, "Tallyfy counts 6 rows, but its pages had 5"),
+    "the same page again": ([_FIVE[0]] * 3, {"total_pages": 3, "total": 5, "per_page": 2}, "its pages had 2"),
     "empty in between": ([_FIVE[0], [], _FIVE[2]], {"total_pages": 3}, "page 2 of 3 is empty"),
     "endless": ([_FIVE[0], *[[]] * 9], {"total_pages": 10**9}, "page 2 of 1000000000 is empty"),
 }
@@ -95,7 +95,7 @@ _SHORT: dict[str, tuple[list[list[dict[str, Any]]], dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("pages", "pagination", "says"), _SHORT.values(), ids=_SHORT)
 def test_short_list_is_an_error(pages: list[list[dict[str, Any]]], pagination: dict[str, Any], says: str) -> None:
-    with pytest.raises(Rejected, match=r"the list came up short: .*nothing is made of a part of it") as caught:
+    with pytest.raises(Rejected, match=r"the list is incomplete: .*an incomplete list is never used") as caught:
         walk_over(pages, lambda _: {"meta": {"pagination": pagination}})
     assert says in str(caught.value)
     assert caught.value.problem.kind is Kind.SERVER  # passing: a retry reads the list anew
@@ -218,7 +218,7 @@ def test_list_that_never_rests_ends_in_an_error() -> None:
     def flicker(reads: int, ids: list[int]) -> None:
         organization.rows = list(range(2 if reads % 2 else 8))
 
-    with pytest.raises(Rejected, match="it changes faster than it can be read"):
+    with pytest.raises(Rejected, match="it changes faster than it is read"):
         read(organization, flicker)
 
 

@@ -92,7 +92,7 @@ def test_every_answer_is_told_in_the_servers_words(status: int, body: Any, kind:
 
 
 _ADVICE: list[tuple[int, str]] = [
-    (401, "its owner logged out of the Tallyfy web app since"),
+    (401, "its owner has logged out of the Tallyfy web app"),
     (403, "light members can't archive or activate runs"),
     (404, "Check the id and the Organization ID"),
 ]
@@ -120,18 +120,18 @@ def test_whether_a_retry_can_mend_it(status: int, method: str, kind: Kind, again
     found = problem(answer(status, {}), method, attempts=3)
     assert found.kind is kind
     assert f"{method} /runs/{RUN} failed with {status} (tried 3 times)" in found.message
-    assert ("look before you repeat it" in found.message) is (kind is Kind.UNREPEATABLE)
+    assert ("check before you repeat it" in found.message) is (kind is Kind.UNREPEATABLE)
     assert isinstance(error_from(found), AirflowFailException) is not again
 
 
 _LOST: list[tuple[str, str]] = [
     ("dns", "the host name can't be resolved"),
-    ("refused", "nothing answers there"),
+    ("refused", "nothing accepts connections there"),
     ("tls", "no trusted TLS connection. Check the host; for a private certificate authority set the extra 'verify'"),
-    ("proxy", "the proxy does not let the request through. Check the extra 'proxies'"),
-    ("connect-timeout", "no connection in time"),
-    ("timeout", "no answer in time. Tallyfy may be slow; the extra 'timeout' sets the patience in seconds"),
-    ("cut", "the connection was cut before the answer was complete"),
+    ("proxy", "the proxy did not forward the request. Check the extra 'proxies'"),
+    ("connect-timeout", "connecting timed out"),
+    ("timeout", "the answer timed out. Tallyfy may be slow; the extra 'timeout' sets how many seconds to wait"),
+    ("cut", "the connection was closed before the answer was complete"),
 ]
 
 

@@ -201,12 +201,12 @@ def test_returns_after_a_429_are_spread_over_a_growing_range(
 def test_the_log_says_what_and_why() -> None:
     policy = RetryPolicy(jitter=lambda: 0.5)
     told = policy.next_wait(Request("GET", ("organizations", "o", "runs")), answer(502), Waited(faults=1))
-    assert told == Wait(1.75, "GET /runs: Tallyfy answered 502; trying again in 1.8 s (2 of 3)")
+    assert told == Wait(1.75, "GET /runs: Tallyfy answered 502; retrying in 1.8 s (retry 2 of 3)")
     asked = policy.next_wait(Request("POST", ("me",)), answer(429, retry_after="9"), Waited())
     assert asked is not None
     assert (asked.seconds, asked.rate_limited) == (9.5, True)
     assert asked.reason == (
-        "POST /me: Tallyfy answered 429 (too many requests) and asks to wait 9 s; trying again in 9.5 s (1 of 100)"
+        "POST /me: Tallyfy answered 429 (too many requests) and asks to wait 9 s; retrying in 9.5 s (retry 1 of 100)"
     )
 
 
@@ -234,7 +234,7 @@ _policies = st.builds(
 @given(st.sampled_from(METHODS), _policies, st.lists(_replies, min_size=1, max_size=40))
 def test_it_always_ends_within_its_bounds(method: str, policy: RetryPolicy, replies: list[Reply]) -> None:
     done, waits = drive(Request(method, ("x",)), policy, replies)
-    assert done.attempts == len(waits) + 1 <= 1 + policy.max_retries + policy.patience
+    assert done.attempts == len(waits) + 1 <= 1 + policy.max_retries + policy.rate_limited_retries
     assert all(0 <= seconds <= max(policy.longest_wait + policy.longest_spread, 20) for seconds in waits)
     assert sum(waits) <= policy.longest_in_all + policy.longest_rate_limited + 1e-6
     before_last = [replies[min(n, len(replies) - 1)] for n in range(done.attempts - 1)]

@@ -37,7 +37,7 @@ class TestReading:
         ],
     )
     def test_what_does_not_begin_with_a_header_is_no_report(self, text: str) -> None:
-        with pytest.raises(ArgumentError, match="line 1 is no line of a bulk report"):
+        with pytest.raises(ArgumentError, match="line 1 is not a line of a bulk report"):
             read_report(text)
 
     @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ class TestReading:
     )
     def test_a_line_that_is_none_is_named_and_not_quoted(self, line: str) -> None:
         for text in (f"{HEADER.line()}{self.LINE}{line}\n{self.LINE}", f"{line}\n{self.LINE}"):
-            with pytest.raises(ArgumentError, match=r"line [13] is no line of a bulk report") as caught:
+            with pytest.raises(ArgumentError, match=r"line [13] is not a line of a bulk report") as caught:
                 read_report(text)
             assert "hunter2" not in str(caught.value)
 
@@ -122,7 +122,7 @@ class TestTaking:
         rows: dict[str, Any] = {x: {"result": r} for x, r in ((A, "already"), (B, "failed"), (C, "modified"))}
         rows["d" * 32] = {"result": "not_tried", "unclear": True}
         assert take(SavedReport(HEADER, rows), "activate", ORG)[2] == (
-            "The report shows no archived run (4 runs: 1 already so, 1 left alone, 1 failed, 1 not tried, "
+            "The report shows no archived run (4 runs: 1 already archived, 1 skipped, 1 failed, 1 not tried, "
             "1 of them unclear)"
         )
         assert take(SavedReport(HEADER, {}), "activate", ORG)[2] == "The report shows no archived run (0 runs)"

@@ -74,7 +74,10 @@ class TestFields:
     @pytest.mark.parametrize(
         ("fields", "words"),
         [
-            (["tgas"], r"a run has no field 'tgas' \(did you mean 'tags'.* There are id, increment_id, name,.* tags,"),
+            (
+                ["tgas"],
+                r"a run has no field 'tgas' \(did you mean 'tags'.* The fields are id, increment_id, name,.* tags,",
+            ),
             (["last_update"], r"did you mean 'last_updated'"),
             (["nonsense\n"], r"a run has no field 'nonsense\\n'"),
             ("name", "fields='name' is not a list of strings"),
@@ -136,7 +139,7 @@ class TestFind:
         assert (found.rows, sent) == ([{"id": "1", "tag_ids": [A]}], ["GET /runs"])
 
     def test_title_that_nothing_tells_is_an_error(self) -> None:
-        with pytest.raises(Rejected, match=f"the run 1 has the tag {C}, whose title Tallyfy does not tell"):
+        with pytest.raises(Rejected, match=f"the run 1 has the tag {C}, whose title Tallyfy does not show"):
             play(find(ORG, {}, NOW, fields=["tags"]), page(self.run("1", tags=[C])), TAGS)
 
     @pytest.mark.parametrize(

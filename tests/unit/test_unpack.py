@@ -54,8 +54,8 @@ _NOT_THE_ANSWER: list[tuple[Any, str]] = [
     ({"data": {"id": ""}}, "an object that has no id"),
     ({"data": {"id": [RUN]}}, "an object that has no id"),
     ({"data": {"id": True}}, "an object that has no id"),
-    ({"data": {"id": OTHER, "archived_at": "2026-01-01"}}, f"'{OTHER}', which is not what was asked for"),
-    ({"data": {"id": 7}}, "'7', which is not what was asked for"),
+    ({"data": {"id": OTHER, "archived_at": "2026-01-01"}}, f"'{OTHER}', which is not the requested object"),
+    ({"data": {"id": 7}}, "'7', which is not the requested object"),
 ]
 
 
@@ -93,15 +93,15 @@ def test_object_with_the_id_is_the_answer(body: Any) -> None:
 def test_empty_answer_to_a_write_says_nothing_and_to_a_read_is_none(body: Any) -> None:
     assert unpack(write(), answer(body)) is None
     assert Exchange(write(), answer(body)).ok
-    with pytest.raises(Unreadable, match="answered with nothing where one object was expected"):
+    with pytest.raises(Unreadable, match="answered with an empty body where one object was expected"):
         unpack(read(), answer(body))
 
 
 _NO_COUNTS: tuple[Any, ...] = (-1, 1.5, "many", "", "²", [1], {}, True)
 _PAGES: list[tuple[Any, str]] = [
-    ({"data": [{"id": 1}, {"name": "x"}]}, "a list of objects of which some have no id"),
-    ({"data": [{"id": []}]}, "a list of objects of which some have no id"),
-    ({"data": [{"id": 1}], "meta": {"pagination": {"current_page": 2}}}, "page 2 where page 3 was asked for"),
+    ({"data": [{"id": 1}, {"name": "x"}]}, "a list in which some objects have no id"),
+    ({"data": [{"id": []}]}, "a list in which some objects have no id"),
+    ({"data": [{"id": 1}], "meta": {"pagination": {"current_page": 2}}}, "page 2 instead of page 3"),
     *(
         ({"data": [{"id": 1}], "meta": {"pagination": {"total_pages": count}}}, "total_pages is not a whole number")
         for count in _NO_COUNTS
