@@ -260,7 +260,7 @@ class TestRestore:
         report = hook.restore_runs(sandbox.add_runs(2))
         assert report.counts["failed"] == 2
         assert {entry.reason for entry in report.entries.values()} == {
-            "the report does not say what was there before, so nothing can be put back"
+            "the report does not have the old values, so nothing can be restored"
         }
         assert sandbox.requests == []
 
