@@ -78,8 +78,8 @@ def check_duration(argument: str, value: object) -> timedelta:
         length = _iso_duration(value.strip().upper())
     if length is None or length <= timedelta(0):
         raise ArgumentError(
-            f"{argument}={show(value)} is not a positive duration. Use timedelta(days=30), or an ISO 8601 duration such "
-            "as 'P30D' or 'PT12H'."
+            f"{argument}={show(value)} is not a positive duration. Use timedelta(days=30), or ISO 8601 text such as "
+            "'P30D' or 'PT12H'."
         )
     return length
 

@@ -113,7 +113,7 @@ class BulkChange:
             raise
         if isinstance(failure, Exception) and not isinstance(failure, TallyfyError):
             raise TallyfyBulkError(
-                f"{self.report.sentence()}. It ended with an unexpected {type(failure).__name__}: {plain(str(failure))}",
+                f"{self.report.sentence()}. Ended with an unexpected {type(failure).__name__}: {plain(str(failure))}",
                 self.report.summary(),
             ) from failure
         if failure is not None:

@@ -15,7 +15,7 @@ from airflow_provider_tallyfy.client.pool import Pool
 
 T = TypeVar("T")
 Reading = Generator["Future[Any]", None, T]
-"""Reads one page after the other and returns a ``T``. Yields the future of each page, so that others can work meanwhile."""
+"""Reads pages and returns a ``T``. Yields the future of each page, so that the caller can work while it waits."""
 
 #: Up to this many runs are read one by one instead of from a list.
 ONE_BY_ONE = 20

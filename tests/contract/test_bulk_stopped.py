@@ -183,7 +183,7 @@ class TestStopped:
 
         ids = sandbox.add_runs(30)
         change = hook.bulk_change("archive", ids, on_progress=broken, progress_every=0)
-        with pytest.raises(TallyfyBulkError, match="ended with an unexpected ZeroDivisionError: a mistake"):
+        with pytest.raises(TallyfyBulkError, match="Ended with an unexpected ZeroDivisionError: a mistake"):
             change.run()
         check_sums(change.report, ids)
         check_truth(sandbox, change.report, archived=True)

@@ -283,7 +283,7 @@ class TestConnectionTest:
             ({"host": "http://127.0.0.1/nowhere"}, "check the Organization ID (login), and that the API base URL"),
             (
                 {"port": 1},
-                "Tallyfy can't be reached at http://127.0.0.1:1: nothing accepts connections there. Check host and port",
+                "Tallyfy can't be reached at http://127.0.0.1:1: nothing accepts connections there. Check host",
             ),
             (
                 {"host": "https://tallyfy.invalid", "port": None, "extra": {"proxies": "http://127.0.0.1:1"}},

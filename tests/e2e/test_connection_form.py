@@ -82,8 +82,8 @@ def test_typed_in_saved_and_tested(ui: Ui, sandbox: Sandbox) -> None:
         ),
         (
             {"port": 1},
-            "Tallyfy can't be reached at http://127.0.0.1:1: nothing accepts connections there. Check host and port of the "
-            "connection, and firewalls in between.",
+            "Tallyfy can't be reached at http://127.0.0.1:1: nothing accepts connections there. Check host and port of "
+            "the connection, and firewalls in between.",
         ),
     ],
     ids=["token", "organization", "host"],

@@ -341,5 +341,5 @@ class TestWhatIsMissing:
     @pytest.mark.parametrize("extra", ["verify", "cert"])
     def test_file(self, hook_on: Callable[..., TallyfyHook], extra: str, tmp_path: Path) -> None:
         path = str(tmp_path / "none.pem")
-        with pytest.raises(TallyfyConfigurationError, match=f"has the extra '{extra}': no file"):
+        with pytest.raises(TallyfyConfigurationError, match=f"has the extra '{extra}': there is no file"):
             hook_on(as_json(extra={extra: path})).get_conn()

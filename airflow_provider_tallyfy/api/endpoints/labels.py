@@ -58,7 +58,7 @@ def list_all_tags(org: str) -> Request:
 
 
 def list_folders(org: str) -> Request:
-    """List the folders of runs with their subfolders. Without ``folder_type``, Tallyfy lists the folders of templates."""
+    """List the folders of runs with their subfolders (without ``folder_type``, Tallyfy lists those of templates)."""
     params = (("folder_type", "run"), ("with", "children"), ("per_page", PAGE_SIZE))
     return Request("GET", organization(org, "folders"), params, expects="list")
 

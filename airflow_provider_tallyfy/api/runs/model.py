@@ -60,12 +60,12 @@ def member_ids(run: Mapping[str, Any], field: str) -> list[Any] | None:
 
 
 def tag_ids(run: Mapping[str, Any]) -> list[str] | None:
-    """Return the ids of the run's tags, given as ids or as associations; ``None`` = the run does not show them."""
+    """Return the ids of the run's tags, given as ids or as associations; ``None`` = they are not shown."""
     return _strings(run, "tags", "tag_id", "id")
 
 
 def folder_ids(run: Mapping[str, Any]) -> list[str] | None:
-    """Return the ids of the run's folders; ``None`` = the run does not show them."""
+    """Return the ids of the run's folders; ``None`` = they are not shown."""
     return _strings(run, "folders", "folder_id", "id")
 
 

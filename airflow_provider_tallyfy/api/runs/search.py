@@ -220,7 +220,7 @@ def find(
 ) -> Flow[FoundRuns]:
     """Find runs, and return the chosen fields of each.
 
-    :param filters: values by name, see :data:`~airflow_provider_tallyfy.api.runs.filters.FILTERS`; ``None`` = not given.
+    :param filters: by name, see :data:`~airflow_provider_tallyfy.api.runs.filters.FILTERS`; ``None`` = not given.
     :param now: ``stale_after`` is counted back from this time.
     :param limit: most rows. In an order that Tallyfy supports, reading stops there.
     :param order: one of :data:`~airflow_provider_tallyfy.api.runs.rows.ORDERS`; ``None`` = ``created_at``.
