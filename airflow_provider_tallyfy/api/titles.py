@@ -11,12 +11,12 @@ from airflow_provider_tallyfy.api.endpoints import labels as label_endpoints
 from airflow_provider_tallyfy.api.endpoints import organization as organization_endpoints
 from airflow_provider_tallyfy.api.endpoints import templates as template_endpoints
 from airflow_provider_tallyfy.api.protocol.arguments import (
+    NOT_RENDERED_AS_LIST,
     ArgumentError,
+    check_list,
     check_text,
-    check_texts,
     check_user_id,
     did_you_mean,
-    listed,
     show,
 )
 from airflow_provider_tallyfy.api.protocol.messages import Flow, Request, related
@@ -82,13 +82,8 @@ def check_titles(argument: str, value: object, kind: Kind = TAG) -> list[str]:
 
     :raises ArgumentError: for anything else.
     """
-    if isinstance(value, str):
-        raise ArgumentError(
-            f"{argument}={show(value)} is not a list. Jinja renders a list to text: pass it as task.output, or set "
-            "render_template_as_native_obj=True on the DAG."
-        )
-    texts = [check_title(f"{argument}[{i}]", text, kind) for i, text in enumerate(check_texts(argument, value))]
-    return list(dict.fromkeys(texts))
+    what = f"a list. {NOT_RENDERED_AS_LIST}"
+    return check_list(argument, value, what, lambda place, title: check_title(place, title, kind))
 
 
 def check_member(argument: str, value: object) -> int | str:
@@ -110,11 +105,7 @@ def check_member(argument: str, value: object) -> int | str:
 
 def check_members(argument: str, value: object) -> list[int | str]:
     """Return a list of members' ids and e-mail addresses."""
-    if isinstance(value, (str, int)) or not isinstance(value, Iterable) or isinstance(value, Mapping):
-        raise ArgumentError(f"{argument}={show(value)} is not a list of user ids or e-mail addresses, such as [1001].")
-    return list(
-        dict.fromkeys(check_member(f"{argument}[{i}]", entry) for i, entry in enumerate(listed(argument, value)))
-    )
+    return check_list(argument, value, "a list of user ids or e-mail addresses, such as [1001]", check_member)
 
 
 def read_titles(request: Request, title: str = "title") -> Flow[dict[str, str]]:

@@ -64,8 +64,9 @@ def _load_client_certificate(context: ssl.SSLContext, paths: tuple[str, ...], co
         files = " and ".join(map(repr, paths))
         if "KEY_VALUES_MISMATCH" in str(fault):
             raise _error(conn_id, source, f"the private key does not belong to the certificate ({files})") from None
+        why = _reason(fault)
         raise _error(
-            conn_id, source, f"{files}: no valid certificate with its private key ({_reason(fault)})"
+            conn_id, source, f"there is no valid certificate with its private key in {files} ({why})"
         ) from None
 
 

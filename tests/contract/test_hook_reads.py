@@ -274,7 +274,7 @@ class TestConnectionTest:
         [
             (
                 {"password": "revoked"},
-                "failed with 401: invalid token. The access token is wrong or expired, or its owner logged out",
+                "failed with 401: invalid token. The access token is wrong or expired, or its owner has logged out",
             ),
             ({"password": ""}, "has no access token"),
             ({"login": ""}, "has no Organization ID"),

@@ -171,7 +171,9 @@ class TestWhatTallyfyIgnores:
 
     def test_extra_field(self, sandbox: Sandbox, hook: TallyfyHook, office: Office) -> None:
         hook.update_run(office.run_id, extra_fields={"due_date": None})
-        with pytest.raises(TallyfyNotAppliedError, match="is not shown in the run, so whether it was set") as caught:
+        with pytest.raises(
+            TallyfyNotAppliedError, match="is not shown in the run, so it is unknown whether it was set"
+        ) as caught:
             hook.update_run(office.run_id, extra_fields={"priority": "high"})
         assert list(caught.value.errors) == ["priority"]
         assert bodies(sandbox)[-1] == {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 NAME_LIMIT = 550  # characters; Tallyfy's documentation of launch and update
 NUMBER_LIMIT = 10**300  # Python writes no number of more than 4,300 digits
@@ -17,6 +17,10 @@ _ABSENT = frozenset({"none", "null", "nan", "undefined"})
 _FROM_XCOM = (
     "If it comes from XCom or a Jinja template, the upstream task returned nothing or the template was not rendered."
 )
+NOT_RENDERED_AS_LIST = (
+    "Jinja renders a list to text: pass it as task.output, or set render_template_as_native_obj=True on the DAG"
+)
+T = TypeVar("T")
 
 
 class ArgumentError(ValueError):
@@ -86,14 +90,19 @@ def listed(argument: str, value: Iterable[Any]) -> list[Any]:
         raise ArgumentError(f"{argument} can't be read to its end: it raised {type(fault).__name__}.") from fault
 
 
-def check_ids(argument: str, value: object) -> list[str]:
-    """Return a list of ids, each checked. A string is an error: it usually is a list that Jinja rendered to text."""
+def check_list(argument: str, value: object, what: str, check: Callable[[str, object], T]) -> list[T]:
+    """Return a list without duplicates, each item checked.
+
+    :param what: what the value should be, for the error.
+    """
     if isinstance(value, str) or not isinstance(value, Iterable) or isinstance(value, Mapping):
-        raise ArgumentError(
-            f"{argument}={show(value)} is not a list of ids. Jinja renders a list to text: "
-            "pass it as task.output, or set render_template_as_native_obj=True on the DAG."
-        )
-    return list(dict.fromkeys(check_id(f"{argument}[{i}]", item) for i, item in enumerate(listed(argument, value))))
+        raise ArgumentError(f"{argument}={show(value)} is not {what}.")
+    return list(dict.fromkeys(check(f"{argument}[{i}]", item) for i, item in enumerate(listed(argument, value))))
+
+
+def check_ids(argument: str, value: object) -> list[str]:
+    """Return a list of ids, each checked."""
+    return check_list(argument, value, f"a list of ids. {NOT_RENDERED_AS_LIST}", check_id)
 
 
 def check_user_id(argument: str, value: object) -> int:
@@ -114,11 +123,7 @@ def check_user_id(argument: str, value: object) -> int:
 
 def check_user_ids(argument: str, value: object) -> list[int]:
     """Return a list of user ids, each checked."""
-    if isinstance(value, (str, int)) or not isinstance(value, Iterable) or isinstance(value, Mapping):
-        raise ArgumentError(f"{argument}={show(value)} is not a list of user ids, such as [1001, 1002].")
-    return list(
-        dict.fromkeys(check_user_id(f"{argument}[{i}]", item) for i, item in enumerate(listed(argument, value)))
-    )
+    return check_list(argument, value, "a list of user ids, such as [1001, 1002]", check_user_id)
 
 
 def check_name(argument: str, value: object) -> str:

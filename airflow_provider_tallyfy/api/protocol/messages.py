@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeVar
@@ -331,5 +331,3 @@ def _is_id(value: Any) -> bool:
 T = TypeVar("T")
 Flow = Generator[Request, Exchange, T]
 """A flow that returns a ``T``: it yields requests and receives exchanges."""
-
-Rows = Sequence[Mapping[str, Any]]

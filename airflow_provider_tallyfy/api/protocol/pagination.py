@@ -13,7 +13,7 @@ MOST_PAGES = 20_000
 
 
 class Walk:
-    """The progress of reading a list. Send :attr:`next_request` until it is ``None``; pass each exchange to :meth:`take`.
+    """Reads one list. Send :attr:`next_request` until it is ``None``; give each exchange to :meth:`take`.
 
     Pages are requested by number, up to the page count that the server states. ``links.next`` is never followed: it
     names Tallyfy's public host even if another host was asked. People keep working meanwhile, so rows move. The walk

@@ -51,7 +51,7 @@ def id_of(value: Any, *names: str) -> Any:
 
 
 def member_ids(run: Mapping[str, Any], field: str) -> list[Any] | None:
-    """Return the ids of the run's ``users`` or ``groups``, given as ids or objects; ``None`` = the run does not show them."""
+    """Return the ids of the run's ``users`` or ``groups``, given as ids or objects; ``None`` = they are not shown."""
     rows = related(run.get(field))
     if rows is None:
         return None

@@ -43,6 +43,17 @@ class Target:
     archived_since: str | None = None
     before: Mapping[str, Any] | None = None
 
+    @classmethod
+    def of_row(cls, run_id: str, row: Mapping[str, Any]) -> Target:
+        """Return the target for a row of a search or of a report."""
+        before = row.get("before")
+        return cls(
+            run_id,
+            _text(row.get("last_updated")),
+            _text(row.get("name")),
+            before=before if isinstance(before, Mapping) else None,
+        )
+
 
 def targets(argument: str, value: object, max_runs: int | None = None) -> list[Target]:
     """Read run ids, or rows with the id under ``id`` or ``run_id``. Repeated ids count once.
@@ -78,14 +89,7 @@ def _target(place: str, entry: object) -> Target:
         return entry
     if not isinstance(entry, Mapping):
         return Target(check_id(place, entry))
-    run_id = check_id(f"{place}['id']", entry.get("id", entry.get("run_id")))
-    before = entry.get("before")
-    return Target(
-        run_id,
-        _text(entry.get("last_updated")),
-        _text(entry.get("name")),
-        before=before if isinstance(before, Mapping) else None,
-    )
+    return Target.of_row(check_id(f"{place}['id']", entry.get("id", entry.get("run_id"))), entry)
 
 
 def _text(value: object) -> str | None:

@@ -187,13 +187,7 @@ def take(
         )
     taken, unclear = [], []
     for run_id, row in saved.rows.items():
-        seen, name, before = row.get("last_updated"), row.get("name"), row.get("before")
-        target = Target(
-            run_id,
-            seen if isinstance(seen, str) and seen else None,
-            name if isinstance(name, str) else None,
-            before=before if isinstance(before, Mapping) else None,
-        )
+        target = Target.of_row(run_id, row)
         if row["result"] == "changed":
             taken.append(target)
         elif row.get("unclear"):

@@ -139,11 +139,8 @@ def apply(
     run = found.run
     wanted = _with_tags(prepared, run)
     changed = differing(run, wanted)
-    if changed == ["prerun"] and (dates := _same_days(run, wanted["prerun"])):
-        # One point in time in two notations is the same answer in a date field, but not in a text field.
-        dates &= yield from _date_fields(org, run_id)
-        open_answers = {key: answer for key, answer in wanted["prerun"].items() if key not in dates}
-        changed = differing(run, {"prerun": open_answers})
+    if changed == ["prerun"]:
+        changed = yield from _without_equal_dates(org, run_id, run, wanted, changed, differing)
     if not changed:
         return Outcome(run, "already", "it already had every wanted value")
     if seen is not None and not same_instant(run.get("last_updated"), seen):
@@ -156,17 +153,30 @@ def apply(
     return replace((yield from _write(org, run_id, run, wanted, include)), before=before)
 
 
-def _same_days(run: Run, wanted: Mapping[str, Any]) -> set[str]:
-    """Return the kick-off answers whose text differs from the run's, but is the same point in time."""
-    have = answers_of(run)
-    return {key for key, answer in wanted.items() if have.get(key) != answer and same_day(have.get(key), answer)}
+def _without_equal_dates(
+    org: str,
+    run_id: str,
+    run: Run,
+    wanted: Mapping[str, Any],
+    names: list[str],
+    compare: Callable[[Run, Mapping[str, Any]], list[str]],
+) -> Flow[list[str]]:
+    """Return ``names``, but without ``prerun`` if its answers differ from the run's only in the notation of dates.
 
+    One point in time in two notations is the same answer in a date field, but not in a text field. So the types of the
+    kick-off fields are read, if there are such answers.
 
-def _date_fields(org: str, run_id: str) -> Flow[set[str]]:
-    """Return the ids of the kick-off fields of type date."""
+    :param names: the fields that differ, according to ``compare``.
+    """
+    have, answers = answers_of(run), wanted.get("prerun", {})
+    dates = {key for key, answer in answers.items() if have.get(key) != answer and same_day(have.get(key), answer)}
+    if "prerun" not in names or not dates:
+        return names
     found = yield from require(org, run_id, include=("ko_form_fields",))
-    rows = related(found.run.get("ko_form_fields")) or []
-    return {str(row.get("id")) for row in rows if isinstance(row, Mapping) and row.get("field_type") == "date"}
+    rows = [row for row in related(found.run.get("ko_form_fields")) or [] if isinstance(row, Mapping)]
+    dates &= {str(row.get("id")) for row in rows if row.get("field_type") == "date"}
+    rest = {key: answer for key, answer in answers.items() if key not in dates}
+    return names if compare(run, {"prerun": rest}) else [name for name in names if name != "prerun"]
 
 
 def _with_tags(prepared: Mapping[str, Any], run: Run) -> dict[str, Any]:
@@ -207,7 +217,8 @@ def _write(org: str, run_id: str, old: Run, wanted: dict[str, Any], include: tup
         unclear = unclear if last.ok else last
     if ignored:
         run = yield from _read(org, run_id, include, exchange)
-    missing = yield from _missing(org, run_id, run, target)
+    # Tallyfy may return a date in another notation.
+    missing = yield from _without_equal_dates(org, run_id, run, target, not_applied(run, target), not_applied)
     if missing and not exchange.ok:
         reject(exchange)
     if unclear is not None and set(missing) & set(ignored):
@@ -220,17 +231,6 @@ def _write(org: str, run_id: str, old: Run, wanted: dict[str, Any], include: tup
     if exchange.ok:
         return Outcome(run, "changed", note)
     return Outcome(run, "checked", "the answer was lost; a read shows every wanted value")
-
-
-def _missing(org: str, run_id: str, run: Run, target: Mapping[str, Any]) -> Flow[list[str]]:
-    """Return the fields that the run does not show as they were sent. A date may be in another notation."""
-    missing = not_applied(run, target)
-    if "prerun" in missing and (dates := _same_days(run, target["prerun"])):
-        dates &= yield from _date_fields(org, run_id)
-        rest = {key: answer for key, answer in target["prerun"].items() if key not in dates}
-        if not not_applied(run, {"prerun": rest}):
-            missing = [name for name in missing if name != "prerun"]
-    return missing
 
 
 def _members(run: Run, name: str, org: str, run_id: str) -> list[Any]:
