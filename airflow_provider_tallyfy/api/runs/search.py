@@ -119,7 +119,7 @@ class Search:
         for name, shown in self._shown.items():
             for identity in _as_list(self.asked.values[name]):
                 if str(identity) not in shown:
-                    yield from self._look_up(name, str(identity))
+                    yield from self._check_exists(name, str(identity))
 
     def titles_of(self, kind: titles.Kind) -> Flow[dict[str, str]]:
         """Return the titles of everything of a kind in the organization, by id. The list is read only once."""
@@ -186,7 +186,7 @@ class Search:
             ids[name] = wanted if isinstance(value, list) else wanted[0]
         return self.asked.with_ids(ids)
 
-    def _look_up(self, name: str, identity: str) -> Flow[None]:
+    def _check_exists(self, name: str, identity: str) -> Flow[None]:
         """Check that an id exists.
 
         Lists leave out archived and removed objects, but their runs remain: a run with the id proves it as well.
