@@ -226,7 +226,7 @@ _FAULTS: dict[str, tuple[Fault, list[str], str]] = {
     "not JSON": (
         Fault.not_json(),
         ["GET", "PUT", "GET"],
-        "the answer was about another object; a read shows every wanted value",
+        "the answer did not match the request; a read shows every wanted value",
     ),
     "no object": (Fault.unreadable_page(), ["GET", "PUT", "GET"], "a read shows every wanted value"),
     "429": (Fault.rate_limited("3"), ["GET", "PUT", "PUT"], ""),

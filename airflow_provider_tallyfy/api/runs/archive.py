@@ -74,13 +74,11 @@ def _change(request: Request, org: str, run_id: str, wanted: bool, look_first: b
         return judge(exchange, found, wanted)
 
     result = yield from repeat_if_not_done(request, check)
-    if isinstance(result, Outcome):
-        return result
-    outcome = _shown(result, wanted)
-    if outcome is not None:
-        return outcome
-    _reject_refusal(result)
-    return judge(result, (yield from look_up(org, run_id, behind=result)), wanted)
+    if isinstance(result, Exchange):
+        result = _outcome_or_unclear(result, wanted)
+    if isinstance(result, Exchange):
+        return judge(result, (yield from look_up(org, run_id, behind=result)), wanted)
+    return result
 
 
 _STATES = {True: "archived", False: "active"}
@@ -93,27 +91,18 @@ def attempt(request: Request, wanted: bool) -> Flow[Outcome | Exchange]:
     :return: the outcome, if the answer shows it; otherwise the exchange, so that the caller can read the run.
     :raises Rejected: if Tallyfy refused the request or did not get it.
     """
-    exchange = yield request
-    outcome = _shown(exchange, wanted)
-    if outcome is not None:
-        return outcome
-    _reject_refusal(exchange)
-    return exchange
+    return _outcome_or_unclear((yield request), wanted)
 
 
-def _shown(exchange: Exchange, wanted: bool) -> Outcome | None:
-    """Return the outcome that the answer shows; ``None`` if it does not show the wanted state."""
+def _outcome_or_unclear(exchange: Exchange, wanted: bool) -> Outcome | Exchange:
     run: Run | None = exchange.value if exchange.ok else None
-    if run is None or archived_state(run) is not wanted:
-        return None
-    if exchange.doubt is not None:
+    if run is not None and archived_state(run) is wanted:
+        if exchange.doubt is None:
+            return Outcome(run, "changed")
         return Outcome(run, "checked", f"{describe_repeat(exchange)}; the answer shows that it is {_STATES[wanted]}")
-    return Outcome(run, "changed")
-
-
-def _reject_refusal(exchange: Exchange) -> None:
     if not exchange.ok and not exchange.maybe_done and exchange.status not in _MAYBE_ALREADY:
         reject(exchange)
+    return exchange
 
 
 def judge(exchange: Exchange, found: RunState | None, wanted: bool) -> Outcome:

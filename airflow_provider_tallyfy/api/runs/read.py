@@ -215,4 +215,4 @@ def describe_repeat(exchange: Exchange) -> str:
 def _earlier(request: Request, reply: Reply) -> str:
     if isinstance(reply, Lost):
         return "a lost answer"
-    return "an answer about another object" if why_unreadable(request, reply) else f"a {reply.status}"
+    return "an answer that did not match it" if why_unreadable(request, reply) else f"a {reply.status}"

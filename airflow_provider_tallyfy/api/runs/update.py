@@ -200,7 +200,7 @@ def _write(org: str, run_id: str, old: Run, wanted: dict[str, Any], include: tup
 
     result = yield from repeat_if_not_done(run_endpoints.update_run(org, run_id, target), check)
     if not isinstance(result, Exchange):
-        return Outcome(result, "checked", "the answer was about another object; a read shows every wanted value")
+        return Outcome(result, "checked", "the answer did not match the request; a read shows every wanted value")
     exchange = result
     if not exchange.ok and not exchange.maybe_done:
         yield from _reject_update(exchange, org, run_id)
