@@ -279,7 +279,7 @@ class BulkChange:
     def _check_unclear(self, pool: Pool, *, again: bool = True) -> None:
         """Read all runs whose answer was unclear: from the list of archived runs, and the remaining few one by one.
 
-        :param again: write once more to the runs that were not changed, and got an answer about something else.
+        :param again: write once more to runs that were not changed, and got an answer that did not match the request.
         """
         unclear = self._results.unclear
         if not unclear:
