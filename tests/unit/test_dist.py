@@ -1,4 +1,4 @@
-"""The check of sdist and wheel finds every defect."""
+"""The check of sdist and wheel finds what is wrong with them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ METADATA = "\n".join(
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small but complete checkout."""
+    """A small checkout that has everything."""
     root = tmp_path / "checkout"
     for name in [*dist.WHEEL_NEEDS, *dist.SDIST_NEEDS, *FOLDERS]:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def write_sdist(root: Path, files: Files) -> Path:
     return path
 
 
-def test_correct_sdist_and_wheel_pass(checkout: Path) -> None:
+def test_both_as_they_should_be(checkout: Path) -> None:
     files = wheel_files(checkout)
     assert dist.check_wheel(write_wheel(checkout, files)) == len(files) + 1
     assert dist.check_sdist(write_sdist(checkout, sdist_files(checkout))) == len(sdist_files(checkout))
@@ -139,20 +139,20 @@ WRONG_WHEELS = [
 
 
 @pytest.mark.parametrize(("spoil", "words"), WRONG_WHEELS)
-def test_defect_of_a_wheel_is_found(checkout: Path, spoil: Callable[[Files], None], words: str) -> None:
+def test_a_wheel_that_is_wrong(checkout: Path, spoil: Callable[[Files], None], words: str) -> None:
     files = wheel_files(checkout)
     spoil(files)
     with pytest.raises(dist.Wrong, match=words):
         dist.check_wheel(write_wheel(checkout, files))
 
 
-def test_wrong_record_is_found(checkout: Path) -> None:
+def test_a_record_that_is_wrong(checkout: Path) -> None:
     files = wheel_files(checkout)
     with pytest.raises(dist.Wrong, match=r"RECORD is wrong about .*/WHEEL"):
         dist.check_wheel(write_wheel(checkout, files, {**files, f"{INFO}/WHEEL": b"another"}))
 
 
-def test_build_path_in_a_file_is_found(checkout: Path) -> None:
+def test_a_file_that_names_the_folder_it_was_built_in(checkout: Path) -> None:
     (checkout / "airflow_provider_tallyfy" / "py.typed").write_text(f"built in {checkout}")
     with pytest.raises(dist.Wrong, match="names the folder"):
         dist.check_wheel(write_wheel(checkout, wheel_files(checkout)))
@@ -170,14 +170,14 @@ def test_build_path_in_a_file_is_found(checkout: Path) -> None:
         (replaced("PKG-INFO", "Name: airflow-provider-tallyfy", "Name: other"), "Name is 'other'"),
     ],
 )
-def test_defect_of_an_sdist_is_found(checkout: Path, spoil: Callable[[Files], None], words: str) -> None:
+def test_an_sdist_that_is_wrong(checkout: Path, spoil: Callable[[Files], None], words: str) -> None:
     files = sdist_files(checkout)
     spoil(files)
     with pytest.raises(dist.Wrong, match=words):
         dist.check_sdist(write_sdist(checkout, files))
 
 
-def test_wheel_of_another_version_is_found(checkout: Path) -> None:
+def test_a_wheel_of_another_version(checkout: Path) -> None:
     wheel = write_wheel(checkout, wheel_files(checkout))
     (checkout / dist.WHEEL_NEEDS[0]).write_text('__version__ = "1.2.4"\n')
     with pytest.raises(dist.Wrong, match="the wheel is called"):

@@ -1,4 +1,4 @@
-"""The screenshots of the documentation: used, described, small, and made by the browser tests."""
+"""The pictures of the documentation: used, described, small, and made by the browser tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PICTURES = sorted((ROOT / "docs" / "images").glob("*.png"))
 README = (ROOT / "README.md").read_text()
 
 
-def test_there_are_pictures() -> None:
+def test_there_are_some() -> None:
     assert {path.stem for path in PICTURES} >= {"connection-form", "task-with-link", "sweep-before", "sweep-after"}
 
 

@@ -1,4 +1,4 @@
-"""``make release`` does everything or nothing: tested in a small repository with fake checks."""
+"""``make release`` does all or nothing: tried in a small repository whose checks are told how to end."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Checkout:
     @property
     def env(self) -> dict[str, str]:
         who = {f"GIT_{role}_{what}": "a@example.com" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-        # Without the developer's own settings, and without those that a git hook passes on.
+        # Neither the developer's own settings, nor those that a git hook hands on.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
         return {**inherited, **who, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
 
@@ -121,7 +121,9 @@ def test_a_release(checkout: Checkout) -> None:
         ("0.2.0", "echo 'touch meanwhile' >> .ci/run; git commit -qam x", "changed meanwhile: meanwhile"),
     ],
 )
-def test_obstacle_is_reported_and_nothing_is_changed(checkout: Checkout, version: str, spoil: str, words: str) -> None:
+def test_what_stands_in_the_way_is_said_and_nothing_is_changed(
+    checkout: Checkout, version: str, spoil: str, words: str
+) -> None:
     subprocess.run(["bash", "-c", spoil], cwd=checkout.folder, env=checkout.env, check=True)
     head, tags = checkout.git("rev-parse", "HEAD"), checkout.git("tag")
     before = {name: checkout.read(name) for name in ("CHANGELOG.md", "airflow_provider_tallyfy/__init__.py")}
@@ -132,7 +134,7 @@ def test_obstacle_is_reported_and_nothing_is_changed(checkout: Checkout, version
     assert {name: checkout.read(name) for name in before} == before
 
 
-def test_heading_with_the_version_gets_the_date_too() -> None:
+def test_the_heading_that_names_the_version_is_dated_too() -> None:
     text = CHANGELOG.replace("[Unreleased]", "[0.2.0] - Unreleased")
     assert release.dated(text, "0.2.0", DAY) == release.dated(CHANGELOG, "0.2.0", DAY)
     with pytest.raises(release.Refused, match="needs one heading"):
