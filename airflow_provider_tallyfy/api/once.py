@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Request, Response
 from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected, about, reject
-from airflow_provider_tallyfy.api.runs.read import asked_again, seen
+from airflow_provider_tallyfy.api.runs.read import describe_repeat, describe_reply
 
 #: Refusals that may also mean that it was done before: settled by reading.
 _MAYBE_ALREADY = frozenset({400, 403, 404, 409, 410, 422})
@@ -57,7 +57,7 @@ def bring_about(
     exchange = yield write
     if exchange.ok and exchange.value is not None and holds(exchange.value):
         if exchange.doubt is not None:
-            return Done(exchange.value, "checked", f"{asked_again(exchange)}, and {is_so}")
+            return Done(exchange.value, "checked", f"{describe_repeat(exchange)}, and {is_so}")
         return Done(exchange.value, "changed")
     if not exchange.ok and not exchange.maybe_done:
         if exchange.status not in _MAYBE_ALREADY:
@@ -69,7 +69,7 @@ def bring_about(
     found = yield from look_until(read, exchange, holds)
     if found.ok and holds(found.value):
         if exchange.maybe_done:
-            return Done(found.value, "checked", f"{seen(exchange)}; read afterwards, {is_so}")
+            return Done(found.value, "checked", f"{describe_reply(exchange)}; read afterwards, {is_so}")
         return Done(found.value, "changed", f"Tallyfy's answer did not show it; read afterwards, {is_so}")
     if exchange.maybe_done or not found.ok:
         raise undecided(exchange, found, f"read afterwards, it does not show that {is_so}")
@@ -89,12 +89,12 @@ def undecided(exchange: Exchange, found: Exchange, shown: str) -> Rejected:
     :param found: the read that was to settle it.
     :param shown: what that read showed, if it could be read.
     """
-    why = shown if found.ok else f"reading it failed too ({found.unreadable or seen(found)})"
+    why = shown if found.ok else f"reading it failed too ({found.unreadable or describe_reply(found)})"
     return about(
         exchange.request,
         Kind.INDETERMINATE,
-        f"{exchange.request.label} may or may not have been done ({seen(exchange)}): {why}. It was not sent again. "
-        "Another try reads first, so it is harmless: let the task retry, or run it again.",
+        f"{exchange.request.label} may or may not have been done ({describe_reply(exchange)}): {why}. It was not sent "
+        "again. Another try reads first, so it is harmless: let the task retry, or run it again.",
         like=exchange if isinstance(exchange.reply, Response) else found,
     )
 

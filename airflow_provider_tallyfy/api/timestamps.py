@@ -1,4 +1,4 @@
-"""Timestamps as Tallyfy writes them, and the points in time and lengths of time that users give."""
+"""Timestamps as Tallyfy writes them, and points in time and durations as users write them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _DATE_AND_TIME = re.compile(
 def instant(value: object) -> datetime | None:
     """Read a timestamp of Tallyfy; ``None`` for anything else.
 
-    Tallyfy writes ``2024-05-22T10:00:00Z``, ``2024-05-22T10:00:00.000Z`` and ``2024-05-22 10:00:00``; an offset is read
-    as well. What names no zone is UTC. A date without a time is no instant, and neither is a number.
+    Tallyfy writes ``2024-05-22T10:00:00Z``, ``2024-05-22T10:00:00.000Z`` and ``2024-05-22 10:00:00``; offsets are
+    accepted too. Without a zone it is UTC. A date without a time is not a timestamp, and neither is a number.
 
     :return: an aware ``datetime``.
     """
@@ -32,9 +32,9 @@ def instant(value: object) -> datetime | None:
 
 
 def check_instant(argument: str, value: object) -> datetime:
-    """Read a point in time that a user gives: a ``datetime``, a ``date``, or ISO 8601 text with or without a time.
+    """Read a point in time from a user: a ``datetime``, a ``date``, or ISO 8601 text with or without a time.
 
-    What names no zone is UTC; a date without a time is its midnight.
+    Without a zone it is UTC; without a time it is midnight.
 
     :return: an aware ``datetime``, in UTC.
     :raises ArgumentError: for anything else.
@@ -56,23 +56,21 @@ def check_instant(argument: str, value: object) -> datetime:
             pass
     raise ArgumentError(
         f"{argument}={show(value)} is not a point in time. Use a datetime, a date, or ISO 8601 text such as "
-        "'2026-03-01' or '2026-03-01T12:00:00+01:00' (UTC where it names no zone)."
+        "'2026-03-01' or '2026-03-01T12:00:00+01:00' (without a zone it is UTC)."
     )
 
 
 def check_duration(argument: str, value: object) -> timedelta:
-    """Read a length of time: a ``timedelta`` or ISO 8601 text (``P30D``, ``PT12H``).
+    """Read a duration: a ``timedelta`` or ISO 8601 text (``P30D``, ``PT12H``).
 
-    A bare number is refused: 30 might mean days or seconds.
+    A plain number is an error, because 30 might mean days or seconds.
 
-    :raises ArgumentError: for anything else, and for a length that is not above 0.
+    :raises ArgumentError: for anything else, and for a duration that is not positive.
     """
     if isinstance(value, (int, float)) or (
         isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d+)?", value.strip(), re.ASCII)
     ):
-        raise ArgumentError(
-            f"{argument}={show(value)} is a bare number, which names no unit. Use timedelta(days=30) or 'P30D'."
-        )
+        raise ArgumentError(f"{argument}={show(value)} is a number without a unit. Use timedelta(days=30) or 'P30D'.")
     length: timedelta | None = None
     if isinstance(value, timedelta):
         length = value
@@ -80,8 +78,8 @@ def check_duration(argument: str, value: object) -> timedelta:
         length = _iso_duration(value.strip().upper())
     if length is None or length <= timedelta(0):
         raise ArgumentError(
-            f"{argument}={show(value)} is not a length of time above 0. Use timedelta(days=30), or an ISO 8601 "
-            "duration such as 'P30D' or 'PT12H'."
+            f"{argument}={show(value)} is not a positive duration. Use timedelta(days=30), or ISO 8601 text such as "
+            "'P30D' or 'PT12H'."
         )
     return length
 
@@ -97,16 +95,16 @@ def _iso_duration(text: str) -> timedelta | None:
 
 
 def ago(argument: str, value: object, now: datetime) -> datetime:
-    """The point in time that is a length of time before ``now``.
+    """Return the point in time that is a duration before ``now``.
 
-    :raises ArgumentError: where :func:`check_duration` does, and for one before the calendar begins.
+    :raises ArgumentError: for an invalid duration, and for one that goes back beyond the year 1.
     """
     try:
         return now - check_duration(argument, value)
     except OverflowError:
-        raise ArgumentError(f"{argument}={show(value)} reaches back before the calendar begins.") from None
+        raise ArgumentError(f"{argument}={show(value)} goes back beyond the year 1.") from None
 
 
 def readable(moment: datetime) -> str:
-    """A point in time for log lines: ``2026-10-26 03:00 UTC``."""
+    """Return a point in time for log lines: ``2026-10-26 03:00 UTC``."""
     return moment.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,4 +1,4 @@
-"""Tags, templates, folders, groups and members by what people call them: looked up, never guessed."""
+"""Look up tags, templates, folders, groups and members by title, name or e-mail address."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from airflow_provider_tallyfy.api.endpoints import labels as label_endpoints
 from airflow_provider_tallyfy.api.endpoints import organization as organization_endpoints
 from airflow_provider_tallyfy.api.endpoints import templates as template_endpoints
 from airflow_provider_tallyfy.api.protocol.arguments import (
+    NOT_RENDERED_AS_LIST,
     ArgumentError,
+    check_list,
     check_text,
-    check_texts,
     check_user_id,
     did_you_mean,
-    listed,
     show,
 )
 from airflow_provider_tallyfy.api.protocol.messages import Flow, Request, related
@@ -24,19 +24,19 @@ from airflow_provider_tallyfy.api.protocol.pagination import Walk
 from airflow_provider_tallyfy.api.protocol.problems import Kind as ProblemKind
 from airflow_provider_tallyfy.api.protocol.problems import about, reject
 
-TITLE_LIMIT = 30  # characters of a tag's title, by Tallyfy's page on tags
-LONGEST = 550  # characters; nothing in Tallyfy has a longer title
+TITLE_LIMIT = 30  # characters of a tag's title, according to Tallyfy's page on tags
+LONGEST = 550  # characters; no title in Tallyfy is longer
 TAG_COLOUR = "#4c7dab"  # a new tag needs a colour: "#" and six hexadecimal digits
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Something that people call by a title, and the API by an id.
+    """A kind of object that people know by its title, and the API by its id.
 
-    :param what: what it is, for errors.
-    :param title: the member that holds its title.
-    :param called: what that title is, for errors.
-    :param listing: the request that lists all of an organization.
+    :param what: its name, for errors.
+    :param title: the field with the title.
+    :param called: the name of the title, for errors.
+    :param listing: returns the request that lists all objects of this kind in an organization.
     :param limit: most characters of a title.
     """
 
@@ -55,7 +55,7 @@ MEMBER = Kind("member", "email", "e-mail address", organization_endpoints.list_m
 
 
 def looks_like_id(text: str) -> bool:
-    """Whether a text can only be one of Tallyfy's own ids."""
+    """Whether a text has the form of Tallyfy's ids."""
     return re.fullmatch(r"[0-9a-f]{32}", text) is not None
 
 
@@ -78,17 +78,12 @@ def check_title(argument: str, value: object, kind: Kind = TAG) -> str:
 
 
 def check_titles(argument: str, value: object, kind: Kind = TAG) -> list[str]:
-    """Return a list of titles or ids, without repetitions.
+    """Return a list of titles or ids, without duplicates.
 
     :raises ArgumentError: for anything else.
     """
-    if isinstance(value, str):
-        raise ArgumentError(
-            f"{argument}={show(value)} is not a list. A list that went through a Jinja string becomes text: pass it as "
-            "task.output, or set render_template_as_native_obj=True on the DAG."
-        )
-    texts = [check_title(f"{argument}[{i}]", text, kind) for i, text in enumerate(check_texts(argument, value))]
-    return list(dict.fromkeys(texts))
+    what = f"a list. {NOT_RENDERED_AS_LIST}"
+    return check_list(argument, value, what, lambda place, title: check_title(place, title, kind))
 
 
 def check_member(argument: str, value: object) -> int | str:
@@ -110,17 +105,13 @@ def check_member(argument: str, value: object) -> int | str:
 
 def check_members(argument: str, value: object) -> list[int | str]:
     """Return a list of members' ids and e-mail addresses."""
-    if isinstance(value, (str, int)) or not isinstance(value, Iterable) or isinstance(value, Mapping):
-        raise ArgumentError(f"{argument}={show(value)} is not a list of user ids or e-mail addresses, such as [1001].")
-    return list(
-        dict.fromkeys(check_member(f"{argument}[{i}]", entry) for i, entry in enumerate(listed(argument, value)))
-    )
+    return check_list(argument, value, "a list of user ids or e-mail addresses, such as [1001]", check_member)
 
 
 def read_titles(request: Request, title: str = "title") -> Flow[dict[str, str]]:
-    """Read a whole list: id to title. Folders in folders are read too.
+    """Read a whole list, including subfolders, and return the titles by id.
 
-    :param title: the member that holds the title.
+    :param title: the field with the title.
     """
     walk = Walk(request)
     found: dict[str, str] = {}
@@ -135,17 +126,17 @@ def read_titles(request: Request, title: str = "title") -> Flow[dict[str, str]]:
 
 
 def read_kind(org: str, kind: Kind) -> Flow[dict[str, str]]:
-    """Read everything of a kind that the organization has: id to title."""
+    """Return the titles of everything of a kind in the organization, by id."""
     return (yield from read_titles(kind.listing(org), kind.title))
 
 
 def resolve(argument: str, what: str, names: Iterable[str], known: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """Turn titles and ids into ids.
+    """Replace titles by ids.
 
-    :param what: what they are, for errors: ``tag`` or ``template``.
-    :param known: id to title of everything that there is.
-    :return: the ids, and the titles that nothing has.
-    :raises ArgumentError: for a title that several have.
+    :param what: the name of their kind, for errors: ``tag`` or ``template``.
+    :param known: the titles of everything that exists, by id.
+    :return: the ids, and the unknown titles.
+    :raises ArgumentError: for an ambiguous title.
     """
     by_title: dict[str, list[str]] = {}
     for identity, title in known.items():
@@ -168,7 +159,7 @@ def resolve(argument: str, what: str, names: Iterable[str], known: Mapping[str, 
 def unknown(
     argument: str, what: str, missing: Iterable[str], known: Iterable[str], called: str = "title"
 ) -> ArgumentError:
-    """The error for titles that nothing has, with the nearest ones that there are."""
+    """Return the error for unknown titles, with the nearest known ones."""
     titles = {title.casefold(): title for title in known}
     parts = [f"{show(name)}{did_you_mean(name, titles.values())}" for name in missing]
     some = f"There are {len(titles)} {what}s." if titles else f"There are no {what}s."
@@ -178,16 +169,16 @@ def unknown(
 
 
 def tag_ids(org: str, argument: str, names: Iterable[str], *, create_missing: bool = False) -> Flow[list[str]]:
-    """Turn titles and ids of tags into ids, reading the list of tags only where a title is among them.
+    """Replace titles of tags by ids. The list of tags is read only if there is a title.
 
-    :param create_missing: make tags for titles that nothing has, instead of failing.
-    :raises ArgumentError: for unknown titles, naming the nearest.
+    :param create_missing: create tags for unknown titles, instead of failing.
+    :raises ArgumentError: for unknown titles, with the nearest known ones.
     """
     wanted = list(names)
     if all(looks_like_id(name) for name in wanted):
         return wanted
     known = yield from read_titles(label_endpoints.list_tags(org))
-    plain_ids = {name: name for name in wanted if looks_like_id(name)}  # an id need not be listed to be right
+    plain_ids = {name: name for name in wanted if looks_like_id(name)}  # an id that is not listed may still be valid
     ids, missing = resolve(argument, "tag", wanted, {**plain_ids, **known})
     if missing and not create_missing:
         raise unknown(argument, "tag", missing, known.values())
@@ -197,9 +188,9 @@ def tag_ids(org: str, argument: str, names: Iterable[str], *, create_missing: bo
 
 
 def _create_tag(org: str, title: str) -> Flow[str]:
-    """Make a tag. Where Tallyfy says that the title is taken, or its answer shows no such tag, the list tells the id.
+    """Create a tag. If the title is taken, or the answer does not show the tag, its id is read from the list of tags.
 
-    A title is taken once, so making the tag again is harmless: a doubt is an error that a retry can fix.
+    Titles are unique, so a repetition is harmless: if the list does not show the tag, a retry can fix it.
     """
     exchange = yield label_endpoints.create_tag(org, title, TAG_COLOUR)
     tag = exchange.value if exchange.ok else None
@@ -216,7 +207,7 @@ def _create_tag(org: str, title: str) -> Flow[str]:
     raise about(
         exchange.request,
         ProblemKind.SERVER,
-        f"{exchange.request.label} made no tag {show(title)} (Tallyfy {why}): read afterwards, no tag has this title. "
-        "A retry does it.",
+        f"{exchange.request.label} did not create the tag {show(title)} (Tallyfy {why}): a read shows no tag with this "
+        "title. A retry can fix this.",
         like=exchange,
     )

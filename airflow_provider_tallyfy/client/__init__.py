@@ -1,1 +1,1 @@
-"""Carries flows out: sends requests, waits, repeats, raises."""
+"""Performs the flows of ``api``: sends requests, waits, retries, and raises exceptions."""

@@ -1,4 +1,4 @@
-"""One request out, one reply in, over ``aiohttp``: for event loops, under the same rules as over ``requests``."""
+"""Sends one request and returns one reply, over ``aiohttp``: for event loops, by the same rules as ``requests``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from yarl import URL
 
 from airflow_provider_tallyfy._compat import AirflowException
 from airflow_provider_tallyfy.api.protocol.messages import Lost, LostKind, Request, Response
-from airflow_provider_tallyfy.client.bounded import TOO_LARGE, Malformed, TooLarge, check_framing
+from airflow_provider_tallyfy.client.bounded import SWITCHING_PROTOCOLS, TOO_LARGE, Malformed, TooLarge, check_framing
 from airflow_provider_tallyfy.client.decoding import decoded
 from airflow_provider_tallyfy.client.lost_answers import (
     cant_be_sent,
@@ -31,14 +31,15 @@ from airflow_provider_tallyfy.client.transport import CONNECT_TIMEOUT, MAX_RESPO
 from airflow_provider_tallyfy.connection import Settings
 
 _PIECE = 64 * 1024  # bytes
-MAX_HEADERS = 100  # as http.client has it
+MAX_HEADERS = 100  # the same as in http.client
 
 
 @dataclass
-class _State:
-    """How far a request is.
+class _RequestState:
+    """The progress of a request.
 
-    :param sent: whether bytes of it may have left for Tallyfy (those for a proxy do not count).
+    :param begun: whether it has had a connection.
+    :param sent: whether bytes of it may have been sent to Tallyfy (bytes for a proxy do not count).
     """
 
     begun: bool = False
@@ -46,19 +47,19 @@ class _State:
 
 
 class AiohttpTransport:
-    """Sends requests from an event loop; any number of tasks at a time.
+    """Sends requests from an event loop, for any number of tasks at a time.
 
-    Each request has a connection of its own. ``aiohttp`` hands bytes that come on an idle connection to the next
-    request on it, which would take them for its answer; and what waits in a loop asks now and then.
+    Each request has a connection of its own, because ``aiohttp`` passes bytes that arrive on an idle connection to the
+    next request as its answer. This costs little: triggers send only a few requests per minute.
 
     :param settings: the connection.
-    :param timeout: seconds to wait for the next bytes of a response; five times as many in all.
+    :param timeout: seconds to wait for the next bytes of a response. The whole response may take five times as long.
     """
 
     def __init__(self, settings: Settings, timeout: float) -> None:
         self.settings = settings
         self.timeout = timeout
-        with new_session(settings, KeptAdapter(connections=1)) as session:  # says what the environment means
+        with new_session(settings, KeptAdapter(connections=1)) as session:  # reads proxies and CAs from the environment
             options = options_for(settings, session)
         self._tls = tls_of(settings, options)
         self.scrub = Scrubber(settings.token, proxy_passwords({**settings.proxies, **options["proxies"]}))
@@ -70,8 +71,8 @@ class AiohttpTransport:
     def for_settings(cls, settings: Settings, timeout: float | None = None) -> AiohttpTransport:
         """Make a transport for a connection.
 
-        :param timeout: seconds, instead of the connection's own.
-        :raises TallyfyConfigurationError: for a certificate, a key or a proxy that can't be used.
+        :param timeout: seconds; ``None`` = the connection's.
+        :raises TallyfyConfigurationError: for an invalid certificate, key or proxy.
         """
         return cls(settings, settings.timeout if timeout is None else timeout)
 
@@ -82,15 +83,15 @@ class AiohttpTransport:
         try:
             url = URL(proxy if "://" in proxy else f"http://{proxy}")
             if url.scheme not in {"http", "https"} or not url.host:
-                raise ValueError("a proxy must be an http:// or https:// address here")
+                raise ValueError("a proxy must be an http:// or https:// URL")
         except ValueError as fault:
             raise cant_be_sent(fault, self.scrub) from None
         return url
 
     def _session_here(self) -> aiohttp.ClientSession:
-        """The session of the running loop: one belongs to the loop that it was made in.
+        """Return the session of the running event loop. A session can only be used in the loop that made it.
 
-        :raises RuntimeError: after :meth:`close`, because nobody would close another session.
+        :raises RuntimeError: after :meth:`close`, because nobody would close a new session.
         """
         if self._closed:
             raise RuntimeError(f"{self!r} was closed.")
@@ -109,22 +110,20 @@ class AiohttpTransport:
                     sock_read=self.timeout,
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=False,  # neither ~/.netrc nor proxies: those that count are known
-                auto_decompress=False,  # without bounds
+                trust_env=False,  # ignores ~/.netrc; the proxies of the environment are in the options already
+                auto_decompress=False,  # because it has no size limit
                 trace_configs=[trace],
             )
         return self._sessions[loop]
 
     def _forget_ended_loops(self) -> None:
-        """Let go of the sessions of loops that have ended. They can't be closed, and keep no connection."""
+        """Drop the sessions of closed loops. They can't be closed any more, and have no open connections."""
         for loop in [loop for loop in self._sessions if loop.is_closed()]:
             self._sessions.pop(loop).detach()
 
     async def send(self, request: Request) -> Response | Lost:
-        """Send a request once, follow no redirect.
+        """Send a request once; see :class:`~airflow_provider_tallyfy.client.transport.Transport`.
 
-        :return: the complete response, or how it was lost. Whatever goes wrong after the first byte left is ``Lost``.
-        :raises TallyfyError: for what is wrong with the request or the connection; nothing was sent.
         :raises RuntimeError: after :meth:`close`.
         """
         body, target = written(request)
@@ -132,7 +131,7 @@ class AiohttpTransport:
         headers = {"Authorization": f"Bearer {self.settings.token}"}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        state = _State()
+        state = _RequestState()
         try:
             async with session.request(
                 request.method,
@@ -153,7 +152,7 @@ class AiohttpTransport:
             raise
         except Exception as fault:
             return self._lost(fault, state.sent)
-        self.scrub.look_at(content)
+        self.scrub.check_body(content)
         return response
 
     def _lost(self, fault: Exception, sent: bool) -> Lost:
@@ -190,7 +189,7 @@ class AiohttpTransport:
         return Lost(kind, f"{type(fault).__name__}: {words}", sent)
 
     async def close(self) -> None:
-        """Close the session of the running loop, and let go of those of loops that have ended. It stays closed."""
+        """Close the session of the running loop, and drop those of closed loops. The transport can't be used again."""
         self._closed = True
         self._forget_ended_loops()
         session = self._sessions.pop(asyncio.get_running_loop(), None)
@@ -202,8 +201,8 @@ class AiohttpTransport:
 
 
 async def _note_begun(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
-    state: _State = context.trace_request_ctx
-    if state.begun:  # aiohttp sends most methods again, by itself, where the connection was closed without an answer
+    state: _RequestState = context.trace_request_ctx
+    if state.begun:  # aiohttp itself resends most methods if the connection was closed without an answer
         raise aiohttp.ServerDisconnectedError("the connection was closed before an answer came")
     state.begun = True
 
@@ -213,12 +212,12 @@ async def _note_sent(_session: aiohttp.ClientSession, context: SimpleNamespace, 
 
 
 async def _read(raw: aiohttp.ClientResponse) -> bytes:
-    """The body, as long as it is not too large."""
+    """Read the body, up to the size limit."""
     if raw.status == 101:
-        raise aiohttp.ClientPayloadError("the server wants to speak another protocol (101), which nobody asked for")
+        raise aiohttp.ClientPayloadError(SWITCHING_PROTOCOLS)
     headers = raw.headers
     if len(raw.raw_headers) > MAX_HEADERS:
-        raise Malformed(f"got more than {MAX_HEADERS} headers")
+        raise Malformed(f"it has more than {MAX_HEADERS} headers")
     check_framing(headers.getall("Transfer-Encoding", None), headers.getall("Content-Length", None))
     parts, size = list[bytes](), 0
     if raw.content_length and raw.content_length > MAX_RESPONSE_BYTES and raw.method != "HEAD":

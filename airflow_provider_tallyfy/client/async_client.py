@@ -1,4 +1,4 @@
-"""The async side of the hook: one connection to Tallyfy for an event loop, which performs flows."""
+"""The asynchronous counterpart of the hook: performs flows in an event loop."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ T = TypeVar("T")
 
 
 class AsyncClient:
-    """Performs flows of ``api`` in an event loop; any number of them at a time.
+    """Performs the flows of ``api`` in an event loop, any number of them at a time.
 
     ::
 
         async with AsyncClient(hook.settings, hook.organization_id) as client:
             outcome = await client.perform(archive.archive(client.organization_id, run_id))
 
-    The connection is looked up by whoever makes the client, because that may block. There is no method per endpoint: a
-    flow is the same for the hook and for this.
+    The caller looks up the connection, because that may block. There are no methods per endpoint, because the hook and
+    this class perform the same flows.
 
     :param settings: the connection.
     :param organization_id: the organization that the flows are for.
-    :param timeout: seconds, instead of the connection's own.
-    :param max_retries: repetitions of a request after a passing fault, instead of the connection's own.
-    :param log: where waits and replies are told.
-    :param sleep: sleeps so many seconds; ``asyncio.sleep``, or something faster in a test.
-    :param policy: says what is repeated, instead of ``max_retries``.
-    :raises TallyfyConfigurationError: for a certificate, a key or a proxy that can't be used.
+    :param timeout: seconds; ``None`` = the connection's.
+    :param max_retries: retries of a request after transient faults; ``None`` = the connection's.
+    :param log: a logger for waits and replies.
+    :param sleep: waits for a number of seconds; a test can pass something faster than ``asyncio.sleep``.
+    :param policy: when to retry, instead of ``max_retries``.
+    :raises TallyfyConfigurationError: for an invalid certificate, key or proxy.
     """
 
     def __init__(
@@ -57,25 +57,25 @@ class AsyncClient:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The token and the passwords of proxies, for whoever masks them in Airflow's logs."""
+        """The token and the proxy passwords, so that the caller can mask them in Airflow's logs."""
         return self._transport.scrub.secrets
 
     @property
     def request_count(self) -> int:
-        """How many requests this client has sent."""
+        """The number of requests that this client has sent."""
         return self._engine.request_count
 
     async def perform(self, flow: Flow[T]) -> T:
-        """Run a flow to its end. Cancelling it closes the flow and its connection; the client can still be used.
+        """Perform a flow. Cancelling this closes the flow and its connection; the client can still be used.
 
-        :return: the flow's result, without the access token.
-        :raises TallyfyError: what the flow ended in.
+        :return: the result of the flow, without the access token.
+        :raises TallyfyError: if the flow fails.
         :raises RuntimeError: if the client was closed.
         """
         return await self._engine.perform(flow)
 
     async def close(self) -> None:
-        """Close the session of this event loop. A closed client stays closed."""
+        """Close the session of this event loop. The client can't be used again."""
         await self._transport.close()
 
     async def __aenter__(self) -> AsyncClient:

@@ -1,4 +1,4 @@
-"""Runs the flows of ``api`` in an event loop: the same steps as the blocking engine, awaited."""
+"""Performs the flows of ``api`` in an event loop, with the same steps as the blocking engine."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class AsyncTransport(Protocol):
 
     @property
     def scrub(self) -> Scrubber:
-        """Takes secrets out of texts."""
+        """Removes secrets from texts, and the token from results."""
 
     async def send(self, request: Request) -> Reply:
         """Send a request once."""
 
 
 class AsyncEngine(EngineBase):
-    """One caller's way to Tallyfy, in the caller's own event loop.
+    """Performs flows in the caller's event loop.
 
-    :param transport: sends.
-    :param policy: says what is repeated.
-    :param log: where waits and replies are told.
-    :param sleep: sleeps so many seconds; ``asyncio.sleep``, or something faster in a test.
+    :param transport: sends the requests.
+    :param policy: when to retry.
+    :param log: a logger for waits and replies.
+    :param sleep: waits for a number of seconds; a test can pass something faster than ``asyncio.sleep``.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class AsyncEngine(EngineBase):
         self._sleep = sleep
 
     async def perform(self, flow: Flow[T]) -> T:
-        """Run a flow to its end; however it ends, and if it is cancelled, the flow is closed.
+        """Perform a flow, and always close it, even if this is cancelled.
 
-        :raises TallyfyError: what the flow ended in.
+        :raises TallyfyError: if the flow fails.
         """
         steps = drive(flow, self.policy)
         try:

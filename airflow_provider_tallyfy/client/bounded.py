@@ -1,8 +1,8 @@
-"""Kept connections on which no answer can be endless, too large, or taken for the answer to another request.
+"""Kept connections with bounded responses: none can be endless, too large, or taken for the answer to another request.
 
-``http.client`` and ``urllib3`` bound the time of one read, not of all; read bodies of any size; take a 103 for the
-final answer; and leave what a server sent too much to the next request. The classes here are put between: a connection,
-and the response and stream that it reads by.
+``http.client`` and ``urllib3`` limit the time of one read, but not of the whole response. They read bodies of any size,
+take a 103 for the final response, and pass surplus bytes of one response to the next request. The classes here prevent
+that. They extend the connection, and the response and stream that it reads from.
 """
 
 from __future__ import annotations
@@ -21,21 +21,22 @@ from airflow_provider_tallyfy.client.transport import MAX_RESPONSE_BYTES
 
 MAX_INTERIM_RESPONSES = 20
 TOO_LARGE = f"the answer is larger than {MAX_RESPONSE_BYTES // 1024 // 1024} MiB"
+SWITCHING_PROTOCOLS = "the server switched to another protocol (101), which was not requested"
 _MAX_CHUNK_LINE = 1024
 
 
 class TooLarge(http.client.HTTPException):
-    """The response has more bytes than a response may have."""
+    """The response is larger than :data:`~airflow_provider_tallyfy.client.transport.MAX_RESPONSE_BYTES`."""
 
 
 class Malformed(http.client.HTTPException):
-    """Nobody can tell where the response ends, or what it is."""
+    """The response is not valid HTTP, or its end is ambiguous."""
 
 
 def check_framing(codings: list[str] | None, lengths: list[str] | None) -> None:
-    """Check the headers that say where a response ends.
+    """Check the headers that define the end of a response.
 
-    :raises Malformed: if they do not.
+    :raises Malformed: if they are invalid or contradictory.
     """
     if codings:
         if [coding.lower() for coding in codings] != ["chunked"]:
@@ -43,13 +44,13 @@ def check_framing(codings: list[str] | None, lengths: list[str] | None) -> None:
     elif lengths:
         values = {length.strip() for line in lengths for length in line.split(",")}
         if len(values) > 1 or not re.fullmatch(r"[0-9]{1,15}", values.pop()):
-            raise Malformed("its Content-Length is no number, or several")
+            raise Malformed("its Content-Length is not one number")
 
 
-class Wire(threading.local):
-    """The request under way in this thread.
+class RequestState(threading.local):
+    """The progress of the current request of this thread.
 
-    :ivar sent: whether bytes of it may have left for Tallyfy (those for a proxy do not count).
+    :ivar sent: whether bytes of it may have been sent to Tallyfy (bytes for a proxy do not count).
     """
 
     sent = False
@@ -57,41 +58,41 @@ class Wire(threading.local):
     deadline = float("inf")
 
     def begin(self, seconds: float) -> None:
-        """Begin a request.
+        """Begin a new request.
 
-        :param seconds: how long it may take in all.
+        :param seconds: time limit for the whole request.
         """
         self.sent = False
         self.total = seconds
         self.deadline = time.monotonic() + seconds
 
 
-def bound(manager: PoolManager, wire: Wire) -> None:
-    """Have a pool manager, of whichever kind of proxy, make bounded connections."""
+def use_bounded_connections(manager: PoolManager, state: RequestState) -> None:
+    """Make a pool manager, for any kind of proxy, use bounded connections."""
     manager.pool_classes_by_scheme = {
-        scheme: _bounded(pool_class, wire) for scheme, pool_class in manager.pool_classes_by_scheme.items()
+        scheme: _bounded(pool_class, state) for scheme, pool_class in manager.pool_classes_by_scheme.items()
     }
 
 
-def _bounded(pool_class: Any, wire: Wire) -> Any:
+def _bounded(pool_class: Any, state: RequestState) -> Any:
     connection = type(
-        f"Bounded{pool_class.ConnectionCls.__name__}", (Bounded, pool_class.ConnectionCls), {"wire": wire}
+        f"Bounded{pool_class.ConnectionCls.__name__}", (Bounded, pool_class.ConnectionCls), {"state": state}
     )
     return type(f"Bounded{pool_class.__name__}", (pool_class,), {"ConnectionCls": connection})
 
 
 class Bounded:
-    """What is put before a connection class of ``urllib3``."""
+    """Mixin for the connection classes of ``urllib3``."""
 
-    wire: Wire
+    state: RequestState
     sock: Any
-    #: Whether it holds bytes that belong to no request.
-    spoilt = False
+    #: Whether there are surplus bytes, which belong to no request.
+    has_surplus = False
     _opening = False
 
     def connect(self) -> None:
-        """Connect, by way of a proxy where there is one."""
-        self.spoilt = False
+        """Connect, through a proxy if there is one."""
+        self.has_surplus = False
         self._opening = True
         try:
             super().connect()  # type: ignore[misc]  # the class after this one has it
@@ -99,41 +100,42 @@ class Bounded:
             self._opening = False
 
     def send(self, data: Any) -> None:
-        """Send, and note that bytes left."""
-        if not self._opening:  # else it is the request to the proxy
+        """Send, and record that bytes were sent."""
+        if not self._opening:  # otherwise this is the CONNECT request to the proxy
             if self.sock is None:
                 try:
                     self.connect()
                 except (BrokenPipeError, ConnectionResetError) as fault:
-                    # urllib3 passes over these where they come from sending, for there may be an answer.
+                    # urllib3 ignores these errors while sending, because there may be an answer nevertheless.
                     raise ConnectionRefusedError(str(fault)) from fault
-            self.wire.sent = True
+            self.state.sent = True
         super().send(data)  # type: ignore[misc]  # as above
 
     @property
     def is_connected(self) -> bool:
-        """Whether it can be used again: open, and without unread bytes, which nobody could tell from an answer."""
+        """Whether it can be reused: it is open, and has no surplus bytes, which would look like the next answer."""
         pending = getattr(self.sock, "pending", None)
-        return not self.spoilt and not (pending and pending()) and super().is_connected  # type: ignore[misc]  # as above
+        surplus = self.has_surplus or (pending and pending())
+        return not surplus and super().is_connected  # type: ignore[misc]  # as above
 
     @property
     def response_class(self) -> Any:
-        """What ``http.client`` reads a response by."""
+        """The class that ``http.client`` reads a response with."""
         return partial(BoundedResponse, connection=self)
 
 
 class _Stream(io.RawIOBase):
-    """The bytes of one response, as long as they come in time and are not too many."""
+    """The bytes of one response, within the limits for time and size."""
 
     def __init__(self, raw: io.RawIOBase, connection: Any) -> None:
         self._raw = raw
         self._sock = connection.sock
-        self._patience = self._sock.gettimeout()
-        self._total, self._deadline = connection.wire.total, connection.wire.deadline
+        self._read_timeout = self._sock.gettimeout()
+        self._total, self._deadline = connection.state.total, connection.state.deadline
         self._left = MAX_RESPONSE_BYTES
-        #: Whether the other side has closed the connection.
-        self.over = False
-        #: Whether nothing more is wanted.
+        #: Whether the server has closed the connection.
+        self.at_eof = False
+        #: Whether the response was read: no more bytes are read from the socket.
         self.ended = False
 
     def readable(self) -> bool:
@@ -143,7 +145,7 @@ class _Stream(io.RawIOBase):
         if self.ended:
             return 0
         remaining = self._deadline - time.monotonic()
-        last = self._patience is None or remaining < self._patience
+        last = self._read_timeout is None or remaining < self._read_timeout
         if last:
             if remaining <= 0:
                 raise self._late()
@@ -151,8 +153,8 @@ class _Stream(io.RawIOBase):
         try:
             count = self._raw.readinto(buffer)
         except TimeoutError:
-            raise self._late() if last else TimeoutError(f"nothing came for {self._patience:g} s") from None
-        self.over = count == 0
+            raise self._late() if last else TimeoutError(f"no data for {self._read_timeout:g} s") from None
+        self.at_eof = count == 0
         self._left -= count or 0
         if self._left < 0:
             raise TooLarge(TOO_LARGE)
@@ -167,7 +169,7 @@ class _Stream(io.RawIOBase):
 
 
 class _Reader(io.BufferedReader):
-    """Reads ahead; tells the connection when a response is over and bytes are left."""
+    """Buffers the stream. After the response, it marks the connection if there are surplus bytes."""
 
     def __init__(self, stream: _Stream, connection: Any) -> None:
         super().__init__(stream)
@@ -178,12 +180,12 @@ class _Reader(io.BufferedReader):
         if not self.closed:
             self._stream.ended = True
             if self.peek(1):
-                self._connection.spoilt = True
+                self._connection.has_surplus = True
         super().close()
 
 
 class BoundedResponse(http.client.HTTPResponse):
-    """A response whose end is known and comes."""
+    """A response with limits for time and size, and with an unambiguous end."""
 
     def __init__(self, sock: Any, *args: Any, connection: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
@@ -191,32 +193,29 @@ class BoundedResponse(http.client.HTTPResponse):
         self.fp = _Reader(self._stream, connection)
 
     def begin(self) -> None:
-        """Read up to the body, skipping interim responses (1xx), of which ``http.client`` knows 100 alone."""
+        """Read status and headers, skipping interim responses (1xx). ``http.client`` itself skips only 100."""
         for _ in range(MAX_INTERIM_RESPONSES):
             super().begin()
-            if self._stream.over:  # http.client takes the end of the connection for the end of the headers
+            if self._stream.at_eof:  # http.client takes the end of the connection for the end of the headers
                 raise Malformed("the connection was closed within its headers")
             if self.status >= 200:
                 break
             if self.status == 101:
-                raise Malformed("the server wants to speak another protocol (101), which nobody asked for")
-            self.headers = None  # type: ignore[assignment]  # "not begun"
+                raise Malformed(SWITCHING_PROTOCOLS)
+            self.headers = None  # type: ignore[assignment]  # means "not begun"
         else:
             raise Malformed(f"more than {MAX_INTERIM_RESPONSES} interim responses (1xx)")
-        self._check_framing()
-
-    def _check_framing(self) -> None:
         check_framing(self.headers.get_all("transfer-encoding"), self.headers.get_all("content-length"))
         if self.length and self.length > MAX_RESPONSE_BYTES:
             raise TooLarge(TOO_LARGE)
 
     def _read_next_chunk_size(self) -> int:
-        # http.client takes "-1", and then all that comes until the connection ends.
+        # http.client accepts "-1", and then reads until the connection ends.
         line = self.fp.readline(_MAX_CHUNK_LINE + 1)
         digits = line.split(b";", 1)[0].strip()
         if not line.endswith(b"\n") or not re.fullmatch(rb"[0-9A-Fa-f]{1,15}", digits):
             self.close()
-            raise Malformed("a chunk of it has no length")
+            raise Malformed("one of its chunks has no valid length")
         if int(digits, 16) > MAX_RESPONSE_BYTES:
             self.close()
             raise TooLarge(TOO_LARGE)

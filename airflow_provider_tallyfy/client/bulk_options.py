@@ -1,4 +1,4 @@
-"""How a bulk change is done."""
+"""The options of a bulk change."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Doing = Literal["archive", "activate", "update", "restore"]
 
 @dataclass
 class BulkOptions:
-    """How a bulk change is done.
+    """The options of a bulk change.
 
-    :param concurrency: requests under way at a time.
-    :param skip_modified: leave runs alone that were changed after they were found; ``None`` = where the rows tell.
-    :param look_first: read the state of all runs before the first write, so that only what is still to do is written.
-    :param dry_run: write nothing, report what would happen.
-    :param max_failures: stop when so many runs have failed; ``None`` = try all.
+    :param concurrency: most requests under way at a time.
+    :param skip_modified: skip runs that were modified after they were found; ``None`` = if the rows show when.
+    :param look_first: read the state of the runs first, and write only to those that are not in the wanted state.
+    :param dry_run: write nothing; report what would happen.
+    :param max_failures: stop after this many failed runs; ``None`` = try all.
     :param progress_every: seconds between two progress lines.
     :param on_progress: called with the report every ``progress_every`` seconds.
     :param on_note: called before anything is sent for a run, with the entries that got a result since the last call,
@@ -50,7 +50,7 @@ class BulkOptionsByName(TypedDict, total=False):
 
 
 class BulkArguments(BulkOptionsByName, total=False):
-    """What the methods that change many runs hand on to ``bulk_change``."""
+    """The keyword arguments that the methods for many runs pass to ``bulk_change``."""
 
     max_runs: int | None
     options: BulkOptions | None

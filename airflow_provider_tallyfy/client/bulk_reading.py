@@ -1,9 +1,9 @@
-"""Reading the states of many runs from Tallyfy's lists, beside the workers that write."""
+"""Reads the states of many runs from Tallyfy's lists, while the workers write."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from concurrent.futures import Future
+from collections.abc import Callable, Generator
+from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
 from airflow_provider_tallyfy.api.endpoints import runs as run_endpoints
@@ -15,33 +15,33 @@ from airflow_provider_tallyfy.client.pool import Pool
 
 T = TypeVar("T")
 Reading = Generator["Future[Any]", None, T]
-"""Reads pages one after the other: yields what it waits for, so that others can go on meanwhile, ends in a ``T``."""
+"""Reads pages and returns a ``T``. Yields the future of each page, so that the caller can work while it waits."""
 
-#: Up to so many runs are read one by one rather than by walking a list.
+#: Up to this many runs are read one by one instead of from a list.
 ONE_BY_ONE = 20
 
 
-def states(pool: Pool, org: str, ids: set[str]) -> Reading[dict[str, RunState]]:
-    """Read the states of runs, most of which should be archived: in one walk, and the few that it lacks one by one."""
-    found = yield from find(pool, org, ids, "only")
+def read_states(pool: Pool, org: str, ids: set[str]) -> Reading[dict[str, RunState]]:
+    """Read the states of runs, most of which are probably archived: from lists, and a few missing ones one by one."""
+    found = yield from states_in_list(pool, org, ids, "only")
     rest = ids - set(found)
     if len(rest) > ONE_BY_ONE:
-        found |= yield from find(pool, org, rest, None)
+        found |= yield from states_in_list(pool, org, rest, None)
         rest = set()
     for run_id in rest:
-        alone = yield from awaited(pool.read(_look(org, run_id)))
+        alone = yield from awaited(pool.read(_read_state(org, run_id)))
         if alone is not None:
             found[run_id] = alone
     return found
 
 
-def find(pool: Pool, org: str, ids: set[str], archived: str | None) -> Reading[dict[str, RunState]]:
-    """Walk the archived (``"only"``) or the live runs (``None``) until all the wanted ones are found."""
+def states_in_list(pool: Pool, org: str, ids: set[str], archived: str | None) -> Reading[dict[str, RunState]]:
+    """Read the list of archived (``"only"``) or live runs (``None``) until it has shown all the wanted runs."""
     found: dict[str, RunState] = {}
     walk = Walk(run_endpoints.list_runs(org, archived=archived, sort="-created_at"))
     while walk.next_page is not None and len(found) < len(ids):
         for row in (yield from awaited(pool.read(read_page(walk)))):
-            # A list that ignores its filter shows other runs as well: the row itself has to say what it is.
+            # If Tallyfy ignores the filter, the list has other runs as well, so the row itself decides.
             state = read.state_of(row)
             if str(row["id"]) in ids and state.archived is bool(archived):
                 found[str(row["id"])] = state
@@ -55,5 +55,19 @@ def awaited(future: Future[T]) -> Reading[T]:
     return future.result()
 
 
-def _look(org: str, run_id: str) -> Flow[RunState | None]:
+def read_now(reading: Reading[T], tick: Callable[[], None]) -> T:
+    """Read to the end, without other work.
+
+    :param tick: called about once a second.
+    """
+    try:
+        while True:
+            wait([next(reading)], timeout=1.0)
+            tick()
+    except StopIteration as end:
+        value: T = end.value
+        return value
+
+
+def _read_state(org: str, run_id: str) -> Flow[RunState | None]:
     return read.state_in((yield run_endpoints.get_run(org, run_id)))

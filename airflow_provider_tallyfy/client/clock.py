@@ -1,4 +1,4 @@
-"""The time as engines and pools see it: handed in, so that a test can let it pass faster."""
+"""The clock of engines and pools. A test can pass a faster one."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import time
 
 
 class Clock:
-    """The machine's own clock.
+    """The system clock.
 
-    A test sets another one on the hook (``TallyfyHook.clock``); nothing in ``client`` asks for the time elsewhere.
+    A test replaces it on the hook (``TallyfyHook.clock``). Retries, waits and rate limits use no other clock.
     """
 
     def monotonic(self) -> float:
-        """Seconds since some moment; never goes back."""
+        """Return seconds since an arbitrary point in time; never goes back."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Wait so long."""
+        """Wait."""
         time.sleep(seconds)
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
-        """Wait so long, or until the event is set.
+        """Wait until the event is set, or the time is over.
 
         :return: whether it is set.
         """

@@ -1,4 +1,4 @@
-"""Decompresses a body, up to a size."""
+"""Decompresses a body, up to a size limit."""
 
 from __future__ import annotations
 
@@ -12,27 +12,29 @@ class Undecodable(Exception):
 
 
 def decoded(body: bytes, coding: str) -> bytes:
-    """Return a body without its ``Content-Encoding``.
+    """Return the decompressed body.
 
-    :raises Undecodable: for a coding that nobody asked for, a broken or incomplete body, and one that is too large.
+    :param coding: its ``Content-Encoding``.
+    :raises Undecodable: for an unsupported coding, and a body that is invalid, incomplete or too large.
     """
     coding = coding.strip().lower()
     if coding in {"", "identity"} or not body:
         return body
     if coding not in {"gzip", "x-gzip", "deflate"}:
-        raise Undecodable(f"it has the Content-Encoding {coding[:40]!r}, which nobody asked for")
-    windows = (zlib.MAX_WBITS | 16,) if "gzip" in coding else (zlib.MAX_WBITS, -zlib.MAX_WBITS)  # RFC 9110, and reality
+        raise Undecodable(f"it has the Content-Encoding {coding[:40]!r}, which was not requested")
+    # Some servers send "deflate" without the zlib header that RFC 9110 demands.
+    windows = (zlib.MAX_WBITS | 16,) if "gzip" in coding else (zlib.MAX_WBITS, -zlib.MAX_WBITS)
     for bits in windows:
         try:
             return _inflated(body, bits)
         except zlib.error:
             continue
-    raise Undecodable(f"it is not {coding}, as it says")
+    raise Undecodable(f"it is not valid {coding}, although its Content-Encoding says so")
 
 
 def _inflated(body: bytes, bits: int) -> bytes:
     parts, left = list[bytes](), MAX_RESPONSE_BYTES
-    while body:  # several members may follow one another
+    while body:  # a gzip body may consist of several members
         member = zlib.decompressobj(bits)
         parts.append(member.decompress(body, left + 1))
         left -= len(parts[-1])

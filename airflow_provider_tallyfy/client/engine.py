@@ -1,4 +1,4 @@
-"""Runs the flows of ``api`` over a transport: sends each request, repeats it by the policy, raises what went wrong."""
+"""Performs the flows of ``api`` over a transport: sends requests, retries them, and raises exceptions."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ T = TypeVar("T")
 
 
 class EngineBase:
-    """What the blocking and the async engine share: all but sending and waiting.
+    """What the blocking and the async engine share: everything but sending and waiting.
 
-    :param scrub: takes secrets out of what is raised.
-    :param policy: says what is repeated.
-    :param log: where waits and replies are told.
+    :param scrub: removes secrets.
+    :param policy: when to retry.
+    :param log: a logger for waits and replies.
     """
 
     def __init__(self, scrub: Scrubber, policy: RetryPolicy, log: Any = None) -> None:
         self._scrub = scrub
         self.policy = policy
         self.log = log or logging.getLogger(__name__)
-        #: How many requests were sent.
+        #: Number of requests sent.
         self.request_count = 0
 
     def _note_reply(self, request: Request, reply: Reply) -> None:
@@ -37,22 +37,19 @@ class EngineBase:
         self.log.debug("%s: %s", self._scrub.text(request.label), what)
 
     def _public(self, error: Rejected | ArgumentError) -> TallyfyError:
-        """The exception of this provider, without secrets.
-
-        What comes in is scrubbed by the transport, but a caller's own values may hold secrets as well.
-        """
+        """Return the public exception, without secrets: the server's message and the arguments may contain some."""
         if isinstance(error, ArgumentError):
             return TallyfyArgumentError(self._scrub.text(str(error)))
         return error_from(self._scrub.problem(error.problem))
 
 
 class Engine(EngineBase):
-    """One caller's way to Tallyfy, in the caller's own thread.
+    """Performs flows in the caller's thread.
 
-    :param transport: sends.
-    :param policy: says what is repeated.
-    :param log: where waits and replies are told.
-    :param clock: sleeps.
+    :param transport: sends the requests.
+    :param policy: when to retry.
+    :param log: a logger for waits and replies.
+    :param clock: waits.
     """
 
     def __init__(self, transport: Transport, policy: RetryPolicy, log: Any = None, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -61,9 +58,9 @@ class Engine(EngineBase):
         self.clock = clock
 
     def perform(self, flow: Flow[T]) -> T:
-        """Run a flow to its end; however it ends, the flow is closed.
+        """Perform a flow, and always close it.
 
-        :raises TallyfyError: what the flow ended in.
+        :raises TallyfyError: if the flow fails.
         """
         steps = drive(flow, self.policy)
         try:
@@ -92,6 +89,6 @@ class Engine(EngineBase):
         return self.transport.send(request)
 
     def wait(self, step: Wait) -> None:
-        """Wait before a repetition."""
+        """Wait before a retry."""
         self.log.warning("%s", self._scrub.text(step.reason))
         self.clock.sleep(step.seconds)

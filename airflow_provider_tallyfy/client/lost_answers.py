@@ -1,4 +1,4 @@
-"""What both transports say about requests that can't be sent, and about faults on the way."""
+"""What both transports share: encoding requests, errors before sending, and the causes of a lost answer."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyCon
 
 
 def written(request: Request) -> tuple[bytes | None, str]:
-    """Body and target as bytes and ASCII."""
+    """Return the body as bytes, and path and query as ASCII.
+
+    :raises TallyfyArgumentError: if they can't be encoded.
+    """
     try:
         body = None if request.json is None else json.dumps(request.json, allow_nan=False).encode()
         return body, request.target
     except UnicodeError:
-        raise TallyfyArgumentError(f"{request.label!a}: the path or a parameter holds half a character.") from None
+        raise TallyfyArgumentError(f"{request.label!a}: the path or a parameter contains a lone surrogate.") from None
     except (TypeError, ValueError, RecursionError, OverflowError) as fault:
         raise TallyfyArgumentError(f"{request.label}: the values can't be sent as JSON: {fault}") from None
 
 
 def cant_be_sent(fault: Exception, scrub: Scrubber) -> TallyfyConfigurationError:
-    """The error for an address, a proxy or a header that can't be used, found before anything is sent."""
+    """Return the error for an invalid URL, proxy or header. Nothing was sent."""
     return TallyfyConfigurationError(
         f"The request can't be sent: {words_of(fault, scrub)}. Check host, 'proxies', 'verify' and 'cert' of the "
         "connection. Nothing was sent."
@@ -31,17 +34,17 @@ def cant_be_sent(fault: Exception, scrub: Scrubber) -> TallyfyConfigurationError
 
 
 def words_of(fault: Exception, scrub: Scrubber) -> str:
-    """What the innermost cause says, as one bounded line without secrets."""
+    """Return the message of the innermost cause, as one short line without secrets."""
     last = list(causes_of(fault))[-1]
     try:
-        told = " ".join(scrub.text(str(last)).split())[:200]
-    except Exception:  # an exception that can't even be shown
-        told = ""
-    return told or type(last).__name__
+        words = " ".join(scrub.text(str(last)).split())[:200]
+    except Exception:  # its __str__ fails
+        words = ""
+    return words or type(last).__name__
 
 
 def causes_of(fault: BaseException) -> Iterator[BaseException]:
-    """The fault and what is behind it: requests and urllib3 wrap in arguments, ``reason`` and ``__cause__``."""
+    """Yield the fault and its causes. requests and urllib3 keep them in arguments, ``reason`` and ``__cause__``."""
     seen: list[BaseException] = []
     current: BaseException | None = fault
     while current is not None and not any(current is one for one in seen):
@@ -54,6 +57,6 @@ def causes_of(fault: BaseException) -> Iterator[BaseException]:
 
 
 def is_about_certificates(cause: BaseException) -> bool:
-    """Whether the server says, after the handshake as TLS 1.3 has it, that it wants another client certificate."""
+    """Whether the server rejected the client certificate. With TLS 1.3, it does so only after the handshake."""
     reason = getattr(cause, "reason", None)
     return isinstance(cause, ssl.SSLError) and isinstance(reason, str) and "CERTIFICATE" in reason

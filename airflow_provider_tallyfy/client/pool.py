@@ -1,4 +1,4 @@
-"""Several workers on kept connections, at one pace for all of them."""
+"""Several workers on kept connections, which share one request rate."""
 
 from __future__ import annotations
 
@@ -17,22 +17,21 @@ from airflow_provider_tallyfy.client.transport import Transport
 T = TypeVar("T")
 Item = TypeVar("Item")
 
-#: How often one request may be answered 429 before it counts as failed: the pause is everybody's, so bad luck is no
-#: fault of the request.
+#: So many 429s one request may get before it fails. All workers share the rate limit, so some requests get many.
 MAX_RATE_LIMITED = 25
 
 
 class Stopped(Exception):
-    """The work was stopped before this run was written to."""
+    """The pool was stopped before this item was written."""
 
 
 class Pool:
     """Runs one flow per item, several at a time.
 
-    :param new_transport: makes a transport with a connection of its own; called in the caller's thread.
-    :param concurrency: how many at a time.
-    :param max_retries: repetitions after passing faults other than 429.
-    :param log: where waits and replies are told.
+    :param new_transport: returns a transport with a connection of its own; called in the caller's thread.
+    :param concurrency: number of workers.
+    :param max_retries: retries after transient faults other than 429.
+    :param log: a logger for waits and replies.
     :param clock: tells the time, and waits.
     """
 
@@ -49,8 +48,8 @@ class Pool:
         self._log = log
         self.stop = threading.Event()
         self._lock = threading.Lock()
-        # Held by the one worker that waits for the next place. Places taken ahead by all of them would outlive a pause
-        # and come on top of those that are given out after it: twice the pace, and the next 429.
+        # Held by the one worker that waits to send next. If all workers reserved their times in advance, these would
+        # outlast a pause and add to the times reserved after it: twice the rate, and the next 429.
         self._turn = threading.Lock()
         policy = RetryPolicy(
             max_retries=max_retries,
@@ -60,11 +59,11 @@ class Pool:
         )
         self._transports = [new_transport() for _ in range(concurrency + 1)]
         workers = [_Worker(self, transport, policy, log) for transport in self._transports]
-        # The last one reads lists while the others write, at the same pace.
+        # The last one reads lists while the others write; it shares their rate.
         *self._idle, self._reader = workers
         self._workers = (*self._idle, self._reader)
-        # Where many workers get free at a time, some items wait in line, for handing them out one by one takes up to a
-        # tenth of the workers' time. Few have none: the fewer items are begun, the fewer follow the one that says stop.
+        # With many workers, some items are queued, because handing them out one by one takes up to a tenth of the
+        # workers' time. With few workers, none are: the fewer items are begun, the fewer still run after a stop.
         self._most_begun = concurrency + max(concurrency - 8, 0) // 4
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="tallyfy")
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="tallyfy-read")
@@ -82,11 +81,11 @@ class Pool:
 
     @property
     def request_count(self) -> int:
-        """How many requests all workers have sent."""
+        """The number of requests that all workers have sent."""
         return sum(worker.request_count for worker in self._workers)
 
     def read(self, flow: Flow[T]) -> Future[T]:
-        """Run a reading flow beside the workers; one at a time."""
+        """Perform a flow that reads, while the workers work; one at a time."""
         return self._ahead.submit(self._reader.perform, flow)
 
     def run(
@@ -96,14 +95,14 @@ class Pool:
         tick: Callable[[], None],
         every: float = 1.0,
     ) -> Iterator[tuple[Item, T | Exception]]:
-        """Run a flow for each item; yield what came of each, in the order in which they end.
+        """Perform a flow for each item; yield each item with its result or exception, in order of completion.
 
-        Few items, if any, are taken before workers get free; those that a stop finds waiting end in :class:`Stopped`.
+        Items are taken only when workers are free, or soon will be. After a stop, queued items end in :class:`Stopped`.
 
-        :param items: the items. A ``Future`` among them says: nothing to do before this is done. What the workers have
-            finished is yielded meanwhile, for it may be the reason to stop waiting.
-        :param tick: called now and then while waiting.
-        :param every: seconds between two calls of ``tick``, about.
+        :param items: the items. A ``Future`` among them means that the next item is not known before it is done.
+            Results are yielded meanwhile, because one of them may be the reason to stop.
+        :param tick: called while waiting.
+        :param every: approximate seconds between two calls of ``tick``.
         """
         source = iter(items)
         while True:
@@ -114,7 +113,7 @@ class Pool:
             tick()
 
     def drain(self) -> Iterator[tuple[Any, Any]]:
-        """Stop; wait for the requests under way, and yield what came of them."""
+        """Stop, wait for the requests under way, and yield their results."""
         self.stop.set()
         self._threads.shutdown(wait=True)
         for future, item in self._under_way.items():
@@ -122,7 +121,7 @@ class Pool:
         self._under_way = {}
 
     def _begin(self, source: Iterator[Any], flow: Callable[[Any], Flow[Any]]) -> Future[Any] | None:
-        """Give free workers something to do; return what the next item waits for."""
+        """Give items to free workers; return the future that the next item waits for, if there is one."""
         while len(self._under_way) < self._most_begun:
             item = next(source, None)
             if item is None or isinstance(item, Future):
@@ -147,7 +146,7 @@ class Pool:
                 self._idle.append(worker)
 
     def before_sending(self) -> float:
-        """Wait for the next place; return the time of sending."""
+        """Wait until the next request may be sent; return the time."""
         with self._turn:
             while True:
                 with self._lock:
@@ -160,7 +159,7 @@ class Pool:
                         return now
 
     def after_answer(self, reply: Reply, sent_at: float) -> None:
-        """Tell the pace what became of a request."""
+        """Adapt the rate to the reply."""
         now = self.clock.monotonic()
         pause = None
         with self._lock:
@@ -169,17 +168,17 @@ class Pool:
             elif not isinstance(reply, Lost):
                 self.throttle.accepted(now, sent_at)
         if pause is not None:
-            self._log.info("Tallyfy answered 429 (too many requests); all workers pause for %.1f s.", pause)
+            self._log.info("Tallyfy answered 429 (too many requests). All workers pause for %.1f s.", pause)
 
 
 class _Worker(Engine):
-    """An engine whose waits are everybody's where Tallyfy asks for them, and that can be stopped between requests."""
+    """An engine that shares the rate and the pauses of its pool, and can be stopped between requests."""
 
     def __init__(self, pool: Pool, transport: Transport, policy: RetryPolicy, log: Any) -> None:
         super().__init__(transport, policy, log, pool.clock)
         self._pool = pool
         self._was_rate_limited = False
-        #: Whether a write of this item may have been carried out. If so, it is followed up even after a stop.
+        #: Whether a write for this item may have been carried out. If so, its flow goes on even after a stop.
         self.wrote = False
 
     def send(self, request: Request) -> Reply:
@@ -187,7 +186,7 @@ class _Worker(Engine):
         if self._pool.stop.is_set():
             if not self.wrote:
                 raise Stopped
-            if self._was_rate_limited:  # after a stop nobody waits as long as Tallyfy asks for
+            if self._was_rate_limited:  # after a stop there is no time to wait as long as Tallyfy asks
                 return Lost("cut", "stopped while Tallyfy asked to wait", sent=True)
         wrote, self.wrote = self.wrote, self.wrote or request.method != "GET"
         reply = super().send(request)
@@ -198,12 +197,12 @@ class _Worker(Engine):
         return reply
 
     def wait(self, step: Wait) -> None:
-        if not step.rate_limited:  # a 429 has slowed the pace down for everybody, and the next send waits for that
+        if not step.rate_limited:  # after a 429, all workers pause, and the next send() waits for the end of the pause
             self.log.debug("%s", self.transport.scrub.text(step.reason))
             self.clock.wait(self._pool.stop, step.seconds)
 
 
 def _result(future: Future[Any]) -> Any:
-    """What came of an item: a result, or the exception."""
+    """Return the result of an item, or its exception."""
     failure = future.exception()
     return future.result() if failure is None else failure

@@ -1,4 +1,4 @@
-"""One request out, one reply in, over ``requests`` and ``urllib3``: bytes and faults. The rules are in ``api``."""
+"""Sends one request and returns one reply, over ``requests`` and ``urllib3``. All rules are in ``api``."""
 
 from __future__ import annotations
 
@@ -33,25 +33,23 @@ from airflow_provider_tallyfy.client.lost_answers import (
 )
 from airflow_provider_tallyfy.client.scrub import Scrubber, proxy_passwords
 from airflow_provider_tallyfy.client.session import KeptAdapter, new_session, options_for, tls_of
-from airflow_provider_tallyfy.client.transport import CONNECT_TIMEOUT, TOTAL_TIMEOUTS, Transport
+from airflow_provider_tallyfy.client.transport import CONNECT_TIMEOUT, TOTAL_TIMEOUTS
 from airflow_provider_tallyfy.connection import Settings
 
-__all__ = ["RequestsTransport", "Transport", "lost"]
-
-# Raise what went wrong as it is; repeating is the policy's.
+# urllib3 raises every fault as it is; retries are up to RetryPolicy.
 _NO_RETRIES = Retry(False, redirect=False)
 
 
 class RequestsTransport:
     """Sends requests on kept connections of its own.
 
-    ``requests`` says how proxies, certificates and their environment variables are meant, and sets the connection pool
-    up. The requests themselves go to the pool, for ``requests`` prepares each of them anew.
+    ``requests`` interprets proxies, certificates and their environment variables, and sets up the connection pool. The
+    requests themselves go directly to the pool, because ``requests`` would prepare every single one from scratch.
 
     :param settings: the connection.
-    :param timeout: seconds to wait for the next bytes of a response; five times as many in all.
+    :param timeout: seconds to wait for the next bytes of a response. The whole response may take five times as long.
     :param connections: most connections to keep.
-    :param like: one for the same connection, whose proxies and certificates have been looked up and checked.
+    :param like: a transport for the same connection, which has already checked proxies and certificates.
     """
 
     def __init__(
@@ -64,7 +62,7 @@ class RequestsTransport:
         if like is None:
             self.options = options_for(settings, self.session)
             if isinstance(self.options["verify"], str) or settings.cert:
-                tls_of(settings, self.options)  # urllib3 would find out at each connection, and say less
+                tls_of(settings, self.options)  # urllib3's own errors come later, and say less
         else:
             self.options = like.options
         self.scrub = Scrubber(settings.token, proxy_passwords({**settings.proxies, **self.options["proxies"]}))
@@ -78,21 +76,21 @@ class RequestsTransport:
     ) -> RequestsTransport:
         """Make a transport for a connection.
 
-        :param timeout: seconds, instead of the connection's own.
+        :param timeout: seconds; ``None`` = the connection's.
         :param connections: most connections to keep.
-        :raises TallyfyConfigurationError: for a certificate, a key or a proxy that can't be used.
+        :raises TallyfyConfigurationError: for an invalid certificate, key or proxy.
         """
         return cls(settings, settings.timeout if timeout is None else timeout, connections)
 
     def another(self) -> RequestsTransport:
-        """Make another one with a connection of its own, for another thread."""
+        """Return another transport with a connection of its own, for another thread."""
         return RequestsTransport(self.settings, self.timeout, 1, like=self)
 
     def send(self, request: Request) -> Response | Lost:
         """Send a request once; see :class:`~airflow_provider_tallyfy.client.transport.Transport`."""
         body, target = written(request)
-        wire = self.adapter.wire
-        wire.begin(TOTAL_TIMEOUTS * self.timeout)
+        state = self.adapter.state
+        state.begin(TOTAL_TIMEOUTS * self.timeout)
         if self._process != os.getpid():
             self._prepare()
         raw = None
@@ -118,15 +116,15 @@ class RequestsTransport:
         except BaseException as fault:
             if raw is not None:
                 raw.close()
-            # What a signal's handler raises is for whoever set it. Anything else, of whatever type, is a lost answer.
+            # Exceptions of signal handlers are not ours. Any other exception, of whatever type, means a lost answer.
             if isinstance(fault, AirflowException) or not isinstance(fault, Exception):
                 raise
-            return lost(fault, wire.sent, self.scrub)
-        self.scrub.look_at(content)
+            return lost(fault, state.sent, self.scrub)
+        self.scrub.check_body(content)
         return response
 
     def _prepare(self) -> None:
-        """Set up what all requests of this process have in common."""
+        """Set up what all requests of this process share."""
         url = self.settings.base_url
         try:
             common = self.session.prepare_request(requests.Request("GET", f"{url}/"))
@@ -149,19 +147,18 @@ class RequestsTransport:
 
 
 def lost(fault: Exception, sent: bool, scrub: Scrubber) -> Lost:
-    """Say in which way an answer was lost.
+    """Return the reason for which an answer was lost.
 
-    :param fault: what ``requests``, ``urllib3`` or anything below raised.
-    :param sent: whether bytes of the request may have left for Tallyfy.
-    :raises TallyfyConfigurationError: for what is no trouble on the way but an address, a proxy or a header that can't
-        be used, which is found before anything is sent.
+    :param fault: the exception from ``requests``, ``urllib3`` or below.
+    :param sent: whether bytes of the request may have been sent to Tallyfy.
+    :raises TallyfyConfigurationError: for an invalid URL, proxy or header; nothing was sent.
     """
     causes = list(causes_of(fault))
 
     def caused_by(*types: type[BaseException]) -> bool:
         return any(isinstance(cause, types) for cause in causes)
 
-    if not sent and not _on_the_way(fault):
+    if not sent and not _is_network_fault(fault):
         raise cant_be_sent(fault, scrub) from None
     kind: LostKind
     if caused_by(socket.gaierror):
@@ -183,8 +180,8 @@ def lost(fault: Exception, sent: bool, scrub: Scrubber) -> Lost:
     return Lost(kind, f"{type(fault).__name__}: {words_of(fault, scrub)}", sent)
 
 
-def _on_the_way(fault: Exception) -> bool:
-    """Whether a fault before anything was sent is the network's, rather than that of an address or a setting."""
+def _is_network_fault(fault: Exception) -> bool:
+    """Whether a fault before sending comes from the network, and not from an invalid URL or setting."""
     if isinstance(fault, http.client.InvalidURL) or (
         isinstance(fault, ValueError) and not isinstance(fault, ssl.SSLError)
     ):

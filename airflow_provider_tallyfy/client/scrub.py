@@ -1,4 +1,4 @@
-"""Takes secrets out of texts, and the access token out of results."""
+"""Removes secrets from texts, and the access token from results."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import dataclasses
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
@@ -16,25 +16,25 @@ from airflow_provider_tallyfy.api.protocol.problems import Problem
 
 T = TypeVar("T")
 
-#: A shorter secret is in too many words to be taken out of a text.
+#: Shorter secrets are not hidden, because too many words contain them.
 SHORTEST = 4
-#: A text may end in the middle of a token, because messages are cut to length. So many characters of it are enough.
+#: A text may end in the middle of a token, because messages are cut. So many characters of it are recognized.
 RECOGNIZED_BY = 12
 HIDDEN = "***"
-_DEEPEST = 200  # levels of a result that are looked at; what is below is left out
-# JSON may write any character as a number: "t" for t.
-_ASCII_AS_NUMBER = re.compile(rb"\\u00[2-7]")
+_DEEPEST = 200  # levels of a result that are searched; deeper ones are removed
+# JSON may write any character as an escape: "\u0074" for "t".
+_ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
 
 
 class Scrubber:
-    """Takes secrets out of what leaves the provider.
+    """Removes secrets from everything that leaves the provider.
 
-    Texts (messages, log lines) lose all secrets. Data loses the token alone, and only when it is returned: what comes
-    in decides things, and a proxy password such as ``active`` must not change what a run's status is.
+    All secrets are removed from texts (messages, log lines). From results, only the token is removed, and only when
+    they are returned, because decisions need the original data: a proxy password ``active`` must not change a status.
 
     :param token: access token.
-    :param passwords: further secrets, such as proxy passwords as their URLs write them. Those with fewer than four
-        characters can't be hidden.
+    :param passwords: further secrets, such as proxy passwords as written in their URLs. Passwords with fewer than four
+        characters are not hidden.
     """
 
     def __init__(self, token: str, passwords: Iterable[str] = ()) -> None:
@@ -44,11 +44,11 @@ class Scrubber:
         self._forms = sorted(forms, key=len, reverse=True)
         self._token_forms = sorted(_forms(token), key=len, reverse=True)
         self._in_bodies = [form.encode() for form in self._token_forms]
-        self._seen = False
+        self._token_received = False
 
     def text(self, text: str) -> str:
-        """Return the text without secrets, nor the beginning of a long one."""
-        # Whole ones first: a form that is written in another way may begin in the same way.
+        """Return the text without secrets, and without the beginnings of long ones."""
+        # Whole secrets first, because several forms of one secret may begin in the same way.
         for secret in self._forms:
             if secret in text:
                 text = text.replace(secret, HIDDEN)
@@ -58,7 +58,7 @@ class Scrubber:
         return text
 
     def problem(self, problem: Problem) -> Problem:
-        """Return the problem without secrets: the server's words may hold some, and so may the caller's own values."""
+        """Return the problem without secrets. The server's message and the caller's values may contain some."""
         text = self.text
         return dataclasses.replace(
             problem,
@@ -68,14 +68,14 @@ class Scrubber:
             errors={text(name): [text(line) for line in lines] for name, lines in problem.errors.items()},
         )
 
-    def look_at(self, body: bytes) -> None:
-        """Note whether a response's body holds the token; next to none does, and then results need no look."""
-        if not self._seen:
-            self._seen = any(form in body for form in self._in_bodies) or bool(_ASCII_AS_NUMBER.search(body))
+    def check_body(self, body: bytes) -> None:
+        """Record whether a response contains the token. Hardly any does, and then results need not be searched."""
+        if not self._token_received:
+            self._token_received = any(form in body for form in self._in_bodies) or bool(_ESCAPED_ASCII.search(body))
 
     def result(self, value: T) -> T:
-        """Return a result without the token. The value is returned as it is if no response so far held the token."""
-        return self._result(value, 0) if self._seen else value
+        """Return a result without the token. It is returned unchanged if no response so far contained the token."""
+        return self._result(value, 0) if self._token_received else value
 
     def _result(self, value: Any, depth: int) -> Any:
         if isinstance(value, str):
@@ -100,14 +100,14 @@ class Scrubber:
         return f"Scrubber({len(self.secrets)} secrets)"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Refuse to be pickled: it holds secrets."""
+        """Prevent pickling, because a pickle would contain secrets."""
         raise TypeError("A Scrubber holds secrets and can't be pickled.")
 
 
 def proxy_passwords(proxies: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the secrets in proxy URLs: passwords as they stand there, and user and password as a header has them.
+    """Return the secrets in proxy URLs: the passwords, and user and password in the encoding of the HTTP header.
 
-    A user name is no secret.
+    A user name alone is not a secret.
     """
     found: list[str] = []
     for url in proxies.values():
@@ -123,28 +123,24 @@ def proxy_passwords(proxies: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _forms(secret: str) -> set[str]:
-    """A secret as it is, as JSON and as a URL would write it."""
-
-    def written() -> Iterator[str]:
-        as_json = json.dumps(secret)[1:-1]
-        yield from (secret, as_json, as_json.replace("/", "\\/"), quote(secret), quote(secret, safe=""))
-
-    return set(written())
+    """Return a secret as it is, and as JSON and URLs write it."""
+    as_json = json.dumps(secret)[1:-1]
+    return {secret, as_json, as_json.replace("/", "\\/"), quote(secret), quote(secret, safe="")}
 
 
 def _without_beginnings(text: str, secrets: Iterable[str]) -> str:
-    """The text without the first characters of a secret, wherever there are enough of them: as many as there are."""
+    """Return the text without the beginnings of secrets that have at least ``RECOGNIZED_BY`` characters."""
     known = [secret for secret in secrets if len(secret) >= 2 * RECOGNIZED_BY]
     begins = re.compile("|".join(sorted({re.escape(secret[:RECOGNIZED_BY]) for secret in known})))
     parts, at = list[str](), 0
     while (found := begins.search(text, at)) is not None:
-        lengths = (_alike(secret, text, found.start()) for secret in known)
+        lengths = (_common_length(secret, text, found.start()) for secret in known)
         parts += [text[at : found.start()], HIDDEN]
         at = found.start() + max(lengths)
     return "".join([*parts, text[at:]])
 
 
-def _alike(secret: str, text: str, at: int) -> int:
-    """How many of the secret's first characters stand in the text."""
+def _common_length(secret: str, text: str, at: int) -> int:
+    """Return how many of the secret's first characters are at a position of the text."""
     pairs = zip(secret, text[at : at + len(secret)], strict=False)
     return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))

@@ -1,4 +1,4 @@
-"""What the engine needs of whatever carries its requests."""
+"""The interface of a transport, and the limits for all transports."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Protocol
 from airflow_provider_tallyfy.api.protocol.messages import Lost, Request, Response
 from airflow_provider_tallyfy.client.scrub import Scrubber
 
-CONNECT_TIMEOUT = 10.0  # seconds; a host that takes longer to accept a connection is down
-#: A request may take so many times the timeout in all. The timeout itself starts anew with every byte that comes, so a
-#: server that sends one byte now and then would be waited for without end.
+CONNECT_TIMEOUT = 10.0  # seconds; a host that needs longer to accept a connection is down
+#: A whole request may take this many times the timeout. The timeout itself restarts with every byte that arrives, so a
+#: server that sends a byte now and then could keep a request waiting for ever.
 TOTAL_TIMEOUTS = 5
-#: Bytes that a response may have, headers and body, before and after decompression.
+#: Most bytes of a response, headers and body, before and after decompression.
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 
 
@@ -20,13 +20,13 @@ class Transport(Protocol):
 
     @property
     def scrub(self) -> Scrubber:
-        """Takes the secrets out of texts, and the token out of results."""
+        """Removes secrets from texts, and the token from results."""
 
     def send(self, request: Request) -> Response | Lost:
-        """Send a request once, follow no redirect.
+        """Send a request once, without following redirects.
 
-        :return: the complete response, or how it was lost. Whatever goes wrong after the first byte left is ``Lost``.
-        :raises TallyfyError: for what is wrong with the request or the connection; nothing was sent.
+        :return: the complete response, or ``Lost``. Any failure after the first byte was sent is ``Lost``.
+        :raises TallyfyError: for an invalid request or connection; nothing was sent.
         """
 
     def close(self) -> None:

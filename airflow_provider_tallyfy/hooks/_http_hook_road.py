@@ -100,7 +100,7 @@ class HttpHookRoad(HttpHook):
         except AirflowException:
             raise
         except Exception as fault:
-            raise self._error(prepped_request, lost(fault, transport.adapter.wire.sent, transport.scrub)) from None
+            raise self._error(prepped_request, lost(fault, transport.adapter.state.sent, transport.scrub)) from None
         if options.get("check_response", True):
             self.check_response(response)
         return response

@@ -295,9 +295,9 @@ class TallyfyUpdateRunOperator(TallyfySingleRunOperator):
 
     def done(self, outcome: Outcome) -> str:
         """Say what changed, from what to what."""
-        from airflow_provider_tallyfy.api.runs.fields import told
+        from airflow_provider_tallyfy.api.runs.fields import describe_changes
 
-        return f"is updated: {told(outcome.before or {}, outcome.run)}"
+        return f"is updated: {describe_changes(outcome.before or {}, outcome.run)}"
 
 
 class TallyfyDeleteRunOperator(TallyfyBaseOperator):

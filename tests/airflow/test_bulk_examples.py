@@ -72,7 +72,7 @@ def test_guard_refuses_more_than_expected(run_example: RunExample, organization:
     assert done.states["archive"] == ["upstream_failed"]
     assert done.states["report"] == ["skipped"]
     assert done.task("guard").tries == 1
-    assert f"run_ids holds {STALE} runs, max_runs allows 1000. Nothing was changed." in done.log
+    assert f"run_ids has {STALE} runs, but max_runs is 1000. Nothing was changed." in done.log
     assert {call.split()[0] for call in organization.calls} == {"GET"}
 
 
@@ -172,6 +172,9 @@ def test_a_wrong_value_in_a_mapped_task_burns_no_retry(run_dag: RunDag, tallyfy_
     )
     assert done.states["mapped"] == ["success", "failed", "failed"]
     assert "run_ids='no list' is not a list of run ids" in done.log
-    assert "run_ids=None is empty. If it comes from XCom or a template, the upstream task returned nothing" in done.log
+    assert (
+        "run_ids=None is empty. If it comes from XCom or a Jinja template, the upstream task returned nothing"
+        in done.log
+    )
     assert [instance.tries for instance in done.tasks("mapped")] == [1, 1, 1]
     assert tallyfy_sandbox.calls == [f"DELETE /runs/{run_id}"]

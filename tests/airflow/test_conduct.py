@@ -142,7 +142,7 @@ def test_archive_whose_answer_got_lost_succeeds_and_says_that_it_checked(
 
     assert done.task("t").state == "success"
     assert done.task("t").xcom()["archived_at"] == (tallyfy_sandbox.run(run_id) or {})["archived_at"]
-    assert "checked by reading the run: it is archived" in done.messages[-1]
+    assert "a read shows that it is archived" in done.messages[-1]
     # Asked again, Tallyfy says 404, which alone could as well mean that there is no such run.
     assert [f"{record.method} {record.status}" for record in tallyfy_sandbox.requests] == [
         "DELETE None",
@@ -206,7 +206,7 @@ def test_bad_change_is_not_sent(arguments: str, run_dag: RunDag, tallyfy_sandbox
 def test_missing_xcom_is_hinted_at(run_dag: RunDag) -> None:
     done = run_dag(ARCHIVE.format(value="{{ ti.xcom_pull(task_ids='nothing') }}"))
 
-    assert "If it comes from XCom or a template, the upstream task returned nothing" in done.log
+    assert "If it comes from XCom or a Jinja template, the upstream task returned nothing" in done.log
 
 
 # -- which organization -----------------------------------------------------------------------------------------------

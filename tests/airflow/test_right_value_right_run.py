@@ -137,7 +137,7 @@ def test_answer_about_another_run_is_no_answer(run_dag: RunDag, tallyfy_sandbox:
     # Nobody wrote to the other one, and none of its members came along.
     assert truth(tallyfy_sandbox, other) == before
     assert not [call for call in tallyfy_sandbox.calls if other in call]
-    checked = [line for line in done.messages if "checked by reading the run: it is archived" in line]
+    checked = [line for line in done.messages if "a read shows that it is archived" in line]
     assert len(checked) == 3
 
 

@@ -67,7 +67,7 @@ def updates(
         lambda world, outcome: (
             outcome.run["id"] == world.run_id
             # A field that Tallyfy need not show: the outcome says so.
-            and (shown(world, truth(world)) or "could not be checked" in outcome.note)
+            and (shown(world, truth(world)) or "could not be verified" in outcome.note)
         ),
         **more,
     )

@@ -139,7 +139,7 @@ class TestRefusedBeforeAnythingIsSent:
     @pytest.mark.parametrize(
         ("run_ids", "options", "words"),
         [
-            (["a" * 32, "b" * 32, "c" * 32], {"max_runs": 2}, "holds 3 runs, max_runs allows 2"),
+            (["a" * 32, "b" * 32, "c" * 32], {"max_runs": 2}, "has 3 runs, but max_runs is 2"),
             ("a" * 32, {}, "not a list"),
             (None, {}, "the upstream task returned nothing"),
             (7, {}, "not a list"),
@@ -197,7 +197,7 @@ class TestDryRun:
         sandbox.touch(live[7])
         report = hook.archive_runs([*rows, *done, UNKNOWN], dry_run=True)
         assert report.counts == {"changed": 149, "already": 3, "modified": 1, "failed": 1, "not_tried": 0}
-        assert report.sentence().startswith("154 runs: 149 would be archived, 3 already so, 1 left alone")
+        assert report.sentence().startswith("154 runs: 149 would be archived, 3 already archived, 1 skipped")
         assert {record.method for record in sandbox.requests} == {"GET"}
 
     def test_activate(self, sandbox: Sandbox, hook: TallyfyHook) -> None:

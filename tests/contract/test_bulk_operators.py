@@ -57,7 +57,7 @@ class TestXCom:
         done, ids = sandbox.add_runs(2, archived=True), sandbox.add_runs(3)
         result = task.execute(TallyfyBulkArchiveRunsOperator, run_ids=[*done, *ids])
         assert result == task.pushed["summary"]
-        assert result["sentence"] == "5 runs: 3 archived, 2 already so."
+        assert result["sentence"] == "5 runs: 3 archived, 2 already archived."
         assert result["doing"] == "archive"
         counts = {name: result[name] for name in ("total", "changed", "already", "modified", "failed", "not_tried")}
         assert counts == {"total": 5, "changed": 3, "already": 2, "modified": 0, "failed": 0, "not_tried": 0}
@@ -136,7 +136,7 @@ class TestArguments:
             ({"from_report": "gs://x/y"}, "'gs://x/y' can't be read: .*need apache-airflow-providers-google and gcsfs"),
             ({"run_ids": ["a" * 32], "dry_run": "maybe"}, "dry_run='maybe'"),
             ({"run_ids": ["a" * 32], "skip_modified": "perhaps"}, "skip_modified='perhaps'"),
-            ({"run_ids": ["a" * 32, "b" * 32], "max_runs": "1"}, "max_runs allows 1"),
+            ({"run_ids": ["a" * 32, "b" * 32], "max_runs": "1"}, "but max_runs is 1"),
             ({"from_report": "/no/such/report.jsonl"}, "There is no report at"),
         ],
     )

@@ -140,7 +140,7 @@ class TestTask:
         report.set("a" * 32, "changed")
         report.set("b" * 32, "modified", "it was <changed>")
         assert self.run(hook, report.summary(), {}) == (
-            "**2 runs: 1 restored, 1 left alone.**\n\n"
+            "**2 runs: 1 restored, 1 skipped.**\n\n"
             f"Left alone:\n- [{'b' * 32}]({hook.run_url('b' * 32)}): it was &lt;changed&gt;\n\n"
             f"Restored:\n- [A\\*]({hook.run_url('a' * 32)})"
         )

@@ -208,7 +208,9 @@ class TestSaved:
         path = tmp_path / "notes.txt"
         path.write_text("password: hunter2\n")
         for arguments in ({"report_path": str(path), "run_ids": sandbox.add_runs(2)}, {"from_report": str(path)}):
-            with pytest.raises(TallyfyArgumentError, match=r"notes\.txt.*line 1 is no line of a bulk report") as caught:
+            with pytest.raises(
+                TallyfyArgumentError, match=r"notes\.txt.*line 1 is not a line of a bulk report"
+            ) as caught:
                 task.execute(TallyfyBulkArchiveRunsOperator, **arguments)
             assert "hunter2" not in str(caught.value)
         assert (path.read_text(), sandbox.requests) == ("password: hunter2\n", [])

@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_tallyfy.api.runs.report import Report
 from airflow_provider_tallyfy.client import bulk as _bulk
 from airflow_provider_tallyfy.client import pool as _pool
-from airflow_provider_tallyfy.client.bulk import DOWN_AFTER
+from airflow_provider_tallyfy.client.bulk_results import DOWN_AFTER
 from airflow_provider_tallyfy.exceptions import TallyfyBulkError
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
@@ -125,7 +125,7 @@ class TestStopped:
         sandbox.when("DELETE", "/runs/*", lambda: change.stop("enough"))
         sandbox.fail("DELETE", "/runs/*", Fault.rate_limited("30"), times=None)
         report = change.run()
-        assert report.counts["changed"] == 1, "read afterwards, it is archived"
+        assert report.counts["changed"] == 1, "a read shows that it is archived"
         assert count(sandbox, "DELETE") == 2
 
     def test_reading_does_not_keep_a_failure_from_being_noticed(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
@@ -172,7 +172,7 @@ class TestStopped:
         ids = sandbox.add_runs(60)
         report = hook.archive_runs(ids)
         check_sums(report, ids)
-        assert report.stopped == f"{DOWN_AFTER} runs ended in errors that nobody foresaw"
+        assert report.stopped == f"{DOWN_AFTER} runs ended in unexpected errors"
         assert DOWN_AFTER <= report.counts["failed"] <= DOWN_AFTER + 8
 
     def test_a_mistake_outside_of_the_workers_is_an_error_of_this_provider(
@@ -183,7 +183,7 @@ class TestStopped:
 
         ids = sandbox.add_runs(30)
         change = hook.bulk_change("archive", ids, on_progress=broken, progress_every=0)
-        with pytest.raises(TallyfyBulkError, match="ended by ZeroDivisionError: a mistake"):
+        with pytest.raises(TallyfyBulkError, match="Ended with an unexpected ZeroDivisionError: a mistake"):
             change.run()
         check_sums(change.report, ids)
         check_truth(sandbox, change.report, archived=True)

@@ -139,7 +139,9 @@ class TestUndo:
         ids = sandbox.add_runs(3, archived=True)
         task.execute(TallyfyBulkArchiveRunsOperator, run_ids=ids, report_path=report_path)
         result = task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)
-        assert result["sentence"] == ("0 runs: 0 activated. The report shows no archived run (3 runs: 3 already so).")
+        assert result["sentence"] == (
+            "0 runs: 0 activated. The report shows no archived run (3 runs: 3 already archived)."
+        )
 
     def test_of_an_undo_is_a_redo(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
         task.execute(TallyfyBulkArchiveRunsOperator, run_ids=sandbox.add_runs(5), report_path=report_path)
@@ -219,7 +221,7 @@ class TestRestore:
         sandbox.organization.runs[ids[5]].last_updated += 60
         back = f"{report_path}.back"
         result = task.execute(TallyfyBulkUpdateRunsOperator, from_report=report_path, restore=True, report_path=back)
-        assert result["sentence"] == "12 runs: 11 restored, 1 left alone."
+        assert result["sentence"] == "12 runs: 11 restored, 1 skipped."
         changing = {"last_updated"}
         for run_id in ids:
             now = truth(sandbox, run_id)
@@ -258,7 +260,7 @@ class TestRestore:
         report = hook.restore_runs(sandbox.add_runs(2))
         assert report.counts["failed"] == 2
         assert {entry.reason for entry in report.entries.values()} == {
-            "the report does not say what was there before, so nothing can be put back"
+            "the report does not have the old values, so nothing can be restored"
         }
         assert sandbox.requests == []
 

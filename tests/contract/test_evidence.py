@@ -222,7 +222,7 @@ class TestStateThatTallyfyDoesNotTell:
     def test_delete_refuses(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         for archived in (True, False):
             run_id = sandbox.add_run(archived=archived)
-            with pytest.raises(TallyfyServerError, match="no telling whether it is archived"):
+            with pytest.raises(TallyfyServerError, match="it is unknown whether it is archived"):
                 hook.delete_run(run_id, confirm=True)
             assert sandbox.run(run_id)
         assert set(methods(sandbox)) == {"GET"}
@@ -299,7 +299,7 @@ class TestTextThatLooksLikeADate:
         run_id = sandbox.add_run(name="2026-03-01")
         run = {**truth(sandbox, run_id)}
         sandbox.fail("PUT", "/runs/*", Fault.other_answer({"data": run}, applies=False))
-        with pytest.raises(TallyfyNotAppliedError, match="name: is '2026-03-01', wanted was '20260301'"):
+        with pytest.raises(TallyfyNotAppliedError, match="name: is '2026-03-01', but should be '20260301'"):
             hook.update_run(run_id, name="20260301")
 
     def test_a_date_field_may_spell_its_day_in_another_way(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
@@ -357,7 +357,7 @@ class TestFolderFallback:
         other = sandbox.add_run("Other", folders=[office.folders[0]])
         empty = Fault.other_answer({"data": {"id": office.folders[0], "objects": []}})
         sandbox.fail("GET", "/folders/*", empty, times=None)
-        with pytest.raises(TallyfyNotAppliedError, match="does not tell the number of its association"):
+        with pytest.raises(TallyfyNotAppliedError, match="does not show the number of its association"):
             hook.remove_run_from_folder(office.run_id, office.folders[0])
         assert truth(sandbox, other)["folders"] == [office.folders[0]]
         assert "DELETE" not in methods(sandbox)

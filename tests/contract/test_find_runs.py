@@ -283,7 +283,7 @@ class TestRows:
         shown = {"id": run_id, "name": "kept", "archived_at": None}
         sandbox.fail("GET", "/runs", Fault.status(200, {"data": [shown]}), times=None)
         with pytest.raises(
-            TallyfyServerError, match=r"returned the run 'kept' .* without its tags, although it was asked"
+            TallyfyServerError, match=r"returned the run 'kept' .* without its tags, although they were requested"
         ):
             hook.find_runs(**asked)
         assert "with=tags" in sandbox.calls[-1]

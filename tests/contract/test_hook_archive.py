@@ -68,7 +68,7 @@ class TestArchiveInEveryShape:
             f"DELETE /runs/{run_id}",
             *(reading(run_id, shape.get_archived) if silent else []),
         ]
-        assert ("read afterwards, it is archived" in outcome.note) is silent
+        assert ("a read shows that it is archived" in outcome.note) is silent
 
     @pytest.mark.parametrize("second", ["404", "200"])
     def test_run_that_is_archived_already(
@@ -84,7 +84,7 @@ class TestArchiveInEveryShape:
         shown = second == "200" and shape.archive_body == "object"
         assert sandbox.calls == [f"DELETE /runs/{run_id}", *([] if shown else reading(run_id, shape.get_archived))]
         if second == "404":
-            assert outcome.note == "Tallyfy answered 404; the run was archived before"
+            assert outcome.note == "Tallyfy answered 404; the run was already archived"
 
     def test_looking_first_tells_for_certain(self, sandbox: Sandbox, hook: TallyfyHook, shape: Behaviour) -> None:
         live, archived = sandbox.add_run(), sandbox.add_run(archived=True)
@@ -120,7 +120,7 @@ class TestActivateInEveryShape:
         shown = answer == "200" and body == "object"
         assert sandbox.calls == [f"PUT /runs/{run_id}/activate", *([] if shown else [f"GET /runs/{run_id}"])]
         if answer != "200":
-            assert outcome.note == f"Tallyfy answered {answer}; the run was active before"
+            assert outcome.note == f"Tallyfy answered {answer}; the run was already active"
         sandbox.forget_requests()
         assert hook.activate_run_outcome(run_id, look_first=True).how == "already"
         assert sandbox.calls == [f"GET /runs/{run_id}"]
@@ -143,18 +143,20 @@ class Case:
 
 
 _IN_A_MINUTE = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=40), usegmt=True)
-LATER = "Tallyfy was asked again after an answer that was lost, and shows it"
+LATER = "the request was repeated after a lost answer; the answer shows that it is"
 FAULTS = {
     "lost before": Case(Fault.drop_before(), "checked", 2, 0, LATER),
     "reset before": Case(Fault.drop_before(reset=True), "checked", 2, 0, LATER),
-    "lost after": Case(Fault.drop_after(), "checked", 2, 1, "after an answer that was lost; checked by reading"),
-    "reset after": Case(Fault.drop_after(reset=True), "checked", 2, 1, "checked by reading"),
-    "cut off": Case(Fault.truncated(), "checked", 2, 1, "checked by reading"),
-    "error after acting": Case(Fault.error_after(502), "checked", 2, 1, ", after a 502; checked by reading"),
-    "leak after acting": Case(Fault.error_after(500, leak=True), "checked", 2, 1, "checked by reading"),
-    "error, then well": Case(Fault.server_error(503, html=True), "checked", 2, 0, "asked again after a 503, and shows"),
-    "not JSON": Case(Fault.not_json(), "checked", 1, 1, "answered with an HTML page; checked by reading"),
-    "no text either": Case(Fault.not_json(html=False), "checked", 1, 1, "that are not JSON; checked by reading"),
+    "lost after": Case(Fault.drop_after(), "checked", 2, 1, "after a lost answer; a read shows"),
+    "reset after": Case(Fault.drop_after(reset=True), "checked", 2, 1, "a read shows"),
+    "cut off": Case(Fault.truncated(), "checked", 2, 1, "a read shows"),
+    "error after acting": Case(Fault.error_after(502), "checked", 2, 1, ", after a 502; a read shows"),
+    "leak after acting": Case(Fault.error_after(500, leak=True), "checked", 2, 1, "a read shows"),
+    "error, then well": Case(
+        Fault.server_error(503, html=True), "checked", 2, 0, "repeated after a 503; the answer shows"
+    ),
+    "not JSON": Case(Fault.not_json(), "checked", 1, 1, "answered with an HTML page; a read shows"),
+    "no text either": Case(Fault.not_json(html=False), "checked", 1, 1, "that are not JSON; a read shows"),
     "no object": Case(Fault.unreadable_page(), "changed", 1, 1, "answer did not show the run"),
     # A request that was declined was not carried out: no doubt.
     "429, seconds": Case(Fault.rate_limited("7"), "changed", 2, 0),
@@ -237,7 +239,7 @@ def test_write_whose_answer_never_comes_back(sandbox: Sandbox, hook: TallyfyHook
     outcome = hook.archive_run_outcome(run_id)
     assert (outcome.how, outcome.note) == (
         "checked",
-        "the answer was lost; checked by reading the run: it is archived",
+        "the answer was lost; a read shows that it is archived",
     )
 
 
@@ -256,7 +258,7 @@ def test_doubt_that_reading_cannot_settle(
         hook.archive_run(run_id)
     assert f"DELETE /runs/{run_id} may or may not have been done" in str(caught.value)
     assert why in str(caught.value)
-    assert "Doing it again is harmless" in str(caught.value)
+    assert "Repeating it is harmless" in str(caught.value)
     assert not isinstance(caught.value, AirflowFailException)
     assert is_archived(sandbox, run_id)
 
@@ -285,7 +287,7 @@ def test_answer_without_a_body_whose_check_fails(sandbox: Sandbox, hook: Tallyfy
 def test_a_yes_that_was_none_is_an_error(sandbox: Sandbox, hook: TallyfyHook) -> None:
     run_id = sandbox.add_run("Stubborn")
     sandbox.fail("DELETE", "*", Fault.status(200, {"data": {"id": run_id, "archived_at": None}}))
-    with pytest.raises(TallyfyServerError, match=r"answered 200, yet the run 'Stubborn' \(\w+\) is not archived"):
+    with pytest.raises(TallyfyServerError, match=r"answered 200, but the run 'Stubborn' \(\w+\) is not archived"):
         hook.archive_run(run_id)
     assert sandbox.calls == [f"DELETE /runs/{run_id}", f"GET /runs/{run_id}"]
 
@@ -367,7 +369,7 @@ class TestSearchAmongTheArchived:
         with pytest.raises(TallyfyIndeterminateError) as caught:
             hook.archive_run(oldest)
         assert "not among the first 200 of 201 archived runs (the search ends after 2 pages)" in str(caught.value)
-        assert "did not say what state the run is in" in str(caught.value)
+        assert "did not show the state of the run" in str(caught.value)
         assert not isinstance(caught.value, AirflowFailException)
         assert len(sandbox.calls) == 4
 

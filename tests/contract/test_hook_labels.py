@@ -65,7 +65,7 @@ def test_association_whose_number_is_not_shown_is_left_alone(
     # Numbers are all that can be detached by: the id of the tag would be cast to one, and detach somebody else's.
     shown = {**truth(sandbox, office.run_id), "tags": [office.tags[0]]}
     sandbox.fail("GET", f"/runs/{office.run_id}", Fault.status(200, {"data": shown}), times=None)
-    with pytest.raises(TallyfyNotAppliedError, match="does not tell the number of its association") as caught:
+    with pytest.raises(TallyfyNotAppliedError, match="does not show the number of its association") as caught:
         hook.update_run(office.run_id, tags=[])
     assert list(caught.value.errors) == ["tags"]
     assert "DELETE" not in methods(sandbox)

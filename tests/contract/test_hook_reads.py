@@ -137,8 +137,8 @@ class TestPagesThatGoWrong:
         ("fault", "says"),
         [
             (Fault.unreadable_page(), "GET /runs answered with JSON that is not a list of objects"),
-            (Fault.total_too_high(), "the list came up short: Tallyfy counts 7 rows, its pages held 6"),
-            (Fault.short_page(), "the list came up short: Tallyfy counts 6 rows, its pages held 4"),
+            (Fault.total_too_high(), "the list is incomplete: Tallyfy counts 7 rows, but its pages had 6"),
+            (Fault.short_page(), "the list is incomplete: Tallyfy counts 6 rows, but its pages had 4"),
             (
                 Fault.not_json(),
                 "GET /runs answered with an HTML page (tried 4 times). Is the connection's host the API base URL",
@@ -274,17 +274,20 @@ class TestConnectionTest:
         [
             (
                 {"password": "revoked"},
-                "failed with 401: invalid token. The access token is wrong or expired, or its owner logged out",
+                "failed with 401: invalid token. The access token is wrong or expired, or its owner has logged out",
             ),
             ({"password": ""}, "has no access token"),
             ({"login": ""}, "has no Organization ID"),
             ({"host": "http://tallyfy.example.com"}, "would send the access token unencrypted to tallyfy.example.com"),
             ({"host": "https://127.0.0.1"}, "no trusted TLS connection. Check the host"),
             ({"host": "http://127.0.0.1/nowhere"}, "check the Organization ID (login), and that the API base URL"),
-            ({"port": 1}, "Tallyfy can't be reached at http://127.0.0.1:1: nothing answers there. Check host and port"),
+            (
+                {"port": 1},
+                "Tallyfy can't be reached at http://127.0.0.1:1: nothing accepts connections there. Check host",
+            ),
             (
                 {"host": "https://tallyfy.invalid", "port": None, "extra": {"proxies": "http://127.0.0.1:1"}},
-                "the proxy does not let the request through",
+                "the proxy did not forward the request",
             ),
             ({"extra": {"timeout": "soon"}}, "has a wrong extra 'timeout': 'soon'"),
         ],
@@ -315,8 +318,8 @@ class TestConnectionTest:
         ("fault", "says"),
         [
             (Fault.not_json(), "answered with an HTML page. Is the connection's host the API base URL"),
-            (Fault.slow(30), "no answer in time. Tallyfy may be slow; the extra 'timeout'"),
-            (Fault.drop_before(), "the connection was cut before the answer was complete"),
+            (Fault.slow(30), "the answer timed out. Tallyfy may be slow; the extra 'timeout'"),
+            (Fault.drop_before(), "the connection was closed before the answer was complete"),
             (Fault.server_error(500, leak=True), "failed with 500: SQLSTATE[HY000] [2002] Connection timed out"),
             (Fault.rate_limited("99"), "Tallyfy asks to wait 99 s."),
             (Fault.redirect("https://login.example.com/?next=x"), "It redirects to https://login.example.com/."),

@@ -126,7 +126,7 @@ class TestNothingToDo:
             prerun={AMOUNT: 100},
             is_public=False,
         )
-        assert (outcome.how, outcome.note) == ("already", "it had every wanted value before")
+        assert (outcome.how, outcome.note) == ("already", "it already had every wanted value")
         assert sandbox.calls == [f"GET /runs/{office.run_id}?with=tags%2Cfolders"]
 
     def test_no_argument_is_an_error_that_lists_them(self, sandbox: Sandbox, hook: TallyfyHook, office: Office) -> None:
@@ -139,12 +139,12 @@ class TestWhatTallyfyIgnores:
     def test_kick_off_answer_under_an_unknown_key(self, sandbox: Sandbox, hook: TallyfyHook, office: Office) -> None:
         with pytest.raises(TallyfyNotAppliedError) as caught:
             hook.update_run(office.run_id, prerun={AMOUNT: "5", "Note": "by mail", UNKNOWN: "x"})
-        assert "answered 200, but Tallyfy did not take over every field" in str(caught.value)
+        assert "answered 200, but Tallyfy did not apply every field" in str(caught.value)
         assert [text.split(" (")[0] for text in caught.value.errors["prerun"]] == [
             "the answer to Note was not stored",
             f"the answer to {UNKNOWN} was not stored",
         ]
-        assert "labels and aliases are dropped silently" in str(caught.value)
+        assert "Tallyfy silently drops labels and aliases" in str(caught.value)
         assert isinstance(caught.value, AirflowFailException)
         assert truth(sandbox, office.run_id)["prerun"] == {AMOUNT: "5", NOTE: "by post"}
 
@@ -163,15 +163,17 @@ class TestWhatTallyfyIgnores:
         with pytest.raises(TallyfyNotAppliedError) as caught:
             hook.update_run(office.run_id, name="New", owner_id=office.people[2])
         assert caught.value.errors == {
-            "name": ["is 'Invoice 7', wanted was 'New'"],
-            "owner_id": [f"is {office.people[0]}, wanted was {office.people[2]}"],
+            "name": ["is 'Invoice 7', but should be 'New'"],
+            "owner_id": [f"is {office.people[0]}, but should be {office.people[2]}"],
         }
-        assert "\n  name: is 'Invoice 7', wanted was 'New'\n  owner_id: " in str(caught.value)
+        assert "\n  name: is 'Invoice 7', but should be 'New'\n  owner_id: " in str(caught.value)
         assert methods(sandbox) == ["GET", "PUT", "GET"]
 
     def test_extra_field(self, sandbox: Sandbox, hook: TallyfyHook, office: Office) -> None:
         hook.update_run(office.run_id, extra_fields={"due_date": None})
-        with pytest.raises(TallyfyNotAppliedError, match="is not shown in the run, so whether it was set") as caught:
+        with pytest.raises(
+            TallyfyNotAppliedError, match="is not shown in the run, so it is unknown whether it was set"
+        ) as caught:
             hook.update_run(office.run_id, extra_fields={"priority": "high"})
         assert list(caught.value.errors) == ["priority"]
         assert bodies(sandbox)[-1] == {
@@ -179,7 +181,7 @@ class TestWhatTallyfyIgnores:
             "users": list(office.people[:2]),
             "groups": [office.groups[0]],
         }
-        with pytest.raises(TallyfyArgumentError, match="extra_fields holds name: pass it as an argument of its own"):
+        with pytest.raises(TallyfyArgumentError, match="extra_fields contains name: use the argument of that name"):
             hook.update_run(office.run_id, extra_fields={"name": "x"})
 
 
@@ -206,7 +208,7 @@ class TestArchivedRun:
         assert truth(sandbox, office.run_id)["name"] == "Invoice 7"
 
 
-_AGAIN = "Tallyfy was asked again after an answer that was lost, and shows every wanted value"
+_AGAIN = "the request was repeated after a lost answer; the answer shows every wanted value"
 _FAULTS: dict[str, tuple[Fault, list[str], str]] = {
     "lost before": (Fault.drop_before(), ["GET", "PUT", "PUT"], _AGAIN),
     "lost after": (Fault.drop_after(), ["GET", "PUT", "PUT"], _AGAIN),
@@ -214,19 +216,19 @@ _FAULTS: dict[str, tuple[Fault, list[str], str]] = {
     "error after acting": (
         Fault.error_after(500, leak=True),
         ["GET", "PUT", "PUT"],
-        _AGAIN.replace("an answer that was lost", "a 500"),
+        _AGAIN.replace("a lost answer", "a 500"),
     ),
     "error, then well": (
         Fault.server_error(),
         ["GET", "PUT", "PUT"],
-        _AGAIN.replace("an answer that was lost", "a 503"),
+        _AGAIN.replace("a lost answer", "a 503"),
     ),
     "not JSON": (
         Fault.not_json(),
         ["GET", "PUT", "GET"],
-        "the answer was about something else; read afterwards, the run has every wanted value",
+        "the answer did not match the request; a read shows every wanted value",
     ),
-    "no object": (Fault.unreadable_page(), ["GET", "PUT", "GET"], "read again to check it"),
+    "no object": (Fault.unreadable_page(), ["GET", "PUT", "GET"], "a read shows every wanted value"),
     "429": (Fault.rate_limited("3"), ["GET", "PUT", "PUT"], ""),
 }
 
@@ -250,7 +252,7 @@ def test_answer_that_never_comes_back_is_settled_by_reading(
     outcome = hook.update_run_outcome(office.run_id, name="New")
     assert (outcome.how, outcome.note) == (
         "checked",
-        "the answer was lost; read afterwards, the run has every wanted value",
+        "the answer was lost; a read shows every wanted value",
     )
     assert methods(sandbox) == ["GET", "PUT", "PUT", "PUT", "PUT", "GET"]
 
@@ -305,7 +307,7 @@ class TestRefusals:
             ({"name": "x" * 551}, "name has 551 characters; Tallyfy allows 550"),
             ({"owner_id": "ann@example.com"}, "owner_id='ann@example.com' is not a Tallyfy user id"),
             ({"tags": "Urgent"}, "tags='Urgent' is not a list"),
-            ({"prerun": "Amount=5"}, "prerun='Amount=5' is of no known form"),
+            ({"prerun": "Amount=5"}, "prerun='Amount=5' does not have a known form"),
             ({"extra_fields": {"when": object()}}, "which can't be sent as JSON"),
         ],
     )
@@ -319,7 +321,7 @@ class TestRefusals:
 
 def test_field_that_no_run_shows_is_taken_on_tallyfys_word(sandbox: Sandbox, hook: TallyfyHook, office: Office) -> None:
     outcome = hook.update_run_outcome(office.run_id, publicly_hidden_fields=["comments"])
-    assert outcome.note == "Tallyfy does not show publicly_hidden_fields, so that could not be checked"
+    assert outcome.note == "Tallyfy does not show publicly_hidden_fields, so this could not be verified"
     # Without that word, nothing says that it was done.
     sandbox.fail("PUT", "/runs/*", Fault.drop_after(), times=None)
     with pytest.raises(TallyfyUnreachableError):

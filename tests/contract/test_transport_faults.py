@@ -278,7 +278,7 @@ class TestTime:
     ) -> None:
         server.answer = lambda request: self.dripped(head("Content-Length: 1000000"), b"x")
         hook = connect(sandbox, host=server.url, port=None, extra={"timeout": 0.1, "max_retries": 1})
-        with pytest.raises(TallyfyUnreachableError, match=r"no answer in time.*not complete after 0\.5 s in all"):
+        with pytest.raises(TallyfyUnreachableError, match=r"the answer timed out.*not complete after 0\.5 s in all"):
             hook.get_current_user()
         assert len(server.requests) == 2
 

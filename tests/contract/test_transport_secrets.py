@@ -86,7 +86,7 @@ class TestLoopback:
             sandbox, host="https://tallyfy.invalid", port=None, extra={"proxies": proxy.url, "max_retries": 0}
         )
         for call in (hook.get_current_user, lambda: hook.run("/me")):
-            with pytest.raises(TallyfyError, match="the proxy does not let the request through"):
+            with pytest.raises(TallyfyError, match="the proxy did not forward the request"):
                 call()
         assert [(request.method, request.target) for request in proxy.requests] == [
             ("CONNECT", "tallyfy.invalid:443")
@@ -275,7 +275,7 @@ class TestKeysAndCertificates:
     @pytest.mark.parametrize("extra", ["verify", "cert"])
     @pytest.mark.parametrize(
         ("kind", "says"),
-        [("missing", "no file"), ("garbage", "can be used ("), ("directory", "irectory"), ("empty", "can be used (")],
+        [("missing", "no file"), ("garbage", "no valid "), ("directory", "irectory"), ("empty", "no valid ")],
     )
     def test_bad_file(
         self, sandbox: Sandbox, connect: Connect, tmp_path: Path, extra: str, kind: str, says: str
@@ -314,12 +314,12 @@ class TestKeysAndCertificates:
             )
         )
         told = self.refusal(sandbox, connect, cert=[str(pem), str(key)])
-        assert "the private key is not that of the certificate" in told
+        assert "the private key does not belong to the certificate" in told
 
     def test_certificate_without_key(self, sandbox: Sandbox, connect: Connect, tmp_path: Path, pem: Path) -> None:
         own = tmp_path / "certificate.pem"
         own.write_bytes(x509.load_pem_x509_certificate(pem.read_bytes()).public_bytes(serialization.Encoding.PEM))
-        assert "can be used (" in self.refusal(sandbox, connect, cert=str(own))
+        assert "no valid certificate with its private key in " in self.refusal(sandbox, connect, cert=str(own))
 
     @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
     def test_bundle_of_the_environment(

@@ -70,7 +70,7 @@ def test_typed_in_saved_and_tested(ui: Ui, sandbox: Sandbox) -> None:
     [
         (
             {"password": "no-such-token"},
-            "The access token is wrong or expired, or its owner logged out of the Tallyfy web app since (which deletes "
+            "The access token is wrong or expired, or its owner has logged out of the Tallyfy web app (which deletes "
             "a personal token). Put a new one (Tallyfy > Settings > Integrations > REST API) into the connection's "
             "password.",
         ),
@@ -82,8 +82,8 @@ def test_typed_in_saved_and_tested(ui: Ui, sandbox: Sandbox) -> None:
         ),
         (
             {"port": 1},
-            "Tallyfy can't be reached at http://127.0.0.1:1: nothing answers there. Check host and port of the "
-            "connection, and firewalls on the way.",
+            "Tallyfy can't be reached at http://127.0.0.1:1: nothing accepts connections there. Check host and port of "
+            "the connection, and firewalls in between.",
         ),
     ],
     ids=["token", "organization", "host"],

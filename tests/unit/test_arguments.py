@@ -1,4 +1,4 @@
-"""What must not be sent is refused with the argument, the value and the fix; what may be sent is kept whole."""
+"""Invalid arguments are errors that name the argument, the value and the fix. Valid ones are sent unchanged."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from airflow_provider_tallyfy.api.runs.fields import FIELDS
 from airflow_provider_tallyfy.api.runs.update import checked_changes
 
 RUN = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
-EMPTY = "is empty. If it comes from XCom or a template, the upstream task returned nothing"
-ABSENT = "is not an id. If it comes from XCom or a template, the upstream task returned nothing"
-NOT_AN_ID = "is not a Tallyfy id: only letters, digits, '_' and '-' may stand in one"
+EMPTY = "is empty. If it comes from XCom or a Jinja template, the upstream task returned nothing"
+ABSENT = "is not an id. If it comes from XCom or a Jinja template, the upstream task returned nothing"
+NOT_AN_ID = "is not a Tallyfy id: an id consists of letters, digits, '_' and '-'"
 
 _BAD_IDS: list[tuple[Any, str]] = [
     (None, EMPTY),
@@ -34,7 +34,7 @@ _BAD_IDS: list[tuple[Any, str]] = [
     ("{{ ti.xcom_pull('find') }}", "is a template that was not rendered"),
     ("{% raw %}", "is a template that was not rendered"),
     ("a" * 256, "is longer than 255 characters"),
-    (5012, "is of type int; it must be a string, the 32-character id of Tallyfy (not the number that its web app"),
+    (5012, "is of type int; it must be a string: Tallyfy's 32-character id (not the number that its web app"),
     (b"0a1b", "is of type bytes; it must be a string"),
     ([RUN], "is of type list; it must be a string"),
     ({"id": RUN}, "is a whole object. Pass its id: row['id']"),
@@ -49,13 +49,13 @@ _BAD_IDS: list[tuple[Any, str]] = [
     (f"../tags/{RUN}", NOT_AN_ID),
     (f"{RUN}%2Fdelete", NOT_AN_ID),
     (f"{RUN}\n", NOT_AN_ID),
-    ("٠١٢", NOT_AN_ID),  # digits, but none that a Tallyfy id has
+    ("٠١٢", NOT_AN_ID),  # digits, but not ASCII digits
     (f"https://go.tallyfy.com/{RUN}/processes/{RUN}", "Pass the id alone, not a URL or a path."),
 ]
 
 
 @pytest.mark.parametrize(("value", "says"), _BAD_IDS, ids=lambda value: repr(value)[:30])
-def test_bad_id_is_refused(value: Any, says: str) -> None:
+def test_invalid_id_is_an_error(value: Any, says: str) -> None:
     with pytest.raises(ArgumentError) as caught:
         check.check_id("run_id", value)
     assert str(caught.value).startswith(f"run_id={check.show(value)}")
@@ -66,12 +66,12 @@ def test_bad_id_is_refused(value: Any, says: str) -> None:
 
 
 @pytest.mark.parametrize("value", [RUN, "a", "a" * 255, "Ab-9_z", "0", "none1"])
-def test_good_id_is_kept(value: str) -> None:
+def test_valid_id_is_returned_unchanged(value: str) -> None:
     assert check.check_id("run_id", value) == value
     assert check.check_ids("run_ids", (value, "b", value)) == [value, "b"]
 
 
-_RENDERED = "A list that went through a Jinja string becomes text"
+_RENDERED = "Jinja renders a list to text"
 _BAD: list[tuple[Callable[[str, Any], Any], Any, str]] = [
     (check.check_ids, RUN, _RENDERED),
     (check.check_ids, f"['{RUN}']", _RENDERED),
@@ -101,15 +101,15 @@ _BAD: list[tuple[Callable[[str, Any], Any], Any, str]] = [
     (check.check_texts, "comments", "is not a list of strings"),
     (check.check_texts, {"a": 1}, "is not a list of strings"),
     (check.check_texts, ["a", 1], "[1]=1 is of type int"),
-    (check.check_kickoff_answers, "Amount=5", "is of no known form. Use {field_id: answer}"),
-    (check.check_kickoff_answers, 5, "is of no known form"),
-    (check.check_kickoff_answers, b"x", "is of no known form"),
+    (check.check_kickoff_answers, "Amount=5", "does not have a known form. Use {field_id: answer}"),
+    (check.check_kickoff_answers, 5, "does not have a known form"),
+    (check.check_kickoff_answers, b"x", "does not have a known form"),
     (check.check_kickoff_answers, {}, "is empty: nothing to set"),
     (check.check_kickoff_answers, [], "is empty: nothing to set"),
-    (check.check_kickoff_answers, [RUN], "[0]='0a1b2c3d4e5f60718293a4b5c6d7e8f9' is of no known form"),
-    (check.check_kickoff_answers, [{"a": 1, "b": 2}], "[0]={'a': 1, 'b': 2} is of no known form"),
-    (check.check_kickoff_answers, [{"id": "a"}], "[0]={'id': 'a'} is of no known form"),
-    (check.check_kickoff_answers, [{"id": "a", "value": 1, "label": "A"}], "is of no known form"),
+    (check.check_kickoff_answers, [RUN], "[0]='0a1b2c3d4e5f60718293a4b5c6d7e8f9' does not have a known form"),
+    (check.check_kickoff_answers, [{"a": 1, "b": 2}], "[0]={'a': 1, 'b': 2} does not have a known form"),
+    (check.check_kickoff_answers, [{"id": "a"}], "[0]={'id': 'a'} does not have a known form"),
+    (check.check_kickoff_answers, [{"id": "a", "value": 1, "label": "A"}], "does not have a known form"),
     (check.check_kickoff_answers, {5: "x"}, "key of the_argument=5 is of type int"),
     (check.check_kickoff_answers, {"": "x"}, "key of the_argument='' is empty"),
     (check.check_kickoff_answers, [{"a": 1}, {"id": "a", "value": 2}], "answers the field a twice: 1 and 2"),
@@ -120,7 +120,7 @@ _BAD: list[tuple[Callable[[str, Any], Any], Any, str]] = [
 @pytest.mark.parametrize(
     ("rule", "value", "says"), _BAD, ids=lambda value: getattr(value, "__name__", repr(value)[:30])
 )
-def test_bad_value_is_refused(rule: Callable[[str, Any], Any], value: Any, says: str) -> None:
+def test_invalid_value_is_an_error(rule: Callable[[str, Any], Any], value: Any, says: str) -> None:
     with pytest.raises(ArgumentError) as caught:
         rule("the_argument", value)
     assert "the_argument" in str(caught.value)
@@ -143,24 +143,24 @@ _GOOD: list[tuple[Callable[[str, Any], Any], Any, Any]] = [
 
 
 @pytest.mark.parametrize(("rule", "value", "kept"), _GOOD)
-def test_good_value_is_kept(rule: Callable[[str, Any], Any], value: Any, kept: Any) -> None:
+def test_valid_value_is_returned(rule: Callable[[str, Any], Any], value: Any, kept: Any) -> None:
     assert rule("argument", value) == kept
 
 
-def test_choice_lists_what_there_is() -> None:
+def test_error_lists_the_choices() -> None:
     assert check.check_choice("if_already", "skip", ("succeed", "skip")) == "skip"
     with pytest.raises(ArgumentError, match=r"if_already='ignore': choose one of 'succeed', 'skip'\."):
         check.check_choice("if_already", "ignore", ("succeed", "skip"))
 
 
 class TestChanges:
-    def test_nothing_given_is_an_error_that_lists_the_fields(self) -> None:
+    def test_no_changes_is_an_error_that_lists_the_fields(self) -> None:
         with pytest.raises(ArgumentError) as caught:
             checked_changes(dict.fromkeys(FIELDS))
         assert f"nothing to update: give at least one of {', '.join(FIELDS)}, or extra_fields." in str(caught.value)
 
     @pytest.mark.parametrize("field", ["summary", "tags", "folders", "users", "groups", "publicly_hidden_fields"])
-    def test_empty_is_not_the_same_as_not_given(self, field: str) -> None:
+    def test_empty_value_is_a_change_and_none_is_not(self, field: str) -> None:
         empty: Any = "" if field == "summary" else []
         assert checked_changes({"name": None, field: empty}) == {field: empty}
 
@@ -173,12 +173,12 @@ class TestChanges:
                 {"when": datetime(2026, 1, 1)},
                 r"extra_fields\['when'\]=.* is of type datetime, which can't be sent as JSON",
             ),
-            ({"name": "x", "tags": []}, "extra_fields holds name, tags: pass it as an argument of its own"),
+            ({"name": "x", "tags": []}, "extra_fields contains name, tags: use the argument of that name"),
             ({}, "nothing to update"),
         ],
         ids=repr,
     )
-    def test_bad_extra_fields(self, extra: Any, says: str) -> None:
+    def test_invalid_extra_fields_are_an_error(self, extra: Any, says: str) -> None:
         with pytest.raises(ArgumentError, match=says):
             checked_changes({}, extra)
 
@@ -201,7 +201,9 @@ def as_json(value: object) -> str:
 
 
 @given(st.dictionaries(_field_ids, _json, min_size=1, max_size=6), st.lists(st.sampled_from(_forms), min_size=6))
-def test_folding_loses_nothing_in_any_form(answers: dict[str, Any], forms: list[Callable[..., Any]]) -> None:
+def test_all_forms_of_kickoff_answers_keep_every_answer(
+    answers: dict[str, Any], forms: list[Callable[..., Any]]
+) -> None:
     as_list = [form(field, answer) for form, (field, answer) in zip(forms, answers.items(), strict=False)]
     for given_as in (answers, as_list, tuple(as_list), iter(as_list), [*as_list, *as_list]):
         assert as_json(check.check_kickoff_answers("prerun", given_as)) == as_json(answers)
@@ -210,7 +212,7 @@ def test_folding_loses_nothing_in_any_form(answers: dict[str, Any], forms: list[
 @given(st.lists(st.tuples(_field_ids, _json, st.sampled_from(_forms)), min_size=1, max_size=5))
 @example([("a", 0, _forms[0]), ("a", False, _forms[1])])
 @example([("a", [1], _forms[0]), ("a", [1.0], _forms[2])])
-def test_two_answers_to_one_field_are_never_one(given_answers: list[tuple[str, Any, Callable[..., Any]]]) -> None:
+def test_different_answers_to_one_field_are_an_error(given_answers: list[tuple[str, Any, Callable[..., Any]]]) -> None:
     said = {(field, as_json(answer)) for field, answer, _ in given_answers}
     clash = any(first[0] == second[0] for first, second in itertools.combinations(said, 2))
     entries = [form(field, answer) for field, answer, form in given_answers]

@@ -1,4 +1,4 @@
-"""Arguments of the bulk operators: complete in their signatures, and checked when the DAG file is parsed."""
+"""Arguments of the bulk operators: signatures are complete, and literals are checked when the DAG file is parsed."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_signature_docstring_and_template_fields_agree(operator: type[Any]) -> N
         ({"run_ids": None, "from_report": "{{ x }}", "report_path": "{{ x }}"}, "one file"),
     ],
 )
-def test_a_wrong_literal_is_an_error_of_the_dag_file(
+def test_invalid_literal_is_an_error_when_the_dag_file_is_parsed(
     operator: type[Any], arguments: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(ValueError, match=words) as caught:
@@ -90,17 +90,17 @@ def test_a_wrong_literal_is_an_error_of_the_dag_file(
         ({"starred": "maybe"}, "starred='maybe'"),
         ({"prerun": {}}, "prerun is empty"),
         ({"tags": ["A"], "add_tags": ["B"]}, "tags and add_tags are both given"),
-        ({"extra_fields": {"name": "x"}}, "extra_fields holds name"),
+        ({"extra_fields": {"name": "x"}}, "extra_fields contains name"),
     ],
 )
-def test_a_wrong_change_is_an_error_of_the_dag_file(arguments: dict[str, Any], words: str) -> None:
+def test_invalid_change_is_an_error_when_the_dag_file_is_parsed(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         make(TallyfyBulkUpdateRunsOperator, **arguments)
 
 
 @pytest.mark.parametrize("operator", BULK)
 @pytest.mark.parametrize("kind", ["template", "XCom", "part of an XCom"])
-def test_templates_and_xcoms_pass_and_are_kept_as_given(operator: type[Any], kind: str) -> None:
+def test_templates_and_xcoms_are_not_checked_at_parse_time(operator: type[Any], kind: str) -> None:
     fields = [name for name in operator.template_fields if name not in {"tallyfy_conn_id", "from_report"}]
     with DAG("d", schedule=None):
         output: Any = BaseOperator(task_id="upstream").output
@@ -110,7 +110,7 @@ def test_templates_and_xcoms_pass_and_are_kept_as_given(operator: type[Any], kin
 
 
 @pytest.mark.parametrize("operator", BULK)
-def test_literals_are_kept_as_given(operator: type[Any]) -> None:
+def test_valid_literals_are_kept_unchanged(operator: type[Any]) -> None:
     given = {"run_ids": (ID,), "max_runs": " 5 ", "dry_run": "True", "max_failures": "", "skip_modified": "false"}
     made = make(operator, **given)
     assert {name: getattr(made, name) for name in given} == given

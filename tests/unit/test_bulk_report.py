@@ -1,4 +1,4 @@
-"""Which runs a bulk change is about, and its report: exact, readable again, and of one size in an XCom."""
+"""The runs of a bulk change, and its report: complete when read back, and of limited size in an XCom."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ class TestTargets:
             ([{"run_id": A, "result": "changed"}], [Target(A)]),
             ([{"id": A, "run_id": B}], [Target(A)]),
             ([{"id": A, "last_updated": ""}, {"id": B, "last_updated": 7}], [Target(A), Target(B)]),
-            ([A, {"id": A, "last_updated": WHEN}], [Target(A, WHEN)]),  # who knows when it was seen, counts
+            ([A, {"id": A, "last_updated": WHEN}], [Target(A, WHEN)]),  # the entry with last_updated counts
             ([{"id": A, "last_updated": WHEN}, A], [Target(A, WHEN)]),
             ([{"run_id": A, "before": {"name": "x"}}], [Target(A, before={"name": "x"})]),
             ([{"id": A, "before": 7, "name": 7}], [Target(A)]),
             ([], []),
         ],
     )
-    def test_read(self, value: Any, expected: list[Target]) -> None:
+    def test_ids_and_rows_are_read(self, value: Any, expected: list[Target]) -> None:
         assert targets("run_ids", value) == expected
 
     @pytest.mark.parametrize(
@@ -73,20 +73,20 @@ class TestTargets:
             ({"id": A}, r"Pass \[row\], or \[row\['id'\]\]"),
         ],
     )
-    def test_no_list(self, value: Any, words: str) -> None:
+    def test_anything_but_a_list_is_an_error(self, value: Any, words: str) -> None:
         with pytest.raises(ArgumentError, match=rf"run_ids=.*{words}"):
             targets("run_ids", value)
 
     @pytest.mark.parametrize(
         "entry", [None, "", " ", "None", "a/b", "..", "a?b", 7, [A], {}, {"id": None}, {"name": A}]
     )
-    def test_bad_entry_is_named_by_its_place(self, entry: Any) -> None:
+    def test_error_names_the_position_of_an_invalid_entry(self, entry: Any) -> None:
         with pytest.raises(ArgumentError, match=r"run_ids\[1\]"):
             targets("run_ids", [A, entry])
 
-    def test_most(self) -> None:
+    def test_more_runs_than_max_runs_is_an_error(self) -> None:
         assert len(targets("run_ids", [A, B, A], 2)) == 2
-        with pytest.raises(ArgumentError, match=r"holds 3 runs, max_runs allows 2\. Nothing was changed"):
+        with pytest.raises(ArgumentError, match=r"has 3 runs, but max_runs is 2\. Nothing was changed"):
             targets("run_ids", [A, B, C], 2)
 
 
@@ -111,7 +111,7 @@ reports = st.builds(
 
 class TestReport:
     @given(reports)
-    def test_what_is_written_is_read_again(self, report: Report) -> None:
+    def test_report_is_the_same_after_writing_and_reading(self, report: Report) -> None:
         saved = read_report(whole_report(HEADER, report))
         assert saved.header == HEADER
         assert list(saved.rows) == list(report.entries)
@@ -122,12 +122,12 @@ class TestReport:
             assert (bool(row.get("unclear")), bool(row.get("dry_run"))) == (entry.unclear, report.dry_run)
 
     @pytest.mark.parametrize("name", ["a\u2028b", "a\x85b", "a\rb", "a\nb", "\ud83d", "\U0001f600", '"', "\\"])
-    def test_names_of_all_kinds(self, name: str) -> None:
+    def test_any_name_is_the_same_after_writing_and_reading(self, name: str) -> None:
         report = Report("archive", {A: Entry(A, "changed", name=name), B: Entry(B, "failed", "x")})
         assert read_report(whole_report(HEADER, report).encode().decode()).rows[A]["name"] == name
 
     @given(reports, st.integers(2, 40))
-    def test_a_last_line_that_was_cut_off_is_left_out(self, report: Report, cut: int) -> None:
+    def test_truncated_last_line_is_ignored(self, report: Report, cut: int) -> None:
         if not report.entries:
             return
         rows = read_report(whole_report(HEADER, report)[:-cut]).rows
@@ -144,25 +144,25 @@ class TestReport:
             assert len(examples) == min(counts[result], EXAMPLES)
             assert all(example["result"] == result for example in examples)
 
-    def test_summary_is_of_one_size(self) -> None:
+    def test_size_of_the_summary_is_limited(self) -> None:
         sizes = []
         for number in (100, 10_000):
             report = Report("archive", {f"{n:032x}": Entry(f"{n:032x}", RESULTS[n % 5], "why") for n in range(number)})
             sizes.append(len(json.dumps(report.summary())))
         assert sizes[1] - sizes[0] < 50
 
-    def test_begins_with_nothing_tried(self) -> None:
+    def test_no_run_of_a_new_report_is_tried(self) -> None:
         report = Report.of("archive", [Target(A, WHEN, "x"), Target(B)])
         assert report.entries[A] == Entry(A, "not_tried", "", "x", WHEN)
         assert not report.complete
 
-    def test_reasons_are_one_bounded_line(self) -> None:
+    def test_reason_is_one_short_line(self) -> None:
         report = Report.of("archive", [Target(A)])
         report.fail(A, problem(Kind.SERVER, "first\n  second" + "x" * 2000))
         assert report.entries[A].reason.startswith("first second")
         assert len(report.entries[A].reason) == 500
 
-    def test_a_run_brings_its_name_and_time(self) -> None:
+    def test_result_updates_name_and_last_updated(self) -> None:
         report = Report.of("archive", [Target(A, WHEN, "x")])
         report.set(A, "changed", run={"name": "y", "last_updated": "2026-02-01T00:00:00Z"})
         assert report.entries[A] == Entry(A, "changed", "", "y", "2026-02-01T00:00:00Z")
@@ -172,32 +172,32 @@ class TestReport:
     @pytest.mark.parametrize(
         ("doing", "dry_run", "stopped", "sentence"),
         [
-            ("archive", False, "", "3 runs: 1 archived, 1 already so, 1 failed"),
-            ("activate", False, "", "3 runs: 1 activated, 1 already so, 1 failed"),
-            ("update", True, "", "3 runs: 1 would be updated, 1 already so, 1 failed"),
-            ("archive", False, "enough", "3 runs: 1 archived, 1 already so, 1 failed. Stopped early: enough"),
-            ("restore", False, "", "3 runs: 1 restored, 1 already so, 1 failed"),
+            ("archive", False, "", "3 runs: 1 archived, 1 already archived, 1 failed"),
+            ("activate", False, "", "3 runs: 1 activated, 1 already active, 1 failed"),
+            ("update", True, "", "3 runs: 1 would be updated, 1 already up to date, 1 failed"),
+            ("archive", False, "enough", "3 runs: 1 archived, 1 already archived, 1 failed. Stopped early: enough"),
+            ("restore", False, "", "3 runs: 1 restored, 1 already restored, 1 failed"),
         ],
     )
-    def test_sentence(self, doing: str, dry_run: bool, stopped: str, sentence: str) -> None:
+    def test_sentence_counts_the_results(self, doing: str, dry_run: bool, stopped: str, sentence: str) -> None:
         report = Report(
             doing, {A: Entry(A, "changed"), B: Entry(B, "already"), C: Entry(C, "failed")}, dry_run, stopped
         )
         assert report.sentence() == sentence
 
-    def test_one_run_is_no_runs(self) -> None:
+    def test_one_run_is_singular(self) -> None:
         assert Report("archive", {A: Entry(A, "changed")}).sentence() == "1 run: 1 archived"
         assert Report("archive", {}).sentence() == "0 runs: 0 archived"
 
 
-class TestMendable:
+class TestRetryable:
     @pytest.mark.parametrize(
-        ("kinds", "not_tried", "mendable"),
+        ("kinds", "not_tried", "retryable"),
         [
             ([], 0, False),
             ([], 5, True),
             ([Kind.NOT_FOUND], 0, False),
-            ([Kind.FORBIDDEN], 5, False),  # stopped by failures that would come again
+            ([Kind.FORBIDDEN], 5, False),  # stopped by failures that a retry can't fix
             ([Kind.SERVER], 0, True),
             ([Kind.RATE_LIMITED], 5, True),
             ([Kind.UNREACHABLE], 0, True),
@@ -209,14 +209,14 @@ class TestMendable:
             ([Kind.UNREPEATABLE], 0, False),
         ],
     )
-    def test_table(self, kinds: list[Kind], not_tried: int, mendable: bool) -> None:
+    def test_retryable_by_kinds_of_failure(self, kinds: list[Kind], not_tried: int, retryable: bool) -> None:
         report = Report.of("archive", [Target(f"{n:032x}") for n in range(len(kinds) + not_tried)])
         for number, kind in enumerate(kinds):
             report.fail(f"{number:032x}", problem(kind))
-        assert report.retryable() is mendable
+        assert report.retryable() is retryable
 
 
-class TestEarlier:
+class TestMergingAnEarlierTry:
     @pytest.mark.parametrize(
         ("now", "before", "result"),
         [
@@ -231,7 +231,7 @@ class TestEarlier:
             ("not_tried", "failed", "not_tried"),
         ],
     )
-    def test_merged(self, now: Any, before: str, result: str) -> None:
+    def test_results_are_merged(self, now: Any, before: str, result: str) -> None:
         report = Report("archive", {A: Entry(A, now)})
         for _ in range(2):  # at each save
             report.merge_earlier({A: {"run_id": A, "result": before}})
@@ -240,7 +240,7 @@ class TestEarlier:
     @pytest.mark.parametrize(
         ("row", "expected"),
         [
-            # A list that was found anew no longer holds what the first try archived.
+            # A new search no longer finds what the first try archived.
             ({"result": "changed", "last_updated": WHEN}, ("changed", False, WHEN)),
             ({"result": "not_tried", "unclear": True}, ("already", True, None)),
             ({"result": "not_tried"}, None),
@@ -248,7 +248,9 @@ class TestEarlier:
             ({"result": "failed"}, None),
         ],
     )
-    def test_what_is_not_asked_for_again_is_kept_if_it_was_changed(self, row: Any, expected: Any) -> None:
+    def test_changed_runs_of_the_earlier_try_are_kept_if_the_retry_did_not_get_them(
+        self, row: Any, expected: Any
+    ) -> None:
         report = Report("archive", {B: Entry(B, "changed")})
         for _ in range(2):
             report.merge_earlier({A: row})
@@ -258,21 +260,21 @@ class TestEarlier:
     @pytest.mark.parametrize(
         ("now", "before", "unclear_before", "unclear"),
         [
-            ("already", "not_tried", True, True),  # killed before it could note it, or somebody did it
-            ("already", "not_tried", False, False),  # nothing was sent for it, so it was somebody
+            ("already", "not_tried", True, True),  # killed before it recorded the change, or somebody else made it
+            ("already", "not_tried", False, False),  # nothing was sent for it, so somebody else changed it
             ("already", "failed", True, True),
             ("already", "failed", False, False),
-            ("already", "already", True, True),  # and stays so
+            ("already", "already", True, True),  # and remains unclear
             ("already", "already", False, False),
             ("already", "modified", False, False),
             ("changed", "not_tried", True, False),
             ("not_tried", "not_tried", True, True),
             ("not_tried", "not_tried", False, False),
             ("failed", "not_tried", True, True),
-            ("failed", "changed", False, True),  # this try could not tell whether it is still as that one left it
+            ("failed", "changed", False, True),  # this try could not read whether the change still holds
         ],
     )
-    def test_what_an_earlier_try_may_have_done(
+    def test_runs_that_the_earlier_try_may_have_changed_are_unclear(
         self, now: Any, before: str, unclear_before: bool, unclear: bool
     ) -> None:
         report = Report("archive", {A: Entry(A, now)})
@@ -281,7 +283,7 @@ class TestEarlier:
         assert (entry.result, entry.unclear) == (now, unclear)
         assert (entry.reason == UNCLEAR) is (unclear and now == "already")
 
-    def test_what_was_there_before_is_what_the_first_try_saw(self) -> None:
+    def test_old_values_are_those_that_the_first_try_read(self) -> None:
         report = Report("update", {A: Entry(A, "changed", before={"summary": "half", "name": "n"}), B: Entry(B)})
         report.merge_earlier(
             {
@@ -292,7 +294,7 @@ class TestEarlier:
         assert report.entries[A].before == {"summary": "first", "name": "n"}
         assert report.entries[B].before == {"summary": "b"}
 
-    def test_time_of_what_was_not_read_again(self) -> None:
+    def test_last_updated_of_the_earlier_try_is_kept_for_runs_not_tried(self) -> None:
         report = Report(
             "archive", {A: Entry(A, "not_tried", last_updated="old"), B: Entry(B, "already", last_updated="new")}
         )
@@ -301,7 +303,7 @@ class TestEarlier:
 
 
 @given(st.text())
-def test_text_from_outside_is_one_printable_line(text: str) -> None:
+def test_untrusted_text_becomes_one_printable_line(text: str) -> None:
     line = plain(text)
     assert line.isprintable() or not line
     assert plain("a b \u00e9 \U0001f600") == "a b \u00e9 \U0001f600"
@@ -317,5 +319,5 @@ def test_text_from_outside_is_one_printable_line(text: str) -> None:
         ("a\u2028b", "a\\u2028b"),
     ],
 )
-def test_what_is_not_printable_is_shown_as_an_escape(text: str, shown: str) -> None:
+def test_unprintable_characters_become_escapes(text: str, shown: str) -> None:
     assert plain(text) == shown

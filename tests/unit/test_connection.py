@@ -1,4 +1,4 @@
-"""Every form in which a person would write the connection down means the same, or is an error that says what to do."""
+"""A connection means the same in every form in which a person may write it, or is an error that says what to do."""
 
 from __future__ import annotations
 
@@ -66,14 +66,14 @@ _BASES: list[tuple[dict[str, Any], str]] = [
     ({"host": "https://gw.example.com:8443", "port": 8443}, "https://gw.example.com:8443"),
     ({"host": "gw.example.com", "schema": "v1/tallyfy"}, "https://gw.example.com/v1/tallyfy"),
     ({"host": "https://gw.example.com:443"}, "https://gw.example.com"),
-    # Names in other letters are written as DNS has them.
+    # International names are converted as for DNS.
     ({"host": "https://B\u00fccher.example/api"}, "https://xn--bcher-kva.example/api"),
     ({"host": "b\u00fccher.example", "port": 8443}, "https://xn--bcher-kva.example:8443"),
     ({"host": "https://\u4f8b\u3048.jp"}, "https://xn--r8jz45g.jp"),
     ({"host": "https://api.tallyfy.com."}, "https://api.tallyfy.com."),
     ({"host": "https://my_gateway.internal"}, "https://my_gateway.internal"),
     ({"host": "https://[2001:db8::1]/api"}, "https://[2001:db8::1]/api"),
-    # Plain http is for this machine alone.
+    # Plain http is allowed only for this machine.
     ({"host": "http://LocalHost:8000"}, "http://localhost:8000"),
     ({"host": "http://[::ffff:127.0.0.1]:8000"}, "http://[::ffff:127.0.0.1]:8000"),
     ({"host": "http://127.0.0.1", "port": 8000}, "http://127.0.0.1:8000"),
@@ -104,7 +104,7 @@ def test_base_url(fields: dict[str, Any], base_url: str) -> None:
         *((name, False) for name in ("", None, "localhost.example.com", "127.0.0.1.example.com", "10.0.0.1", "::2")),
     ],
 )
-def test_loopback_in_every_spelling(name: str | None, is_it: bool) -> None:
+def test_loopback_is_recognized_in_every_notation(name: str | None, is_it: bool) -> None:
     assert is_loopback(name) is is_it
 
 
@@ -137,7 +137,7 @@ _BAD_HOSTS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("fields", "says"), _BAD_HOSTS, ids=str)
-def test_bad_base_url(fields: dict[str, Any], says: str) -> None:
+def test_invalid_base_url_is_an_error(fields: dict[str, Any], says: str) -> None:
     assert says in refusal(**fields)
 
 
@@ -149,13 +149,13 @@ _CREDENTIALS: list[tuple[dict[str, Any], str]] = [
     ({"password": "tökén"}, "with blanks or control characters in it"),
     ({"login": "My organization"}, "is wrong: login (Organization ID)='My organization' is not a Tallyfy id"),
     ({"login": "None"}, "is wrong: login (Organization ID)='None' is not an id"),
-    # Confused boxes: the token must not be shown, least of all in the error about it.
+    # Values in the wrong fields: the error must not show the token.
     ({"login": TOKEN, "password": ORG}, "has what looks like an access token as its login"),
 ]
 
 
 @pytest.mark.parametrize(("fields", "says"), _CREDENTIALS, ids=str)
-def test_bad_credentials(fields: dict[str, Any], says: str) -> None:
+def test_missing_or_invalid_credentials_are_an_error(fields: dict[str, Any], says: str) -> None:
     assert says in refusal(**fields)
 
 
@@ -172,11 +172,11 @@ _EXTRAS: list[tuple[dict[str, Any], dict[str, Any]]] = [
         {"timeout": 60.0, "max_retries": 3, "verify": True, "cert": None, "web_url": "https://go.tallyfy.com"},
     ),
     (
-        # Blank. No space, for 2.11.2 takes what proxies hold for secrets, and masks it in all that follows.
+        # Blank. No space, because 2.11.2 treats all values of proxies as secrets, and masks them in later output.
         dict.fromkeys(("timeout", "max_retries", "verify", "cert", "proxies", "web_url"), "\t"),
         {"timeout": 60.0, "max_retries": 3, "verify": True, "cert": None, "proxies": {}},
     ),
-    # Airflow 2.11's form stores text.
+    # The form of Airflow 2.11 stores text.
     ({"timeout": "2.5", "max_retries": "0", "verify": "false"}, {"timeout": 2.5, "max_retries": 0, "verify": False}),
     ({"timeout": 5, "max_retries": 5.0, "verify": False}, {"timeout": 5.0, "max_retries": 5, "verify": False}),
     ({"verify": "True"}, {"verify": True}),
@@ -226,12 +226,12 @@ _BAD_EXTRAS: list[tuple[str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("name", "value", "says"), _BAD_EXTRAS, ids=lambda value: str(value)[:30])
-def test_bad_extra_is_named(name: str, value: Any, says: str) -> None:
-    told = refusal(extra=json.dumps({name: value}))
-    assert f"has a wrong extra {name!r}: " in told
-    assert says in told
-    assert "hidden" not in told
-    assert len(told) < 400
+def test_error_names_the_invalid_extra(name: str, value: Any, says: str) -> None:
+    message = refusal(extra=json.dumps({name: value}))
+    assert f"has a wrong extra {name!r}: " in message
+    assert says in message
+    assert "hidden" not in message
+    assert len(message) < 400
 
 
 _WEB: list[tuple[dict[str, Any], str]] = [
@@ -248,11 +248,11 @@ _WEB: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("fields", "url"), _WEB, ids=str)
-def test_address_of_a_run(fields: dict[str, Any], url: str) -> None:
+def test_web_url_of_a_run(fields: dict[str, Any], url: str) -> None:
     assert settings(**fields).run_url(ORG, "r1") == url
 
 
-def test_secrets_are_not_in_its_repr() -> None:
+def test_repr_contains_no_secrets() -> None:
     read = settings(extra='{"proxies": "http://me:hidden@p:3128"}')
     assert TOKEN not in repr(read)
     assert "hidden" not in repr(read)
@@ -309,7 +309,9 @@ def hook_on(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TallyfyHook]:
 
 
 @pytest.mark.parametrize(("text", "read"), _HANDED.values(), ids=_HANDED)
-def test_environment_variable(hook_on: Callable[..., TallyfyHook], text: str, read: dict[str, Any]) -> None:
+def test_connection_from_an_environment_variable(
+    hook_on: Callable[..., TallyfyHook], text: str, read: dict[str, Any]
+) -> None:
     found = hook_on(text).settings
     assert {"organization_id": found.organization_id, "token": TOKEN} | read == {
         "organization_id": ORG,
@@ -319,7 +321,7 @@ def test_environment_variable(hook_on: Callable[..., TallyfyHook], text: str, re
 
 
 @pytest.mark.parametrize("fields", [row[0] for row in _BASES if str(row[0].get("host")).strip()], ids=str)
-def test_what_the_test_button_makes_of_it_means_the_same(
+def test_connection_of_the_test_button_means_the_same(
     hook_on: Callable[..., TallyfyHook], fields: dict[str, Any]
 ) -> None:
     # Airflow tests a connection by writing it into an environment variable as a URI.
@@ -328,7 +330,7 @@ def test_what_the_test_button_makes_of_it_means_the_same(
     assert (found.base_url, found.token) == (settings(**fields).base_url, ODD)
 
 
-class TestWhatIsMissing:
+class TestMissing:
     def test_organization(self, hook_on: Callable[..., TallyfyHook]) -> None:
         hook = hook_on(as_json(login=None))
         with pytest.raises(TallyfyConfigurationError, match=r"'my_tallyfy' has no Organization ID\. Put it into"):
@@ -341,5 +343,5 @@ class TestWhatIsMissing:
     @pytest.mark.parametrize("extra", ["verify", "cert"])
     def test_file(self, hook_on: Callable[..., TallyfyHook], extra: str, tmp_path: Path) -> None:
         path = str(tmp_path / "none.pem")
-        with pytest.raises(TallyfyConfigurationError, match=f"has the extra '{extra}': no file"):
+        with pytest.raises(TallyfyConfigurationError, match=f"has the extra '{extra}': there is no file"):
             hook_on(as_json(extra={extra: path})).get_conn()

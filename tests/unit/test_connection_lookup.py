@@ -1,4 +1,4 @@
-"""Airflow's own trouble never ends a task for good: whatever it raises instead of a connection is retried."""
+"""Failures of Airflow itself are retried: none of the errors in a connection look-up fails the task for good."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _REQUEST = httpx.Request("GET", "http://airflow.example/execution/connections/x"
 
 
 def _runtime_error(status: int) -> Exception:
-    """What the supervisor of Airflow 3 tells a task of an error of the execution API; the nearest to it on 2.11."""
+    """The error that a task of Airflow 3 gets if the execution API fails, or its nearest equivalent on 2.11."""
     try:
         from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
         from airflow.sdk.execution_time.comms import ErrorResponse
@@ -58,7 +58,7 @@ _TELLING: list[str] = [
 
 @pytest.fixture
 def raising(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception], TallyfyHook]:
-    """Make a hook for which Airflow raises this instead of returning the connection."""
+    """Return a hook for which the connection look-up of Airflow raises an error."""
 
     def make(fault: Exception) -> TallyfyHook:
         def get_connection(conn_id: str) -> Any:
@@ -77,7 +77,7 @@ def refusal(hook: TallyfyHook) -> TallyfyConnectionNotFoundError:
     return caught.value
 
 
-def test_connection_that_does_not_exist_says_what_to_do_and_is_retried() -> None:
+def test_error_for_a_missing_connection_says_what_to_do_and_is_retried() -> None:
     text = str(refusal(TallyfyHook("no-where", organization_id="a" * 32)))
     assert text.startswith("Airflow finds no connection 'no-where'.")
     assert "Admin > Connections" in text
@@ -87,19 +87,19 @@ def test_connection_that_does_not_exist_says_what_to_do_and_is_retried() -> None
     assert "outage" in text
 
 
-@pytest.mark.parametrize(("fault", "told"), _FAULTS, ids=lambda value: type(value).__name__)
-def test_fault_of_airflow_is_told_and_retried(
-    raising: Callable[[Exception], TallyfyHook], fault: Exception, told: str
+@pytest.mark.parametrize(("fault", "words"), _FAULTS, ids=lambda value: type(value).__name__)
+def test_failed_look_up_is_reported_and_retried(
+    raising: Callable[[Exception], TallyfyHook], fault: Exception, words: str
 ) -> None:
     error = refusal(raising(fault))
     assert str(error).startswith("Airflow could not look up the connection 'my_tallyfy': ")
-    assert told in str(error)
+    assert words in str(error)
     assert len(str(error)) < 1_000
     assert error.__cause__ is fault
 
 
 @pytest.mark.parametrize("fault", [fault for fault, _ in _FAULTS], ids=lambda fault: type(fault).__name__)
-def test_test_button_tells_a_fault_of_airflow_in_one_line(
+def test_test_button_shows_a_failed_look_up_in_one_line(
     raising: Callable[[Exception], TallyfyHook], fault: Exception
 ) -> None:
     well, text = raising(fault).test_connection()
@@ -110,7 +110,7 @@ def test_test_button_tells_a_fault_of_airflow_in_one_line(
 
 @pytest.mark.parametrize("password", ["s3cr3t", "p@ss/w:rd"])
 @pytest.mark.parametrize("text", _TELLING)
-def test_password_in_a_fault_of_airflow_reaches_neither_message_nor_traceback(
+def test_password_in_an_airflow_error_is_in_neither_message_nor_traceback(
     raising: Callable[[Exception], TallyfyHook], text: str, password: str
 ) -> None:
     inner = ValueError(text.format(password))
@@ -123,7 +123,7 @@ def test_password_in_a_fault_of_airflow_reaches_neither_message_nor_traceback(
     assert "OperationalError" in str(error)
 
 
-def test_same_hook_works_as_soon_as_airflow_does(monkeypatch: pytest.MonkeyPatch, tallyfy_sandbox: Sandbox) -> None:
+def test_the_same_hook_works_after_airflow_recovers(monkeypatch: pytest.MonkeyPatch, tallyfy_sandbox: Sandbox) -> None:
     run_id = tallyfy_sandbox.add_run("Onboarding")
     hook = TallyfyHook()
 
@@ -137,7 +137,7 @@ def test_same_hook_works_as_soon_as_airflow_does(monkeypatch: pytest.MonkeyPatch
     assert hook.archive_run(run_id)["archived_at"]
 
 
-def test_interruption_during_the_look_up_is_no_fault_of_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interruption_of_the_look_up_is_raised_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     class TaskTimeout(BaseException):
         pass
 

@@ -1,4 +1,4 @@
-"""The table in the module's own documentation is true, and every exception survives the way between processes."""
+"""The table in the module's docstring is correct, and every exception can be pickled."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_table_says_which_airflow_retries(name: str, retried: str) -> None:
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_every_problem_has_an_exception_that_carries_all_of_it(kind: Kind) -> None:
+def test_every_kind_of_problem_has_an_exception_with_all_its_details(kind: Kind) -> None:
     problem = Problem(kind, "The story.", "PUT", "/runs/1", 422, "req-7", {"name": ["Bad."]}, 5.0)
     error = exceptions.error_from(problem)
     assert type(error).__name__ in {name for name, _, _ in TABLE}
@@ -55,7 +55,7 @@ _STATUSES = [
 
 
 @pytest.mark.parametrize(("kind", "when"), _STATUSES)
-def test_table_says_which_status_it_stands_for(kind: Kind, when: str) -> None:
+def test_table_names_the_status_of_each_exception(kind: Kind, when: str) -> None:
     error = exceptions.error_from(Problem(kind, "", "GET", "/"))
     assert {name: text for name, text, _ in TABLE}[type(error).__name__] == when
 
@@ -86,6 +86,6 @@ def test_argument_error_is_a_value_error_too() -> None:
     assert issubclass(exceptions.TallyfyArgumentError, ValueError)
 
 
-def test_a_write_that_may_have_happened_can_be_told_from_one_that_has_not() -> None:
+def test_a_write_that_may_have_happened_has_other_exceptions_than_one_that_has_not() -> None:
     doubtful = {name for name, cls in CLASSES.items() if issubclass(cls, exceptions.TallyfyIndeterminateError)}
     assert doubtful == {"TallyfyIndeterminateError", "TallyfyUnrepeatableError"}

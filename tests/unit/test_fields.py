@@ -1,4 +1,4 @@
-"""When a run shows the value that an update wanted: compared by the type of the field, in any spelling."""
+"""Whether a run shows the wanted value: compared by the type of the field, in any notation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_tallyfy.api.runs.fields import FIELDS, before, differing, not_taken, shows, told, trimmed
+from airflow_provider_tallyfy.api.runs.fields import (
+    FIELDS,
+    current_values,
+    describe_changes,
+    differing,
+    not_applied,
+    shows,
+    trimmed,
+)
 
 _SAME: list[tuple[str, Any, Any]] = [
     ("name", "x", "x"),
@@ -81,19 +89,19 @@ _OTHER: list[tuple[str, Any, Any]] = [
 
 
 @pytest.mark.parametrize(("field", "have", "want"), _SAME, ids=repr)
-def test_the_same_value_in_another_spelling(field: str, have: Any, want: Any) -> None:
+def test_same_value_in_another_notation_is_equal(field: str, have: Any, want: Any) -> None:
     assert shows({field: have}, field, want)
     assert differing({field: have}, {field: want}) == []
 
 
 @pytest.mark.parametrize(("field", "have", "want"), _OTHER, ids=repr)
-def test_another_value(field: str, have: Any, want: Any) -> None:
+def test_different_value_is_not_equal(field: str, have: Any, want: Any) -> None:
     assert not shows({field: have}, field, want)
     assert differing({field: have}, {field: want}) == [field]
 
 
 @pytest.mark.parametrize("field", [name for name in FIELDS if not name.endswith("_tags")] + ["due_date", "priority"])
-def test_a_field_that_the_run_does_not_show_is_not_as_wanted(field: str) -> None:
+def test_field_that_the_run_does_not_show_is_not_equal(field: str) -> None:
     want = {"prerun": {"a": ""}, "starred": False}.get(field, [] if field.endswith("s") else "")
     assert not shows({}, field, want)
 
@@ -107,24 +115,24 @@ _answers = st.recursive(
 
 
 @given(_answers)
-def test_what_was_sent_and_came_back_is_shown(answer: Any) -> None:
+def test_stored_answer_equals_the_sent_one(answer: Any) -> None:
     assert shows({"prerun": {"a": answer}}, "prerun", {"a": answer})
-    assert not_taken({"prerun": {"a": trimmed(answer)}}, {"prerun": {"a": answer}}) == []
+    assert not_applied({"prerun": {"a": trimmed(answer)}}, {"prerun": {"a": answer}}) == []
 
 
 @given(_texts, _texts)
-def test_two_texts_are_the_same_only_if_they_are_equal(have: str, want: str) -> None:
+def test_texts_are_the_same_only_if_they_are_equal(have: str, want: str) -> None:
     for field in ("name", "summary"):
         assert shows({field: have}, field, want) is (have == want)
 
 
 @given(_texts)
-def test_a_text_may_lose_the_blanks_at_both_ends_when_it_is_stored(text: str) -> None:
-    assert not_taken({"name": text.strip()}, {"name": text}) == []
-    assert not_taken({"name": f"{text}x"}, {"name": text}) == ["name"]
+def test_stored_text_may_be_stripped(text: str) -> None:
+    assert not_applied({"name": text.strip()}, {"name": text}) == []
+    assert not_applied({"name": f"{text}x"}, {"name": text}) == ["name"]
 
 
-def test_what_was_there_before_is_in_the_form_of_an_update() -> None:
+def test_current_values_have_the_form_of_an_update() -> None:
     run = {
         "name": "Old",
         "summary": None,
@@ -140,14 +148,14 @@ def test_what_was_there_before_is_in_the_form_of_an_update() -> None:
         "prerun": {"a": "2", "c": "3"},
         "starred": True,
     }
-    was = before(run, changed)
+    was = current_values(run, changed)
     assert was == {"name": "Old", "summary": "", "tags": ["a"], "users": [1], "prerun": {"a": "1", "c": None}}
     # What an update can send.
     for name, value in was.items():
         FIELDS[name].check(name, value)
 
 
-def test_a_change_is_told_in_one_line() -> None:
+def test_changes_are_described_in_one_line() -> None:
     run = {"name": "New\nline", "prerun": {"a": "2"}}
-    text = told({"name": "Old", "prerun": {"a": "1"}}, run)
+    text = describe_changes({"name": "Old", "prerun": {"a": "1"}}, run)
     assert text == r"name 'Old' -> 'New\nline', answer a '1' -> '2'"

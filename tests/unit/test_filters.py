@@ -1,4 +1,4 @@
-"""The filters of a list of runs: spelled out where people type them, checked, sent, and held against the rows."""
+"""The filters of a list of runs: in every signature, checked, sent, and applied to the rows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SEARCH = [*FILTERS, *OPTIONS]
 WALK = [*FILTERS, "include", "form_fields_values", "sort", "per_page"]
 
 
-class TestSpelledOut:
+class TestSignatures:
     """Every signature and docstring names each filter of the table, in its order."""
 
     @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ class TestSpelledOut:
         ],
         ids=lambda value: getattr(value, "__qualname__", ""),
     )
-    def test_in_signatures(self, function: Callable[..., Any], names: list[str]) -> None:
+    def test_signatures_have_every_filter(self, function: Callable[..., Any], names: list[str]) -> None:
         parameters = inspect.signature(function).parameters.values()
         assert [p.name for p in parameters if p.kind is p.KEYWORD_ONLY] == names
 
@@ -52,13 +52,13 @@ class TestSpelledOut:
             (TallyfyHook.iter_runs, ["q", *WALK[len(FILTERS) :]]),  # the rest: see find_runs
         ],
     )
-    def test_in_docstrings(self, documented: Any, names: list[str]) -> None:
+    def test_docstrings_have_every_filter(self, documented: Any, names: list[str]) -> None:
         assert re.findall(r":param (\w+):", documented.__doc__) == names
 
-    def test_in_the_operators_template_fields(self) -> None:
+    def test_template_fields_have_every_filter(self) -> None:
         assert list(TallyfyListRunsOperator.template_fields) == ["organization_id", "tallyfy_conn_id", *SEARCH]
 
-    def test_same_types_in_hook_and_operator_but_for_xcoms(self) -> None:
+    def test_operator_has_the_types_of_the_hook_plus_xcoms(self) -> None:
         hook, operator = (
             {one.name: str(one.annotation) for one in inspect.signature(function).parameters.values()}
             for function in (TallyfyHook.find_runs, TallyfyListRunsOperator.__init__)
@@ -124,16 +124,16 @@ class TestChecks:
         assert set(GOOD) == set(BAD) == set(FILTERS)
 
     @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in GOOD.items() for value in values])
-    def test_good_value(self, name: str, value: Any) -> None:
+    def test_valid_value_is_returned(self, name: str, value: Any) -> None:
         Asked.of({name: value}, NOW)
 
     @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in BAD.items() for value in values])
-    def test_bad_value_is_refused_by_name(self, name: str, value: Any) -> None:
+    def test_error_names_the_filter_of_an_invalid_value(self, name: str, value: Any) -> None:
         with pytest.raises(ArgumentError, match=rf"^{name}(\[0\])?="):
             Asked.of({name: value}, NOW)
 
     @given(st.sampled_from(list(FILTERS)), st.none() | st.text() | st.integers() | st.floats() | st.lists(st.text()))
-    def test_any_value_is_taken_or_refused(self, name: str, value: Any) -> None:
+    def test_any_value_is_accepted_or_an_argument_error(self, name: str, value: Any) -> None:
         with contextlib.suppress(ArgumentError):
             assert "\n" not in str(Asked.of({name: value}, NOW))
 
@@ -142,7 +142,7 @@ class TestChecks:
         [
             ({"status": "completed"}, r"choose one of 'active', .* \(did you mean 'complete'\?\)"),
             ({"type": "Form"}, r"did you mean 'form'\?"),
-            ({"statuss": "active"}, r"no such filter: 'statuss' \(did you mean 'status',.* There are q, status,"),
+            ({"statuss": "active"}, r"no such filter: 'statuss' \(did you mean 'status',.* The filters are q, status,"),
             ({"template": "x", "checklist_id": A}, "template and checklist_id are both given"),
             ({"tag": "x", "tag_ids": [A]}, "tag and tag_ids are both given: they are the same filter"),
             ({"tags": ["x"], "tag": "y"}, "tags and tag are both given"),
@@ -151,7 +151,7 @@ class TestChecks:
         ],
         ids=str,
     )
-    def test_refusal_says_what_to_do(self, asked: dict[str, Any], words: str) -> None:
+    def test_error_says_what_to_do(self, asked: dict[str, Any], words: str) -> None:
         with pytest.raises(ArgumentError, match=words):
             Asked.of(asked, NOW)
 
@@ -160,7 +160,7 @@ QUERIES: list[tuple[dict[str, Any], str]] = [
     ({}, ""),
     ({"q": "ACME Corp"}, "q=ACME%20Corp&"),
     ({"starred": "True", "untagged": True}, "starred=true&untagged=true&"),
-    ({"untagged": False}, ""),  # checked on the rows: nobody knows what Tallyfy would do
+    ({"untagged": False}, ""),  # only the rows are checked, because Tallyfy's behaviour is unknown
     ({"archived": False, "status": "active"}, "status=active&"),
     ({"archived": True}, "archived=true&"),
     ({"archived": "only"}, "archived=only&"),
@@ -181,7 +181,7 @@ QUERIES: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("asked", "query"), QUERIES, ids=lambda value: str(value)[:50])
-def test_what_is_sent(asked: dict[str, Any], query: str) -> None:
+def test_query_of_filters(asked: dict[str, Any], query: str) -> None:
     query_params: dict[str, Any] = Asked.of(asked, NOW).query
     request = run_endpoints.list_runs(ORG, **query_params)
     assert request.target == f"/organizations/{ORG}/runs?{query}per_page=100"
@@ -241,9 +241,9 @@ ROWS: list[tuple[dict[str, Any], dict[str, Any], str | None]] = [
     ({"stale_after": "P30D"}, {"last_updated": "garbage"}, "stale_after"),
     ({"stale_after": "P30D", "stale_by": "completed_at"}, {}, "stale_after"),
     ({"stale_after": "P30D", "stale_by": "completed_at"}, {"completed_at": OLD}, None),
-    ({"stale_after": "PT1H"}, {"last_updated": "2026-03-01T11:00:00Z"}, "stale_after"),  # not longer than that
+    ({"stale_after": "PT1H"}, {"last_updated": "2026-03-01T11:00:00Z"}, "stale_after"),  # not older than that
     ({"stale_after": "PT1H"}, {"last_updated": "2026-03-01T10:59:59Z"}, None),
-    ({"archived_after": OLD}, ARCHIVED, None),  # at that moment counts as after
+    ({"archived_after": OLD}, ARCHIVED, None),  # exactly at that time counts as after
     ({"archived_after": "2026-01-02"}, ARCHIVED, "archived_after"),
     ({"archived_before": "2026-01-02"}, ARCHIVED, None),
     ({"archived_before": OLD}, ARCHIVED, "archived_before"),
@@ -262,24 +262,24 @@ ROWS: list[tuple[dict[str, Any], dict[str, Any], str | None]] = [
 
 class TestRows:
     @pytest.mark.parametrize(("asked", "shown", "misfit"), ROWS, ids=str)
-    def test_are_held_against_the_filters(
+    def test_match_only_their_filters(
         self, asked: dict[str, Any], shown: Mapping[str, Any], misfit: str | None
     ) -> None:
         assert Asked.of(asked, NOW).misfit({**RUN, **shown}) == misfit
 
-    def test_that_do_not_tell_whether_they_are_archived_are_live_and_never_archived(self) -> None:
+    def test_without_archived_at_count_as_live(self) -> None:
         assert Asked.of({}, NOW).misfit({"id": "1"}) is None
         assert Asked.of({"archived": "only"}, NOW).misfit({"id": "1"}) == "archived"
         assert Asked.of({"archived": "only"}, NOW).misfit({"id": "1", "status": "archived"}) is None
 
     @pytest.mark.parametrize("name", [name for name, row in FILTERS.items() if not row.alias_of])
-    def test_that_show_nothing_match_no_filter_but_those_taken_on_trust(self, name: str) -> None:
-        # A search ends with an error before it holds a row without tags against exclude_tags or untagged.
+    def test_without_fields_match_only_filters_that_rows_do_not_show(self, name: str) -> None:
+        # A row without tags is an error in a search, so exclude_tags and untagged are never applied to one.
         trusted = {"owners", "groups", "task_status", "archived", "stale_by", "exclude_tags", "untagged"}
         row = {"archived_at": "unreadable"} if name.startswith("archived_") else {}
         assert (Asked.of({name: GOOD[name][0]}, NOW).misfit(row) is None) is (name in trusted)
 
-    def test_what_tallyfy_should_have_left_out_is_told_from_what_it_can_not_know(self) -> None:
+    def test_misfits_of_sent_filters_are_counted_apart(self) -> None:
         asked = Asked.of({"status": "active", "untagged": False, "owner_id": 7, "exclude_tags": [A]}, NOW)
         assert {name for name in asked.values if asked.was_sent(name)} == {"status", "archived"}
 
@@ -293,19 +293,19 @@ class TestRows:
             ({"untagged": True, "folder": A}, ["folder", "tags"]),
         ],
     )
-    def test_are_asked_to_show_what_the_filters_need(self, asked: dict[str, Any], relations: list[str]) -> None:
+    def test_include_the_relations_that_filters_need(self, asked: dict[str, Any], relations: list[str]) -> None:
         assert sorted(Asked.of(asked, NOW).relations) == sorted(r.replace("folder", "folders") for r in relations)
 
 
-class TestSaid:
-    def test_the_cut_off_is_a_date(self) -> None:
+class TestDescription:
+    def test_stale_after_is_shown_as_a_date(self) -> None:
         asked = Asked.of({"status": "complete", "stale_after": timedelta(days=30)}, NOW)
         assert str(asked) == "status 'complete', not updated since 2026-01-30 12:00 UTC"
 
     @pytest.mark.parametrize(
         ("asked", "said"),
         [
-            ({}, "all live ones"),
+            ({}, "all live runs"),
             ({"archived": "only"}, "archived='only'"),
             ({"tags": [str(n) for n in range(1000)]}, "any of the tags '0', '1', '2', '3', '4', ... (1000 in all)"),
             ({"exclude_tags": ["Keep"]}, "none of the tags 'Keep'"),
@@ -315,5 +315,5 @@ class TestSaid:
         ],
         ids=str,
     )
-    def test_in_one_bounded_line(self, asked: dict[str, Any], said: str) -> None:
+    def test_is_one_short_line(self, asked: dict[str, Any], said: str) -> None:
         assert str(Asked.of(asked, NOW)) == said

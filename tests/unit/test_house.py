@@ -1,4 +1,4 @@
-"""Who may import whom: the rooms of the package, read from its source."""
+"""Which parts of the package may import which, checked in the source."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 import airflow_provider_tallyfy
 
 PACKAGE = "airflow_provider_tallyfy"
-# Where it is installed, which need not be beside the tests.
+# The installed package, which need not be next to the tests.
 ROOT = Path(airflow_provider_tallyfy.__file__).parents[1]
 
 
@@ -73,7 +73,7 @@ class Import:
 
 
 def imports(tree: ast.AST, when: When = "at once") -> Iterator[Import]:
-    """Every module that a file names."""
+    """Yield every module that a file imports."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import):
             yield from (Import(alias.name, when) for alias in node.names)
@@ -91,19 +91,19 @@ def imports(tree: ast.AST, when: When = "at once") -> Iterator[Import]:
 
 
 def is_in(module: str, rooms: set[str]) -> bool:
-    """Whether a module is one of these, or in one of them."""
+    """Whether a module is one of these packages, or in one of them."""
     return any(module == room or module.startswith(f"{room}.") for room in rooms)
 
 
 def below(module: str, package: str = PACKAGE) -> str | None:
-    """The name below the package, ``None`` for a module that is not in it."""
+    """Return the name within the package; ``None`` for other modules."""
     if module == package:
         return ""
     return module[len(package) + 1 :] if module.startswith(f"{package}.") else None
 
 
 def wrong(module: str, tree: ast.AST) -> Iterator[str]:
-    """What a file does that its room may not."""
+    """Return the rules that a file breaks."""
     name = below(module) or ""
     room = name.split(".")[0]
     found = list(imports(tree))
@@ -162,14 +162,14 @@ def test_nothing_imports_upward() -> None:
     assert [line for module, tree in TREES.items() for line in wrong(module, tree)] == []
 
 
-def test_no_import_circle_not_even_in_functions() -> None:
+def test_there_are_no_import_cycles_not_even_in_functions() -> None:
     graph = {module: {entry.module for entry in imports(tree)} & set(MODULES) for module, tree in TREES.items()}
     assert sum(map(len, graph.values())) > 200
     assert circle(graph) == []
 
 
 def circle(graph: dict[str, set[str]]) -> list[str]:
-    """One circle of a graph, or nothing."""
+    """Return one import cycle of a graph; empty if there is none."""
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -177,7 +177,7 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
     return []
 
 
-def test_what_a_dag_file_imports_reaches_nothing_slow() -> None:
+def test_imports_of_dag_files_reach_no_slow_module() -> None:
     """Directly or through other files of the package."""
     graph = {
         module: {entry.module for entry in imports(tree) if entry.when == "at once"} for module, tree in TREES.items()
@@ -222,7 +222,7 @@ def test_what_a_dag_file_imports_reaches_nothing_slow() -> None:
         ("sandbox.server", f"from {PACKAGE}.client import engine"),
     ],
 )
-def test_a_broken_rule_would_be_found(module: str, source: str) -> None:
+def test_violation_is_found(module: str, source: str) -> None:
     assert list(wrong(f"{PACKAGE}.{module}", ast.parse(source))) != []
 
 
@@ -242,10 +242,10 @@ def test_a_broken_rule_would_be_found(module: str, source: str) -> None:
         ),
     ],
 )
-def test_what_is_allowed_is_not_reported(module: str, source: str) -> None:
+def test_allowed_import_is_not_reported(module: str, source: str) -> None:
     assert list(wrong(f"{PACKAGE}.{module}", ast.parse(source))) == []
 
 
-def test_a_circle_would_be_found() -> None:
+def test_cycle_is_found() -> None:
     assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) in (["b", "c", "b"], ["c", "b", "c"])
     assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []

@@ -1,4 +1,4 @@
-"""Arguments that are known when a DAG file is parsed are checked there; those that are not are left alone."""
+"""Literal arguments are checked when the DAG file is parsed; templates and XComs are not."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def deep(levels: int) -> Any:
         (deep(5000), False),
     ],
 )
-def test_what_is_a_literal(value: Any, literal: bool) -> None:
+def test_literals_are_recognized(value: Any, literal: bool) -> None:
     assert is_literal(value) is literal
 
 
-def test_a_literal_is_checked_and_everything_else_is_left_alone() -> None:
+def test_only_literals_are_checked() -> None:
     generator: Iterator[str] = iter(["a"])
     operator = SimpleNamespace(bad="Urgent", none=None, text="{{ x }}", xcom=XCOM, generator=generator, good=["a"])
     names = ("none", "text", "xcom", "generator", "good")
@@ -76,16 +76,16 @@ def test_a_literal_is_checked_and_everything_else_is_left_alone() -> None:
     ("value", "number"),
     [(None, None), ("", None), (" ", None), ("None", None), (1, 1), ("25", 25), (" 2 ", 2)],
 )
-def test_numbers(value: Any, number: int | None) -> None:
+def test_valid_numbers(value: Any, number: int | None) -> None:
     assert check_number("n", value) == number
 
 
 @pytest.mark.parametrize("value", ["many", "²", "-1", 0, "0", -3, True, 1.5, [], "9" * 5000])
-def test_no_numbers(value: Any) -> None:
+def test_invalid_number_is_an_error(value: Any) -> None:
     with pytest.raises(ArgumentError, match=r"^n="):
         check_number("n", value)
 
 
 @pytest.mark.parametrize(("value", "flag"), [(None, None), ("", None), ("None", None), ("true", True), (False, False)])
-def test_flags(value: Any, flag: bool | None) -> None:
+def test_valid_flags(value: Any, flag: bool | None) -> None:
     assert check_flag_or_blank("f", value) is flag

@@ -1,4 +1,4 @@
-"""Many tasks of one request each under one limit, in simulated time: none gives up, and little of it is unused."""
+"""Many tasks with one request each under one rate limit, in simulated time: all succeed, and the limit is well used."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LATENCY, BEGIN = 0.05, 0.5
 
 @dataclass
 class Result:
-    """What a simulation came to.
+    """The result of a simulation.
 
     :param failed: tasks that gave up.
     :param seconds: until the last one ended.
@@ -35,7 +35,7 @@ class Result:
 def simulate(
     limiter: Limiter, tells: bool, tasks: int, slots: int, policy: RetryPolicy, chance: random.Random
 ) -> Result:
-    """Have so many tasks, so many at a time, send one request each, repeated as the policy says."""
+    """Simulate tasks that send one request each, a number of them at a time, with retries by the policy."""
     numbers, failed, end, left = itertools.count(), 0, 0.0, tasks - slots
     agenda = [(chance.random() * BEGIN, next(numbers), exchange(REQUEST, policy)) for _ in range(slots)]
     for _, _, steps in agenda:
@@ -44,8 +44,8 @@ def simulate(
     while agenda:
         now, _, steps = heapq.heappop(agenda)
         wait = limiter.wait(now)
-        told = {"retry-after": str(max(1, math.ceil(wait)))} if tells else {}
-        reply: Reply = Response(429, told) if wait else Response(200, {}, b"{}")
+        headers = {"retry-after": str(max(1, math.ceil(wait)))} if tells else {}
+        reply: Reply = Response(429, headers) if wait else Response(200, {}, b"{}")
         now += LATENCY
         try:
             step = steps.send(reply)
@@ -76,7 +76,7 @@ def simulate(
         (420, 200, 140, 10.0, False, 0),
     ],
 )
-def test_all_tasks_get_through_in_time(
+def test_all_tasks_succeed_in_time(
     make: Callable[[int, float], Limiter],
     tasks: int,
     slots: int,
@@ -95,7 +95,7 @@ def test_all_tasks_get_through_in_time(
         assert simulate(make(requests, window), tells, tasks, slots, impatient, chance).failed >= failed_before
 
 
-def test_a_thousand_tasks_on_two_hundred_slots_and_one_request_per_second() -> None:
+def test_a_thousand_tasks_in_two_hundred_slots_at_one_request_per_second() -> None:
     chance = random.Random(1)
     result = simulate(Sliding(10, 10.0), True, 1000, 200, RetryPolicy(jitter=chance.random), chance)
     assert result.failed == 0

@@ -1,4 +1,4 @@
-"""What goes over the wire: one path segment per id whatever the id says, and queries as Tallyfy decodes them."""
+"""Paths and queries as they are sent: an id is always one path segment, and Tallyfy can decode the query."""
 
 from __future__ import annotations
 
@@ -75,12 +75,12 @@ def test_list_query(filters: dict[str, Any], query: str) -> None:
     assert "+" not in request.target
 
 
-def test_relations_that_are_no_list_are_refused() -> None:
+def test_relations_must_be_a_list() -> None:
     with pytest.raises(ArgumentError, match="include='tags' is not a list of strings"):
         run_endpoints.list_runs(ORG, include="tags")
 
 
-class TestAnyPath:
+class TestCustomPath:
     @pytest.mark.parametrize(
         ("path", "target"),
         [
@@ -90,7 +90,7 @@ class TestAnyPath:
             ("/x/a:b@c;d=e&f+g,(h)*", "/x/a%3Ab%40c%3Bd%3De%26f%2Bg%2C%28h%29%2A"),
         ],
     )
-    def test_is_taken_literally(self, path: str, target: str) -> None:
+    def test_is_sent_literally(self, path: str, target: str) -> None:
         assert custom.custom("get", path).target == target
 
     @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ class TestAnyPath:
         ["", "/", None, 7, "/a//b", "/a/./b", "/a/../b", "..", "/a?b=c", "/a#b", "/a%2Fb", "/a\\b", "/a/\n", "/a\x00"],
         ids=repr,
     )
-    def test_that_could_become_another_is_refused(self, path: Any) -> None:
+    def test_that_may_be_read_as_another_path_is_an_error(self, path: Any) -> None:
         with pytest.raises(ArgumentError, match="path="):
             custom.custom("GET", path)
 
@@ -113,7 +113,7 @@ class TestAnyPath:
             custom.custom("trace", "/me")
 
 
-def test_what_may_be_repeated_and_what_may_have_happened() -> None:
+def test_repeatable_requests_and_requests_that_may_have_been_carried_out() -> None:
     write = Request("DELETE", ("x",))
     assert [m for m in custom.METHODS if Request(m, ("x",)).repeatable] == ["GET", "PUT", "DELETE", "HEAD"]
     assert [s for s in (103, 200, 302, 404, 408, 429, 499, 500, 503) if may_have_happened(write, Response(s))] == [
@@ -123,9 +123,9 @@ def test_what_may_be_repeated_and_what_may_have_happened() -> None:
         503,
     ]
     assert [sent for sent in (True, False) if may_have_happened(write, Lost("cut", "", sent=sent))] == [True]
-    declined = Exchange(write, Response(404))
-    assert (declined.ok, declined.status, declined.maybe_done) == (False, 404, False)
-    assert Exchange(declined.request, declined.reply, attempts=2, doubt=Response(502)).maybe_done
+    refused = Exchange(write, Response(404))
+    assert (refused.ok, refused.status, refused.maybe_done) == (False, 404, False)
+    assert Exchange(refused.request, refused.reply, attempts=2, doubt=Response(502)).maybe_done
 
 
 # -- ids ---------------------------------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ _WITH_RUN: dict[str, Callable[[str], Request]] = {
 @example(f"{RUN}/delete")
 @example("..")
 @example("%2e%2e")
-def test_id_becomes_one_segment_or_nothing(text: str) -> None:
+def test_id_is_one_path_segment_or_an_error(text: str) -> None:
     for make in _WITH_RUN.values():
         try:
             request = make(text)
@@ -194,12 +194,12 @@ def test_no_id_reaches_a_server_as_another_path(organization: tuple[Sandbox, Tal
             assert sandbox.calls == []
         for record in sandbox.requests:
             assert re.fullmatch(f"{line}|{_READS}", record.call)
-            # The raw bytes of the path, before anybody has decoded or tidied them.
+            # The raw bytes of the path, before anything has decoded or normalized them.
             assert record.path.split("/")[:4] == ["", "organizations", sandbox.organization_id, "runs"]
             assert not record.path.endswith("/delete")
 
 
-def test_every_kind_of_number_in_a_path_is_a_number() -> None:
+def test_association_numbers_in_paths_are_whole_numbers() -> None:
     for request, bad in itertools.product(
         (label_endpoints.detach_tag, label_endpoints.remove_from_folder), ("7/../8", RUN, "", None)
     ):

@@ -1,4 +1,4 @@
-"""Bodies in every shape that Tallyfy sends, and lists read to their end while people work on them."""
+"""Pages in every shape that Tallyfy sends, and lists that are read to their end while people change them."""
 
 from __future__ import annotations
 
@@ -46,19 +46,19 @@ def test_page(links: Any, more: bool, text: bool) -> None:
 
 
 @pytest.mark.parametrize("meta", [{}, {"meta": None}, {"meta": []}, {"meta": {"pagination": []}}], ids=repr)
-def test_page_without_numbers_is_the_only_one(meta: Any) -> None:
+def test_page_without_page_numbers_is_the_only_page(meta: Any) -> None:
     assert unpack(LIST, answer({"data": [{"id": "1"}], **meta})) == Page([{"id": "1"}])
     assert [row["id"] for row in walk_over([[{"id": "1"}]], lambda _: meta)] == ["1"]
 
 
 @pytest.mark.parametrize("body", [{"data": None}, {"data": {"id": 1}}, {"data": [1]}, {}, "x", 7, b""], ids=repr)
-def test_page_that_is_no_list(body: Any) -> None:
+def test_anything_but_a_list_is_unreadable(body: Any) -> None:
     with pytest.raises(Unreadable, match="not a list of objects"):
         unpack(LIST, answer(body))
 
 
 def walk_over(pages: list[list[dict[str, Any]]], meta: Callable[[int], dict[str, Any]]) -> list[dict[str, Any]]:
-    """Walk a list that does not change."""
+    """Read a list that does not change."""
     walk, rows = Walk(LIST), []
     while (request := walk.next_request) is not None:
         number = dict(request.params)["page"]
@@ -80,25 +80,25 @@ _ONLY: dict[str, Callable[[int], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("pagination", _ONLY.values(), ids=_ONLY)
-def test_walk_reaches_the_end_by_whatever_the_server_tells(pagination: Callable[[int], dict[str, Any]]) -> None:
+def test_list_is_read_to_its_end_whatever_the_server_states(pagination: Callable[[int], dict[str, Any]]) -> None:
     rows = walk_over(_FIVE, lambda number: {"meta": {"pagination": pagination(number)}})
     assert [row["id"] for row in rows] == [1, 2, 3, 4, 5]
 
 
 _SHORT: dict[str, tuple[list[list[dict[str, Any]]], dict[str, Any], str]] = {
-    "total too high": (_FIVE, {"total_pages": 3, "total": 6}, "Tallyfy counts 6 rows, its pages held 5"),
-    "the same page again": ([_FIVE[0]] * 3, {"total_pages": 3, "total": 5, "per_page": 2}, "its pages held 2"),
+    "total too high": (_FIVE, {"total_pages": 3, "total": 6}, "Tallyfy counts 6 rows, but its pages had 5"),
+    "the same page again": ([_FIVE[0]] * 3, {"total_pages": 3, "total": 5, "per_page": 2}, "its pages had 2"),
     "empty in between": ([_FIVE[0], [], _FIVE[2]], {"total_pages": 3}, "page 2 of 3 is empty"),
     "endless": ([_FIVE[0], *[[]] * 9], {"total_pages": 10**9}, "page 2 of 1000000000 is empty"),
 }
 
 
 @pytest.mark.parametrize(("pages", "pagination", "says"), _SHORT.values(), ids=_SHORT)
-def test_short_list_is_an_error(pages: list[list[dict[str, Any]]], pagination: dict[str, Any], says: str) -> None:
-    with pytest.raises(Rejected, match=r"the list came up short: .*nothing is made of a part of it") as caught:
+def test_incomplete_list_is_an_error(pages: list[list[dict[str, Any]]], pagination: dict[str, Any], says: str) -> None:
+    with pytest.raises(Rejected, match=r"the list is incomplete: .*an incomplete list is never used") as caught:
         walk_over(pages, lambda _: {"meta": {"pagination": pagination}})
     assert says in str(caught.value)
-    assert caught.value.problem.kind is Kind.SERVER  # passing: a retry reads the list anew
+    assert caught.value.problem.kind is Kind.SERVER  # transient: a retry reads the list again
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_unreadable_page_in_the_middle_is_an_error(reply: Response, kind: Kind) 
 
 
 class Organization:
-    """A list of rows that people work on between two of its pages, as a server would count it."""
+    """A list that people change between two page requests."""
 
     def __init__(self, rows: int, size: int) -> None:
         self.rows = list(range(rows))
@@ -159,7 +159,7 @@ _work = st.lists(st.tuples(st.sampled_from(["remove", "add"]), _places), max_siz
 def read(
     organization: Organization, between: Callable[[int, list[int]], object] = lambda reads, ids: None
 ) -> list[int]:
-    """Walk an organization's list; ``between`` is what people do after a page, given the pages and rows so far."""
+    """Read a list; ``between`` changes it after each page, and gets the pages and rows so far."""
     walk, ids, reads = Walk(LIST), list[int](), 0
     while (request := walk.next_request) is not None:
         page = organization.page(int(dict(request.params)["page"]))
@@ -174,12 +174,14 @@ def read(
 # Rows moved up over a page that was being read for the second time.
 @example(6, 2, [("remove", []), ("remove", [4]), ("remove", [0, 0]), ("remove", [])])
 @example(8, 3, [("remove", [0, 0, 0, 1, 1]), ("add", [0])])
-def test_no_row_is_lost_or_doubled_while_people_work(rows: int, size: int, work: list[tuple[str, list[int]]]) -> None:
+def test_no_row_is_missed_or_repeated_while_the_list_changes(
+    rows: int, size: int, work: list[tuple[str, list[int]]]
+) -> None:
     organization = Organization(rows, size)
     steps = iter(work)
 
     def people(reads: int, ids: list[int]) -> None:
-        # Removing and adding as many between the same two pages would leave no trace in what the server counts.
+        # Removing and adding equally many rows between the same two pages would not change the server's count.
         what, places = next(steps, ("add", []))
         getattr(organization, what)(places)
         assert len(ids) == len(set(ids))
@@ -187,20 +189,20 @@ def test_no_row_is_lost_or_doubled_while_people_work(rows: int, size: int, work:
     try:
         ids = read(organization, people)
     except Rejected:
-        # It may come up short of rows that were added behind its back: said, and not passed off as the list.
+        # Rows that were added meanwhile may be missing. Then there is an error, and no incomplete list.
         assert any(what == "add" and places for what, places in work)
     else:
         assert organization.there_all_along <= set(ids)
 
 
 @given(st.integers(0, 40), st.integers(1, 5))
-def test_list_at_rest_costs_one_request_per_page(rows: int, size: int) -> None:
+def test_unchanged_list_costs_one_request_per_page(rows: int, size: int) -> None:
     pages: list[int] = []
     assert read(Organization(rows, size), lambda reads, _: pages.append(reads)) == list(range(rows))
     assert len(pages) == max(1, -(-rows // size))
 
 
-def test_list_whose_every_row_is_removed_as_it_is_read() -> None:
+def test_list_whose_rows_are_removed_while_it_is_read() -> None:
     organization, pages = Organization(10, 3), list[int]()
 
     def remove(reads: int, ids: list[int]) -> None:
@@ -212,18 +214,18 @@ def test_list_whose_every_row_is_removed_as_it_is_read() -> None:
     assert len(pages) <= 6
 
 
-def test_list_that_never_rests_ends_in_an_error() -> None:
+def test_list_that_changes_all_the_time_is_an_error() -> None:
     organization = Organization(8, 2)
 
     def flicker(reads: int, ids: list[int]) -> None:
         organization.rows = list(range(2 if reads % 2 else 8))
 
-    with pytest.raises(Rejected, match="it changes faster than it can be read"):
+    with pytest.raises(Rejected, match="it changes faster than it is read"):
         read(organization, flicker)
 
 
 @pytest.mark.parametrize("where", [0, 30], ids=["at the front", "at the end"])
-def test_rows_that_come_meanwhile_are_read_too(where: int) -> None:
+def test_rows_added_meanwhile_are_read_too(where: int) -> None:
     organization = Organization(6, 2)
     ids = read(organization, lambda reads, _: organization.add([where] if reads == 1 else []))
     assert sorted(ids) == [0, 1, 2, 3, 4, 5, 6]

@@ -1,4 +1,4 @@
-"""What an error answer means, told in Tallyfy's own words, bounded, without what it leaked, and with what to do."""
+"""Error responses become problems: with Tallyfy's own message, cut and without SQL, and with what to do."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ _ROWS: list[tuple[int, Any, Kind, str]] = [
 
 
 @pytest.mark.parametrize(("status", "body", "kind", "says"), _ROWS, ids=lambda value: str(value)[:24])
-def test_every_answer_is_told_in_the_servers_words(status: int, body: Any, kind: Kind, says: str) -> None:
+def test_problem_quotes_the_server(status: int, body: Any, kind: Kind, says: str) -> None:
     found = problem(answer(status, body, x_request_id="req-7"))
     assert found.kind is kind
     assert found.message.startswith(f"GET /runs/{RUN} failed with {status}: ")
@@ -92,14 +92,14 @@ def test_every_answer_is_told_in_the_servers_words(status: int, body: Any, kind:
 
 
 _ADVICE: list[tuple[int, str]] = [
-    (401, "its owner logged out of the Tallyfy web app since"),
+    (401, "its owner has logged out of the Tallyfy web app"),
     (403, "light members can't archive or activate runs"),
     (404, "Check the id and the Organization ID"),
 ]
 
 
 @pytest.mark.parametrize(("status", "says"), _ADVICE)
-def test_what_to_do_about_it(status: int, says: str) -> None:
+def test_message_says_what_to_do(status: int, says: str) -> None:
     assert says in problem(answer(status, {})).message
 
 
@@ -116,22 +116,22 @@ _KINDS: list[tuple[int, str, Kind, bool]] = [
 
 
 @pytest.mark.parametrize(("status", "method", "kind", "again"), _KINDS)
-def test_whether_a_retry_can_mend_it(status: int, method: str, kind: Kind, again: bool) -> None:
+def test_retryable_by_status_and_method(status: int, method: str, kind: Kind, again: bool) -> None:
     found = problem(answer(status, {}), method, attempts=3)
     assert found.kind is kind
     assert f"{method} /runs/{RUN} failed with {status} (tried 3 times)" in found.message
-    assert ("look before you repeat it" in found.message) is (kind is Kind.UNREPEATABLE)
+    assert ("check before you repeat it" in found.message) is (kind is Kind.UNREPEATABLE)
     assert isinstance(error_from(found), AirflowFailException) is not again
 
 
 _LOST: list[tuple[str, str]] = [
     ("dns", "the host name can't be resolved"),
-    ("refused", "nothing answers there"),
+    ("refused", "nothing accepts connections there"),
     ("tls", "no trusted TLS connection. Check the host; for a private certificate authority set the extra 'verify'"),
-    ("proxy", "the proxy does not let the request through. Check the extra 'proxies'"),
-    ("connect-timeout", "no connection in time"),
-    ("timeout", "no answer in time. Tallyfy may be slow; the extra 'timeout' sets the patience in seconds"),
-    ("cut", "the connection was cut before the answer was complete"),
+    ("proxy", "the proxy did not forward the request. Check the extra 'proxies'"),
+    ("connect-timeout", "connecting timed out"),
+    ("timeout", "the answer timed out. Tallyfy may be slow; the extra 'timeout' sets how many seconds to wait"),
+    ("cut", "the connection was closed before the answer was complete"),
 ]
 
 
@@ -140,7 +140,7 @@ _LOST: list[tuple[str, str]] = [
     ("method", "sent", "outcome"),
     [("GET", True, Kind.UNREACHABLE), ("POST", False, Kind.UNREACHABLE), ("POST", True, Kind.UNREPEATABLE)],
 )
-def test_no_answer(kind: Any, says: str, method: str, sent: bool, outcome: Kind) -> None:
+def test_lost_answer(kind: Any, says: str, method: str, sent: bool, outcome: Kind) -> None:
     found = problem(Lost(kind, "ConnectionError: detail", sent=sent), method, attempts=2)
     assert (found.kind, found.http_status) == (outcome, None)
     assert found.message.startswith(f"{method} /runs/{RUN} got no answer (tried 2 times): {says}")
@@ -151,7 +151,7 @@ def test_no_answer(kind: Any, says: str, method: str, sent: bool, outcome: Kind)
     ("header", "says", "seconds"),
     [("3600", "Tallyfy asks to wait 3600 s.", 3600), ("soon", "Tallyfy does not say how long to wait.", None)],
 )
-def test_rate_limit_passes_on_what_was_asked(header: str, says: str, seconds: float | None) -> None:
+def test_rate_limit_names_the_wait_that_was_asked_for(header: str, says: str, seconds: float | None) -> None:
     found = problem(answer(429, {}, retry_after=header))
     assert says in found.message
     assert error_from(found).retry_after == seconds
@@ -168,7 +168,7 @@ _REDIRECTS: list[tuple[str, str]] = [
 
 
 @pytest.mark.parametrize(("location", "says"), _REDIRECTS)
-def test_redirect_is_told_and_not_followed(location: str, says: str) -> None:
+def test_error_names_the_target_of_a_redirect(location: str, says: str) -> None:
     found = problem(answer(302, b"", location=location))
     assert says in found.message
     assert "secret" not in found.message
@@ -176,17 +176,17 @@ def test_redirect_is_told_and_not_followed(location: str, says: str) -> None:
 
 
 class TestFieldErrors:
-    def test_are_data_and_one_per_line(self) -> None:
+    def test_are_in_the_problem_and_one_per_line_in_the_message(self) -> None:
         body = {"message": INVALID, "errors": {"name": ["Too long.", "Odd."], "tags.0": "Unknown.", "e": []}}
         found = problem(answer(422, body))
         assert found.errors == {"name": ["Too long.", "Odd."], "tags.0": ["Unknown."], "e": []}
         assert found.message.splitlines()[1:3] == ["  name: Too long. Odd.", "  tags.0: Unknown."]
 
     @pytest.mark.parametrize("errors", [None, 7, {}, True, []], ids=repr)
-    def test_that_are_none(self, errors: Any) -> None:
+    def test_of_other_shapes_are_ignored(self, errors: Any) -> None:
         assert not any(field_errors(answer(422, {"message": "x", "errors": errors})).values())
 
-    def test_many_are_counted(self) -> None:
+    def test_surplus_ones_are_counted(self) -> None:
         found = problem(answer(422, {"errors": {f"field{n}": ["No."] for n in range(50)}}))
         assert found.message.count("\n  field") == 20
         assert "\n  ... and 30 more fields" in found.message
@@ -203,11 +203,11 @@ class TestFieldErrors:
 
 @pytest.mark.parametrize("words", ["x" * 99_999, "two\nlines\x00and\x1b[31mcolour\u2028s", "   "])
 @pytest.mark.parametrize("status", [403, 500])
-def test_words_are_one_bounded_line(words: str, status: int) -> None:
+def test_server_message_becomes_one_short_line(words: str, status: int) -> None:
     for body in ({"message": words}, {"error": {"message": words}}, words.encode(), f"<p>{words}".encode()):
-        told = server_words(answer(status, body))
-        assert 0 < len(told) <= (203 if status >= 500 else 503)
-        assert told.isprintable()
+        line = server_words(answer(status, body))
+        assert 0 < len(line) <= (203 if status >= 500 else 503)
+        assert line.isprintable()
 
 
 _json = st.recursive(
@@ -219,7 +219,7 @@ _json = st.recursive(
 
 
 @given(st.integers(300, 599), st.binary() | _json.map(lambda value: json.dumps(value).encode()), st.text(max_size=30))
-def test_no_body_is_too_odd(status: int, body: bytes, header: str) -> None:
+def test_any_body_becomes_a_problem(status: int, body: bytes, header: str) -> None:
     reply = answer(status, body, content_type=header, location=header, retry_after=header, x_request_id=header)
     found = problem(reply)
     assert len(found.message) < 15_000
@@ -227,7 +227,7 @@ def test_no_body_is_too_odd(status: int, body: bytes, header: str) -> None:
     assert error_from(found).http_status == status
 
 
-def test_problem_that_the_rules_found() -> None:
+def test_problem_found_by_a_rule() -> None:
     behind = Exchange(CALLS["PUT"], answer(200, {}, x_request_id="req-8"))
     found = about(behind.request, Kind.NOT_APPLIED, "Not done.", like=behind, errors={"name": ["is 'a'"]}).problem
     assert (found.message, found.http_status) == ("Not done. [request id req-8]", 200)

@@ -1,4 +1,4 @@
-"""The provider is what it tells Airflow that it is."""
+"""The provider info that Airflow reads is correct."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class TestInfo:
 
     def test_connection_form_is_valid_for_the_installed_airflow(self) -> None:
         # This stricter schema is for Airflow's own providers. It is the only one that says what a form field may be,
-        # and it does so from 3.2 on; what earlier versions have no rule for, they don't read either.
+        # from 3.2 on. Earlier versions have no rules for it, and do not read it.
         schema = installed_schema("provider.yaml.schema.json")["properties"]["connection-types"]
         jsonschema.validate(INFO["connection-types"], schema)
         knows_forms = "conn-fields" in schema["items"]["properties"]
@@ -63,7 +63,7 @@ class TestInfo:
     def test_every_path_in_it_can_be_imported(self, path: str) -> None:
         imported(path)
 
-    def test_says_the_same_as_the_hook(self) -> None:
+    def test_agrees_with_the_hook(self) -> None:
         hook = imported(CONNECTION_TYPE["hook-class-name"])
         assert hook.conn_type == CONNECTION_TYPE["connection-type"] == "tallyfy"
         assert hook.hook_name == CONNECTION_TYPE["hook-name"]
@@ -79,28 +79,28 @@ class TestInfo:
         }
         assert links == set(INFO["extra-links"])
 
-    def test_two_calls_share_nothing(self) -> None:
+    def test_two_calls_return_independent_objects(self) -> None:
         get_provider_info()["connection-types"][0]["conn-fields"].clear()
         assert get_provider_info() == INFO
 
 
 class TestDistribution:
-    def test_name_and_version_are_those_of_the_package(self) -> None:
+    def test_has_the_name_and_version_of_the_package(self) -> None:
         assert INFO["package-name"] == metadata(DISTRIBUTION)["Name"] == DISTRIBUTION
         assert version(DISTRIBUTION) == airflow_provider_tallyfy.__version__
 
-    def test_documentation_is_linked_from_the_providers_page(self) -> None:
+    def test_links_to_the_documentation(self) -> None:
         labels = [url.partition(",")[0] for url in metadata(DISTRIBUTION).get_all("Project-URL") or []]
         assert "Documentation" in labels
 
-    def test_entry_point_is_the_info(self) -> None:
+    def test_entry_point_returns_the_provider_info(self) -> None:
         [entry_point] = entry_points(
             group="apache_airflow_provider", module="airflow_provider_tallyfy.get_provider_info"
         )
         assert entry_point.load() is get_provider_info
 
     def test_entry_point_loads_without_airflow(self) -> None:
-        # Every Airflow process loads all entry points at start-up, most of them never to use a hook.
+        # Every Airflow process loads all entry points at start-up, although most never use a hook.
         script = (
             "import sys; from importlib.metadata import entry_points;"
             "[e] = [e for e in entry_points(group='apache_airflow_provider') if 'tallyfy' in e.value];"
@@ -112,12 +112,12 @@ class TestDistribution:
         assert name == DISTRIBUTION
         assert {"airflow", "requests", "aiohttp", "wtforms", "flask_appbuilder"}.isdisjoint(modules.split())
 
-    def test_types_are_promised(self) -> None:
+    def test_is_marked_as_typed(self) -> None:
         assert (Path(airflow_provider_tallyfy.__file__).parent / "py.typed").exists()
 
 
 class Box:
-    """Stands for a WTForms field: what it was made with."""
+    """A stand-in for a WTForms field, which records its arguments."""
 
     def __init__(self, label: str, *, validators: list[Any], description: str, widget: Any) -> None:
         self.label, self.validators, self.description, self.widget = label, validators, description, widget
@@ -141,20 +141,20 @@ def widgets(monkeypatch: pytest.MonkeyPatch) -> dict[str, Box]:
 
 
 class TestForm:
-    def test_both_shapes_hold_the_same_fields(self, widgets: dict[str, Box]) -> None:
+    def test_both_forms_have_the_same_fields(self, widgets: dict[str, Box]) -> None:
         new = CONNECTION_TYPE["conn-fields"]
         assert [(name, box.label, box.description) for name, box in widgets.items()] == [
             (name, field["label"], field["description"]) for name, field in new.items()
         ]
 
-    def test_both_shapes_label_and_hide_the_same(self) -> None:
+    def test_both_forms_have_the_same_labels_and_hidden_fields(self) -> None:
         old, new = connection_form.ui_field_behaviour(), CONNECTION_TYPE["ui-field-behaviour"]
         assert {key.replace("_", "-"): value for key, value in old.items()} == new
         assert set(new) == {"hidden-fields", "relabeling", "placeholders"}
 
-    def test_hook_answers_from_the_same_tables(self, widgets: dict[str, Box]) -> None:
+    def test_hook_uses_the_same_tables(self, widgets: dict[str, Box]) -> None:
         hook = imported(CONNECTION_TYPE["hook-class-name"])
-        # Airflow overlooks inherited ones, so they must be the class's own.
+        # Airflow ignores inherited ones, so the class must define them itself.
         assert {"get_connection_form_widgets", "get_ui_field_behaviour"} <= set(vars(hook))
         assert hook.get_ui_field_behaviour() == connection_form.ui_field_behaviour()
         assert list(hook.get_connection_form_widgets()) == list(widgets)
@@ -164,16 +164,16 @@ class TestForm:
             assert type(box.validators[0]).__name__ == "Optional"
             assert "null" in CONNECTION_TYPE["conn-fields"][name]["schema"]["type"]
 
-    def test_port_is_there_to_be_filled_in(self) -> None:
+    def test_port_is_visible(self) -> None:
         # Airflow 3.3.1's and 3.3.2's Test button works only for a connection that has a port stored.
         assert CONNECTION_TYPE["ui-field-behaviour"]["hidden-fields"] == ["schema"]
         assert CONNECTION_TYPE["ui-field-behaviour"]["placeholders"]["port"].startswith("Type 443")
 
-    def test_verify_is_no_switch(self) -> None:
-        # The form stores false for a switch that nobody has modified.
+    def test_verify_is_a_text_field(self) -> None:
+        # The form stores false for a switch that nobody has touched.
         assert CONNECTION_TYPE["conn-fields"]["verify"]["schema"]["type"] == ["string", "null"]
 
-    def test_says_what_a_blank_box_means(self) -> None:
+    def test_describes_the_meaning_of_a_blank_field(self) -> None:
         from airflow_provider_tallyfy import connection
 
         fields = CONNECTION_TYPE["conn-fields"]

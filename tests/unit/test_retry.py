@@ -1,4 +1,4 @@
-"""What is repeated, after how long, and that it always ends."""
+"""Which requests are retried, after which waits, and that retries always end."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _POLICY: list[tuple[Reply, frozenset[str]]] = [
     *((answer(status), NONE) for status in (501, 505, 511)),
     *((Lost(kind, "x", sent=False), ANY) for kind in ("dns", "refused", "proxy", "connect-timeout", "cut")),
     *((Lost(kind, "x", sent=True), STATE) for kind in ("timeout", "cut")),
-    (Lost("tls", "x", sent=False), NONE),  # a wrong certificate stays wrong
+    (Lost("tls", "x", sent=False), NONE),  # a retry fixes no certificate
     (answer(200, b"<html>"), READ),
     (answer(200, b'{"data":'), READ),
     (answer(200, b""), NONE),
@@ -50,12 +50,12 @@ _POLICY: list[tuple[Reply, frozenset[str]]] = [
 
 
 def _name(value: object) -> str:
-    """An id that is the same in each process: sets have no order."""
+    """Return a test id that is the same in each process, because sets have no order."""
     return " ".join(sorted(value)) or "none" if isinstance(value, frozenset) else str(value)
 
 
 @pytest.mark.parametrize(("reply", "methods"), _POLICY, ids=_name)
-def test_what_is_repeated(reply: Reply, methods: frozenset[str]) -> None:
+def test_retried_methods(reply: Reply, methods: frozenset[str]) -> None:
     policy = RetryPolicy(jitter=lambda: 0.0)
     assert {m for m in METHODS if policy.next_wait(Request(m, ("x",)), reply, Waited()) is not None} == methods
 
@@ -88,7 +88,7 @@ _RETRY_AFTER: list[tuple[str | None, float | None]] = [
 
 @pytest.fixture(params=["UTC", "America/New_York"])
 def _time_zone(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A worker's own time zone."""
+    """The time zone of the worker."""
     patch = pytest.MonkeyPatch()
     patch.setenv("TZ", request.param)
     time.tzset()
@@ -103,14 +103,14 @@ def test_retry_after(text: str | None, seconds: float | None) -> None:
     assert retry_after(answer(429) if text is None else answer(429, retry_after=text)) == seconds
 
 
-def test_date_counts_from_the_servers_own_clock() -> None:
-    # The worker's clock is an hour ahead; taken by it, the date would be long past.
+def test_date_is_compared_with_the_servers_clock() -> None:
+    # The worker's clock is an hour ahead. Compared with it, the date would be past.
     assert retry_after(answer(429, date=http_date(-3600), retry_after=http_date(-3590))) == 10
     assert retry_after(answer(429, date="gibberish", retry_after=http_date(10))) == 10
 
 
 def drive(request: Request, policy: RetryPolicy, replies: list[Reply]) -> tuple[Exchange, list[float]]:
-    """Run an exchange; the last reply is repeated for ever."""
+    """Perform an exchange; the last reply is repeated for ever."""
     steps, waits, sent = exchange(request, policy), list[float](), 0
     step: Step = next(steps)
     try:
@@ -147,7 +147,7 @@ _UNSENT = Lost("refused", "refused", sent=False)
             102,
             answer(503),
         ),
-        # Being refused by Tallyfy takes nothing of the patience with faults.
+        # A 429 does not count as a retry after a fault.
         ([*[answer(429, retry_after="2")] * 9, answer(503)], [*[2] * 9, 1, 2, 4], 13, answer(503)),
         ([answer(429, retry_after="120")], [120] * 15, 16, None),
         ([answer(429, retry_after="121")], [], 1, None),
@@ -155,25 +155,27 @@ _UNSENT = Lost("refused", "refused", sent=False)
         ([answer(503, retry_after=http_date(3600))], [], 1, None),
     ],
 )
-def test_a_whole_exchange(replies: list[Reply], waits: list[float], attempts: int, doubt: Reply | None) -> None:
+def test_waits_attempts_and_doubt_of_an_exchange(
+    replies: list[Reply], waits: list[float], attempts: int, doubt: Reply | None
+) -> None:
     done, waited = drive(Request("DELETE", ("x",)), RetryPolicy(jitter=lambda: 0.0), replies)
     assert (waited, done.attempts, done.doubt) == (waits, attempts, doubt)
 
 
-def test_waits_after_faults_are_bounded_together() -> None:
+def test_sum_of_waits_after_faults_is_limited() -> None:
     policy = RetryPolicy(max_retries=20, longest_in_all=180, jitter=lambda: 0.0)
     done, waits = drive(Request("GET", ("x",)), policy, [answer(503, retry_after="50")])
     assert (waits, done.attempts) == ([50, 50, 50], 4)
 
 
-def test_a_task_waits_for_a_limit_half_an_hour_at_most() -> None:
+def test_sum_of_waits_after_429_is_limited_to_half_an_hour() -> None:
     done, waits = drive(Request("GET", ("x",)), RetryPolicy(), [answer(429, retry_after="60")])
     assert 1700 < sum(waits) <= 1800
     assert done.attempts == len(waits) + 1
 
 
 @pytest.mark.parametrize("reply", [answer(429), answer(429, retry_after="0"), answer(503), _UNSENT], ids=str)
-def test_max_retries_of_0_repeats_nothing(reply: Reply) -> None:
+def test_max_retries_of_0_means_no_retries(reply: Reply) -> None:
     done, waits = drive(Request("GET", ("x",)), RetryPolicy(max_retries=0), [reply])
     assert (waits, done.attempts) == ([], 1)
 
@@ -186,7 +188,7 @@ def test_max_retries_of_0_repeats_nothing(reply: Reply) -> None:
         ({}, [0, 0, 0, 0, 0, 0], [1, 2, 4, 8, 16, 20]),
     ],
 )
-def test_returns_after_a_429_are_spread_over_a_growing_range(
+def test_random_waits_after_429_come_from_a_growing_range(
     headers: dict[str, str], shortest: list[float], longest: list[float]
 ) -> None:
     ends = []
@@ -198,15 +200,15 @@ def test_returns_after_a_429_are_spread_over_a_growing_range(
     assert high == pytest.approx(longest)
 
 
-def test_the_log_says_what_and_why() -> None:
+def test_reason_of_a_wait_names_request_and_fault() -> None:
     policy = RetryPolicy(jitter=lambda: 0.5)
-    told = policy.next_wait(Request("GET", ("organizations", "o", "runs")), answer(502), Waited(faults=1))
-    assert told == Wait(1.75, "GET /runs: Tallyfy answered 502; trying again in 1.8 s (2 of 3)")
+    wait = policy.next_wait(Request("GET", ("organizations", "o", "runs")), answer(502), Waited(faults=1))
+    assert wait == Wait(1.75, "GET /runs: Tallyfy answered 502; retrying in 1.8 s (retry 2 of 3)")
     asked = policy.next_wait(Request("POST", ("me",)), answer(429, retry_after="9"), Waited())
     assert asked is not None
     assert (asked.seconds, asked.rate_limited) == (9.5, True)
     assert asked.reason == (
-        "POST /me: Tallyfy answered 429 (too many requests) and asks to wait 9 s; trying again in 9.5 s (1 of 100)"
+        "POST /me: Tallyfy answered 429 (too many requests) and asks to wait 9 s; retrying in 9.5 s (retry 1 of 100)"
     )
 
 
@@ -232,9 +234,9 @@ _policies = st.builds(
 
 
 @given(st.sampled_from(METHODS), _policies, st.lists(_replies, min_size=1, max_size=40))
-def test_it_always_ends_within_its_bounds(method: str, policy: RetryPolicy, replies: list[Reply]) -> None:
+def test_retries_end_within_the_limits(method: str, policy: RetryPolicy, replies: list[Reply]) -> None:
     done, waits = drive(Request(method, ("x",)), policy, replies)
-    assert done.attempts == len(waits) + 1 <= 1 + policy.max_retries + policy.patience
+    assert done.attempts == len(waits) + 1 <= 1 + policy.max_retries + policy.rate_limited_retries
     assert all(0 <= seconds <= max(policy.longest_wait + policy.longest_spread, 20) for seconds in waits)
     assert sum(waits) <= policy.longest_in_all + policy.longest_rate_limited + 1e-6
     before_last = [replies[min(n, len(replies) - 1)] for n in range(done.attempts - 1)]
@@ -250,7 +252,7 @@ def test_it_always_ends_within_its_bounds(method: str, policy: RetryPolicy, repl
 
 
 @given(st.binary(max_size=60))
-def test_body_of_a_read_is_repeated_unless_it_is_json(body: bytes) -> None:
+def test_read_is_retried_if_its_body_is_not_json(body: bytes) -> None:
     try:
         readable = not body.strip() or json.loads(body) is not ...
     except ValueError:

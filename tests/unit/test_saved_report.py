@@ -1,4 +1,4 @@
-"""The report of a bulk change as a file: read exactly, quoted never, and taken only by what it fits."""
+"""The report of a bulk change as a file: read exactly, never quoted, and accepted only by matching operations."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class TestReading:
             '{"tallyfy_bulk_report": 1, "doing": 7, "organization_id": "x"}',
         ],
     )
-    def test_what_does_not_begin_with_a_header_is_no_report(self, text: str) -> None:
-        with pytest.raises(ArgumentError, match="line 1 is no line of a bulk report"):
+    def test_text_without_a_header_is_an_error(self, text: str) -> None:
+        with pytest.raises(ArgumentError, match="line 1 is not a line of a bulk report"):
             read_report(text)
 
     @pytest.mark.parametrize(
@@ -48,14 +48,14 @@ class TestReading:
             f'{{"run_id": "{A}", "result": "hunter2"}}',
         ],
     )
-    def test_a_line_that_is_none_is_named_and_not_quoted(self, line: str) -> None:
+    def test_error_names_the_invalid_line_but_does_not_quote_it(self, line: str) -> None:
         for text in (f"{HEADER.line()}{self.LINE}{line}\n{self.LINE}", f"{line}\n{self.LINE}"):
-            with pytest.raises(ArgumentError, match=r"line [13] is no line of a bulk report") as caught:
+            with pytest.raises(ArgumentError, match=r"line [13] is not a line of a bulk report") as caught:
                 read_report(text)
             assert "hunter2" not in str(caught.value)
 
     @pytest.mark.parametrize("text", ["", "\n\n"])
-    def test_empty(self, text: str) -> None:
+    def test_empty_text_is_an_error(self, text: str) -> None:
         with pytest.raises(ArgumentError, match="it is empty"):
             read_report(text)
 
@@ -70,7 +70,7 @@ class TestReading:
             ("not_tried", False),
         ]
 
-    def test_where_lines_cannot_be_added_all_that_is_not_tried_is_unclear(self) -> None:
+    def test_runs_not_tried_are_unclear_if_lines_could_not_be_appended(self) -> None:
         report = Report("archive", {A: Entry(A), B: Entry(B, "changed"), C: Entry(C, "already")})
         header = Header("archive", ORG, open="any")
         rows = read_report(whole_report(header, report)).rows
@@ -78,7 +78,7 @@ class TestReading:
 
 
 class TestTaking:
-    """What an operation takes from the report of another one."""
+    """The runs that an operation takes from the report of another one."""
 
     ROWS: ClassVar[dict[str, Any]] = {
         A: {"result": "changed", "last_updated": WHEN, "name": "x", "before": {"summary": ""}},
@@ -88,7 +88,7 @@ class TestTaking:
 
     @pytest.mark.parametrize("doing", ["archive", "activate", "update", "restore"])
     @pytest.mark.parametrize("by", ["archive", "activate", "update", "restore"])
-    def test_only_the_report_of_what_it_undoes(self, doing: str, by: str) -> None:
+    def test_accepts_only_reports_that_it_can_undo(self, doing: str, by: str) -> None:
         saved = SavedReport(Header(by, ORG), self.ROWS)
         allowed = {
             ("activate", "archive"),
@@ -109,20 +109,20 @@ class TestTaking:
         ("header", "words"),
         [(Header("archive", ORG, dry_run=True), "a dry run"), (Header("archive", "1" * 32), "about organization 1")],
     )
-    def test_refused(self, header: Header, words: str) -> None:
+    def test_other_reports_are_an_error(self, header: Header, words: str) -> None:
         with pytest.raises(ArgumentError, match=f"{words}.*Nothing was changed"):
             take(SavedReport(header, self.ROWS), "activate", ORG)
 
-    def test_unclear_runs_are_taken_if_they_were_archived_since_the_task_began(self) -> None:
+    def test_unclear_runs_are_taken_if_they_were_archived_after_the_task_began(self) -> None:
         taken, unclear, _ = take(SavedReport(HEADER, self.ROWS), "activate", ORG, include_unclear=True)
         assert taken[1:] == [Target(B, archived_since=WHEN)]
         assert unclear == []
 
-    def test_why_there_is_nothing_to_take(self) -> None:
+    def test_reason_if_there_is_nothing_to_take(self) -> None:
         rows: dict[str, Any] = {x: {"result": r} for x, r in ((A, "already"), (B, "failed"), (C, "modified"))}
         rows["d" * 32] = {"result": "not_tried", "unclear": True}
         assert take(SavedReport(HEADER, rows), "activate", ORG)[2] == (
-            "The report shows no archived run (4 runs: 1 already so, 1 left alone, 1 failed, 1 not tried, "
+            "The report shows no archived run (4 runs: 1 already archived, 1 skipped, 1 failed, 1 not tried, "
             "1 of them unclear)"
         )
         assert take(SavedReport(HEADER, {}), "activate", ORG)[2] == "The report shows no archived run (0 runs)"

@@ -1,4 +1,4 @@
-"""Rows of a search: fields, relations made flat, orders; and the walk that holds them against the filters."""
+"""Rows of a search: fields, flattened relations and orders; and the flow that applies the filters."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def page(*rows: dict[str, Any]) -> Response:
 
 
 def play(flow: Flow[Any], *replies: Response) -> tuple[Any, list[str]]:
-    """Answer the requests of a flow one after the other; return its result, and what was asked."""
+    """Answer the requests of a flow one after the other; return its result and the requests."""
     sent: list[Request] = []
     left = list(replies)
     try:
@@ -55,18 +55,18 @@ def play(flow: Flow[Any], *replies: Response) -> tuple[Any, list[str]]:
 
 
 class TestFields:
-    def test_a_row_keeps_the_chosen_ones(self) -> None:
+    def test_a_row_has_the_chosen_fields(self) -> None:
         row = row_of({"id": "1", "name": "x", "prerun": {}}, FIELDS)
         assert row == {"id": "1", "name": "x", "status": None, "last_updated": None}
 
-    def test_all_that_the_api_shows_are_known(self, tallyfy_sandbox: Sandbox) -> None:
+    def test_all_fields_of_the_api_are_known(self, tallyfy_sandbox: Sandbox) -> None:
         run_id = tallyfy_sandbox.add_run()
         run = tallyfy_sandbox.run(run_id)
         assert run is not None
-        # How a test sees a run: two of its members are shown by nothing in the API.
+        # The sandbox's object for tests: the API does not show two of its fields.
         assert set(run) - set(KNOWN_FIELDS) == {"is_archived", "publicly_hidden_fields"}
 
-    def test_titles_bring_their_ids_along(self) -> None:
+    def test_titles_include_their_ids(self) -> None:
         assert check_fields("fields", ["name", "tags"]) == ["id", "name", "tags", "tag_ids"]
         assert check_fields("fields", ["folders", "id"]) == ["id", "folders", "folder_ids"]
         assert check_fields("fields", ["tag_ids"]) == ["id", "tag_ids"]
@@ -74,7 +74,10 @@ class TestFields:
     @pytest.mark.parametrize(
         ("fields", "words"),
         [
-            (["tgas"], r"a run has no field 'tgas' \(did you mean 'tags'.* There are id, increment_id, name,.* tags,"),
+            (
+                ["tgas"],
+                r"a run has no field 'tgas' \(did you mean 'tags'.* The fields are id, increment_id, name,.* tags,",
+            ),
             (["last_update"], r"did you mean 'last_updated'"),
             (["nonsense\n"], r"a run has no field 'nonsense\\n'"),
             ("name", "fields='name' is not a list of strings"),
@@ -82,7 +85,7 @@ class TestFields:
             (None, "fields=None"),
         ],
     )
-    def test_that_no_row_can_have_are_refused(self, fields: Any, words: str) -> None:
+    def test_unknown_field_is_an_error(self, fields: Any, words: str) -> None:
         with pytest.raises(ArgumentError, match=words):
             check_fields("fields", fields)
 
@@ -95,7 +98,7 @@ class TestFields:
             (["next_task", "tags", "name"], ["tags", "next_task"]),
         ],
     )
-    def test_that_are_relations_are_asked_for(self, fields: Sequence[str], relations: list[str]) -> None:
+    def test_relations_are_requested(self, fields: Sequence[str], relations: list[str]) -> None:
         assert relations_for(fields) == relations
 
     @pytest.mark.parametrize(
@@ -108,11 +111,11 @@ class TestFields:
             ([A, B], ["Archive", B], [A, B]),
         ],
     )
-    def test_that_are_relations_are_flat(self, folders: Any, names: list[str], ids: list[str]) -> None:
+    def test_tags_and_folders_are_flattened(self, folders: Any, names: list[str], ids: list[str]) -> None:
         row = row_of({"folders": folders}, ["folders", "folder_ids"], {"folders": {A: "Archive"}})
         assert row == {"folders": names, "folder_ids": ids}
 
-    def test_that_are_other_relations_come_without_their_envelope(self) -> None:
+    def test_other_relations_lose_their_envelope(self) -> None:
         tasks = [{"id": "t"}]
         assert row_of({"tasks": {"data": tasks}, "stages": []}, ["tasks", "stages"]) == {"tasks": tasks, "stages": []}
 
@@ -135,8 +138,8 @@ class TestFind:
         found, sent = play(find(ORG, {}, NOW, fields=["tag_ids"]), page(self.run("1", tags=[A])))
         assert (found.rows, sent) == ([{"id": "1", "tag_ids": [A]}], ["GET /runs"])
 
-    def test_title_that_nothing_tells_is_an_error(self) -> None:
-        with pytest.raises(Rejected, match=f"the run 1 has the tag {C}, whose title Tallyfy does not tell"):
+    def test_title_that_tallyfy_does_not_show_is_an_error(self) -> None:
+        with pytest.raises(Rejected, match=f"the run 1 has the tag {C}, whose title Tallyfy does not show"):
             play(find(ORG, {}, NOW, fields=["tags"]), page(self.run("1", tags=[C])), TAGS)
 
     @pytest.mark.parametrize(
@@ -154,9 +157,7 @@ class TestFind:
         ids=str,
     )
     @pytest.mark.parametrize("shown", [{}, {"tags": None, "folders": None}, {"tags": "?", "folders": [{"name": "x"}]}])
-    def test_rows_that_do_not_show_what_was_asked_for_are_an_error(
-        self, asked: dict[str, Any], shown: dict[str, Any]
-    ) -> None:
+    def test_row_without_a_requested_relation_is_an_error(self, asked: dict[str, Any], shown: dict[str, Any]) -> None:
         replies = [TAGS] if "Keep" in str(asked) else []
         flow = find(ORG, asked.get("filters", {}), NOW, fields=asked.get("fields"))
         with pytest.raises(
@@ -164,22 +165,22 @@ class TestFind:
         ):
             play(flow, *replies, page(self.run("1", **shown)))
 
-    def test_excluded_ids_are_looked_up_first_because_a_wrong_one_would_protect_nothing(self) -> None:
+    def test_excluded_ids_are_looked_up_first_because_an_unknown_one_protects_nothing(self) -> None:
         with pytest.raises(ArgumentError, match=f"exclude_tags: no tag has this title or id: '{C}'"):
             play(find(ORG, {"exclude_tags": [A, C]}, NOW), TAGS)
         found, sent = play(find(ORG, {"exclude_tags": [A, "sales"], "tag": "Keep"}, NOW), TAGS, page())
         assert (len(found), sent) == (0, ["GET /tags", "GET /runs"])
 
     @pytest.mark.parametrize("status", [403, 404])
-    def test_id_that_can_not_be_looked_up_is_believed(self, status: int) -> None:
+    def test_id_is_accepted_if_the_token_may_not_look_it_up(self, status: int) -> None:
         found, sent = play(find(ORG, {"tag": A}, NOW), page(), Response(status, {}, b"{}"))
         assert (len(found), sent) == (0, ["GET /runs", "GET /tags"])
 
-    def test_look_up_that_fails_is_an_error(self) -> None:
+    def test_failed_look_up_is_an_error(self) -> None:
         with pytest.raises(Rejected, match="GET /tags failed with 500"):
             play(find(ORG, {"tag": A}, NOW), page(), Response(500, {}, b"{}"))
 
-    def test_folders_in_folders_are_found(self) -> None:
+    def test_subfolders_are_found(self) -> None:
         inner = {"id": B, "name": "2026", "children": {"data": []}}
         folders = page({"id": A, "name": "Archive", "children": {"data": [inner]}})
         run = self.run("1", folders=[B])
@@ -200,7 +201,7 @@ ANY_VALUE = st.recursive(
 @example({"q": "\ud800"}, None, None, None)
 @example({"name_pattern": "[z-a]"}, None, None, None)
 @example({"stale_after": timedelta.max}, None, None, None)
-def test_whatever_is_given_is_searched_for_or_refused(
+def test_any_arguments_are_searched_for_or_an_argument_error(
     filters: dict[str, Any], limit: Any, order: Any, fields: Any
 ) -> None:
     rows = [{"id": A, "title": "Keep", "name": "Keep", "tags": [], "folders": [], "email": "a@b"}]
@@ -216,7 +217,7 @@ def test_whatever_is_given_is_searched_for_or_refused(
     "options",
     [{"per_page": 0}, {"per_page": True}, {"per_page": 10**5}, {"sort": None}, {"sort": "\ud800"}, {"include": "tags"}],
 )
-def test_bad_options_of_a_walk_are_refused(options: dict[str, Any]) -> None:
+def test_invalid_option_is_an_error(options: dict[str, Any]) -> None:
     with pytest.raises(ArgumentError, match=next(iter(options))):
         Search(ORG, Asked.of({}, NOW), **options)
 
@@ -250,20 +251,20 @@ run_lists = st.lists(st.fixed_dictionaries({"last_updated": stamps, "name": name
 
 class TestOrders:
     @given(run_lists, st.sampled_from(["last_updated", "-last_updated", "created_at", "name", "-name"]))
-    def test_arranged(self, rows: list[dict[str, Any]], order: str) -> None:
+    def test_rows_are_sorted(self, rows: list[dict[str, Any]], order: str) -> None:
         for number, row in enumerate(rows):
             row["id"] = number
         result = arranged(rows, order)
         assert sorted(row["id"] for row in result) == list(range(len(rows)))
         assert in_order(result, order)
-        told = [row.get(order.lstrip("-")) is not None or order.endswith("name") for row in result]
-        assert told == sorted(told, reverse=True), "those without it come last"
+        dated = [row.get(order.lstrip("-")) is not None or order.endswith("name") for row in result]
+        assert dated == sorted(dated, reverse=True), "rows without the timestamp come last"
 
-    def test_ties_keep_their_places(self) -> None:
+    def test_equal_rows_keep_their_order(self) -> None:
         rows = [{"id": n, "last_updated": "2026-01-01T00:00:00Z"} for n in range(5)]
         assert arranged(rows, "last_updated") == arranged(rows, "-last_updated") == rows
 
-    def test_out_of_order(self) -> None:
+    def test_wrong_order_is_detected(self) -> None:
         first, second = {"name": "a"}, {"name": "B"}
         assert in_order([first, second], "name")
         assert not in_order([second, first], "name")
@@ -271,10 +272,10 @@ class TestOrders:
         assert in_order([second, {"created_at": None}, first], "created_at")
 
     @pytest.mark.parametrize("order", ORDERS)
-    def test_what_is_asked_of_tallyfy(self, order: str) -> None:
+    def test_order_that_is_requested_from_tallyfy(self, order: str) -> None:
         assert sort_for(order) == (order if order.lstrip("-") in {"name", "created_at"} else "created_at")
 
     @pytest.mark.parametrize("order", ["", "summary", "--name", "+name", None, 7])
-    def test_unknown(self, order: Any) -> None:
+    def test_unknown_order_is_an_error(self, order: Any) -> None:
         with pytest.raises(ArgumentError, match=r"order=.*choose one of 'created_at'"):
             check_order("order", order)

@@ -1,4 +1,4 @@
-"""What an editor shows: each operator and each method of the hook spells out its arguments, and its docstring too."""
+"""Signatures for editors: every operator and hook method lists its arguments, and so does its docstring."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ REFERRED = {"iter_runs": [name for name in FILTERS if name != "q"]}
 
 
 def own_init(operator: type[Any]) -> Callable[..., Any]:
-    """The constructor as it is written in the operator's own class, without what Airflow wraps around it."""
+    """Return the constructor of the operator's own class, without Airflow's wrappers."""
     init: Callable[..., Any] = inspect.unwrap(vars(operator)["__init__"])
     return init
 
@@ -48,7 +48,7 @@ def parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
 
 
 def documented(docstring: str | None) -> dict[str, str]:
-    """The arguments that a docstring describes, in its order, each with its text in one line and without markup."""
+    """Return the arguments that a docstring describes, in order, each with its text as one line without markup."""
     found = re.findall(r"^:param (\w+): (.*?)(?=^:|\Z)", inspect.cleandoc(docstring or ""), re.MULTILINE | re.DOTALL)
     return {name: " ".join(text.replace("``", "").split()) for name, text in found}
 
@@ -64,13 +64,15 @@ class TestOperators:
 
     @pytest.mark.parametrize("operator", OPERATORS)
     def test_docstring_names_the_arguments_in_their_order(self, operator: type[Any]) -> None:
-        told = documented(operator.__doc__)
-        assert list(told) == [one.name for one in parameters(own_init(operator))[:-1]]
-        assert {name for name, text in told.items() if text.endswith("(templated)")} == set(operator.template_fields)
-        assert all(text.count("(templated)") <= 1 for text in told.values())
+        described = documented(operator.__doc__)
+        assert list(described) == [one.name for one in parameters(own_init(operator))[:-1]]
+        assert {name for name, text in described.items() if text.endswith("(templated)")} == set(
+            operator.template_fields
+        )
+        assert all(text.count("(templated)") <= 1 for text in described.values())
 
     @pytest.mark.parametrize("operator", OPERATORS)
-    def test_what_is_templated_takes_templates_and_xcoms(self, operator: type[Any]) -> None:
+    def test_templated_arguments_accept_templates_and_xcoms(self, operator: type[Any]) -> None:
         for one in parameters(own_init(operator))[:-1]:
             kinds = set(re.split(r" \| (?![^\[]*\])", one.annotation))
             templated = one.name in operator.template_fields
@@ -88,10 +90,10 @@ class TestHook:
     @pytest.mark.parametrize("name", HOOK_METHODS)
     def test_docstring_names_the_arguments_in_their_order(self, name: str) -> None:
         method = getattr(TallyfyHook, name)
-        # What takes nothing is there to refuse an unknown name.
+        # **unknown only rejects unknown names.
         wanted = [one.name for one in parameters(method) if one.annotation != "NoReturn"]
-        told = documented(method.__doc__)
-        assert list(told) == [one for one in wanted if one not in REFERRED.get(name, ())]
+        described = documented(method.__doc__)
+        assert list(described) == [one for one in wanted if one not in REFERRED.get(name, ())]
 
     def test_docstring_of_the_class_names_the_arguments_of_its_constructor(self) -> None:
         assert list(documented(TallyfyHook.__doc__)) == [one.name for one in parameters(TallyfyHook.__init__)]
@@ -102,7 +104,7 @@ class TestHook:
 
 
 class TestFieldsOfAnUpdate:
-    """They stand in the table ``FIELDS``; where people type them they are spelled out."""
+    """Signatures and docstrings have the same fields as the table ``FIELDS``."""
 
     SPELLED_OUT = (
         (own_init(operators.TallyfyUpdateRunOperator), operators.TallyfyUpdateRunOperator),
@@ -111,19 +113,21 @@ class TestFieldsOfAnUpdate:
         (TallyfyHook.update_run_outcome, TallyfyHook.update_run_outcome),
     )
 
-    def test_names_at_parse_are_those_of_the_table(self) -> None:
+    def test_names_at_parse_time_are_those_of_the_table(self) -> None:
         assert (*FIELDS, "extra_fields") == UPDATE_FIELDS
         assert tuple(name for name in CHANGES if name != "create_missing_tags") == UPDATE_FIELDS
 
-    @pytest.mark.parametrize(("function", "told"), SPELLED_OUT, ids=lambda value: getattr(value, "__qualname__", ""))
-    def test_signatures_and_docstrings_follow_the_table(self, function: Callable[..., Any], told: Any) -> None:
+    @pytest.mark.parametrize(
+        ("function", "documented_in"), SPELLED_OUT, ids=lambda value: getattr(value, "__qualname__", "")
+    )
+    def test_signatures_and_docstrings_follow_the_table(self, function: Callable[..., Any], documented_in: Any) -> None:
         assert tuple(one.name for one in parameters(function) if one.name in CHANGES) == CHANGES
-        texts = documented(told.__doc__)
+        texts = documented(documented_in.__doc__)
         assert {name: field.what for name, field in FIELDS.items() if field.what not in texts[name]} == {}
         others = documented(TallyfyHook.update_run.__doc__)
         assert all(texts[name].removesuffix(" (templated)") == others[name] for name in CHANGES)
 
-    def test_hook_and_operators_take_the_same_types(self) -> None:
+    def test_hook_and_operators_accept_the_same_types(self) -> None:
         def types(function: Callable[..., Any]) -> dict[str, str]:
             # A template is text, and comes from DAG files alone.
             kinds = {one.name: re.split(r" \| (?![^\[]*\])", one.annotation) for one in parameters(function)}

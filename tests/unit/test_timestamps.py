@@ -1,4 +1,4 @@
-"""Timestamps of Tallyfy, and the points in time and lengths of time that users give."""
+"""Timestamps of Tallyfy, and points in time and durations from users."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TestInstant:
             ("2026-03-01T12:00:00.123456789Z", NOW + timedelta(microseconds=123456)),
         ],
     )
-    def test_reads_every_spelling_of_tallyfy(self, text: str, expected: datetime) -> None:
+    def test_reads_every_notation_of_tallyfy(self, text: str, expected: datetime) -> None:
         assert instant(text) == expected
 
     @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ class TestInstant:
             *("yesterday", "٢٠٢٦-03-01T12:00:00Z", 1772366400, True, {}, [], NOW),
         ],
     )
-    def test_text_without_date_and_time_is_none(self, value: Any) -> None:
+    def test_text_without_date_and_time_is_not_a_timestamp(self, value: Any) -> None:
         assert instant(value) is None
 
     @given(st.datetimes(timezones=st.just(timezone.utc)))
@@ -69,16 +69,16 @@ class TestPointInTime:
             ("2026-03-01T13:00:00+01:00", NOW),
         ],
     )
-    def test_is_read_and_naive_ones_are_utc(self, value: Any, expected: datetime) -> None:
+    def test_is_read_as_utc_if_it_has_no_zone(self, value: Any, expected: datetime) -> None:
         assert check_instant("archived_after", value) == expected
 
     @pytest.mark.parametrize("value", [None, "", "yesterday", 20260301, "20260301", 1.5, True, [], "2026-13-01"])
-    def test_anything_else_is_refused(self, value: Any) -> None:
+    def test_anything_else_is_an_error(self, value: Any) -> None:
         with pytest.raises(ArgumentError, match=r"archived_after=.* is not a point in time"):
             check_instant("archived_after", value)
 
     @given(st.text() | st.datetimes() | st.dates() | st.datetimes(timezones=st.timezones()))
-    def test_is_read_or_refused(self, value: Any) -> None:
+    def test_is_read_or_an_argument_error(self, value: Any) -> None:
         with contextlib.suppress(ArgumentError):
             assert check_instant("x", value).tzinfo is timezone.utc
 
@@ -99,13 +99,13 @@ class TestDuration:
             ("PT0.5S", timedelta(seconds=0.5)),
         ],
     )
-    def test_lengths(self, value: Any, expected: timedelta) -> None:
+    def test_is_read(self, value: Any, expected: timedelta) -> None:
         assert check_duration("stale_after", value) == expected
         assert ago("stale_after", value, NOW) == NOW - expected
 
     @pytest.mark.parametrize("value", [30, 0, -1, 1.5, float("nan"), float("inf"), True, "30", " 1.5 ", "-5", "0"])
-    def test_bare_number_is_refused_with_what_to_write(self, value: Any) -> None:
-        with pytest.raises(ArgumentError, match=r"is a bare number.*timedelta\(days=30\) or 'P30D'"):
+    def test_number_without_a_unit_is_an_error_that_says_what_to_write(self, value: Any) -> None:
+        with pytest.raises(ArgumentError, match=r"is a number without a unit.*timedelta\(days=30\) or 'P30D'"):
             check_duration("stale_after", value)
 
     @pytest.mark.parametrize(
@@ -115,22 +115,22 @@ class TestDuration:
             *(timedelta(0), timedelta(days=-1), [], {}, b"P30D", NOW, "2026-03-01", "2026-03-01/P1D", "P1D/2026-03-01"),
         ],
     )
-    def test_anything_else_is_refused(self, value: Any) -> None:
+    def test_anything_else_is_an_error(self, value: Any) -> None:
         with pytest.raises(ArgumentError, match=r"stale_after=.*timedelta\(days=30\)"):
             check_duration("stale_after", value)
 
     @pytest.mark.parametrize("value", ["P9999Y", "P3000Y", timedelta.max])
-    def test_length_that_reaches_before_the_calendar_is_refused(self, value: Any) -> None:
+    def test_duration_back_beyond_the_year_1_is_an_error(self, value: Any) -> None:
         with pytest.raises(ArgumentError, match="stale_after="):
             ago("stale_after", value, NOW)
 
     @given(st.integers(1, 10**6), st.sampled_from("DHMS"))
-    def test_iso(self, number: int, unit: str) -> None:
+    def test_iso_8601_text_is_read(self, number: int, unit: str) -> None:
         seconds = {"D": 86400, "H": 3600, "M": 60, "S": 1}[unit]
         text = f"P{number}D" if unit == "D" else f"PT{number}{unit}"
         assert check_duration("x", text) == timedelta(seconds=number * seconds)
 
     @given(st.text() | st.text("PTYMWDHS0123456789.,/-:", max_size=12).map("P".__add__))
-    def test_is_read_or_refused(self, text: str) -> None:
+    def test_is_read_or_an_argument_error(self, text: str) -> None:
         with contextlib.suppress(ArgumentError):
             assert check_duration("x", text) > timedelta(0)

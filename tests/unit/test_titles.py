@@ -1,4 +1,4 @@
-"""Titles of tags and templates: found in any case, never guessed, and unknown ones answered with the nearest."""
+"""Titles of tags and templates: found in any case, never guessed; errors name the nearest ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def page(**tags: str) -> Response:
 
 
 def play(flow: Flow[Any], *replies: Response | Lost) -> tuple[Any, list[Request]]:
-    """Response the calls of a flow one after the other; return its result, and the calls."""
+    """Answer the requests of a flow one after the other; return its result and the requests."""
     sent: list[Request] = []
     left = list(replies)
     try:
@@ -53,18 +53,18 @@ class TestResolve:
             ([], [], []),
         ],
     )
-    def test_table(self, wanted: list[str], ids: list[str], missing: list[str]) -> None:
+    def test_titles_and_ids_are_found(self, wanted: list[str], ids: list[str], missing: list[str]) -> None:
         assert titles.resolve("tags", "tag", wanted, KNOWN) == (ids, missing)
 
-    def test_several_of_a_title(self) -> None:
+    def test_ambiguous_title_is_an_error(self) -> None:
         with pytest.raises(ArgumentError, match=f"2 tags are titled 'REVIEW': {B}, {C}. Use the id"):
             titles.resolve("tags", "tag", ["REVIEW"], KNOWN)
 
-    def test_an_id_goes_before_a_title_that_looks_like_it(self) -> None:
+    def test_an_id_takes_precedence_over_a_title_that_looks_like_it(self) -> None:
         assert titles.resolve("tags", "tag", [A], {A: "x", B: A}) == ([A], [])
 
     @given(st.dictionaries(st.text("abcdef0123456789", min_size=32, max_size=32), st.text(min_size=1), max_size=8))
-    def test_finds_what_there_is_or_names_the_several(self, known: dict[str, str]) -> None:
+    def test_any_title_is_found_or_an_error_if_it_is_ambiguous(self, known: dict[str, str]) -> None:
         for identity, title in known.items():
             alike = [other for other in known.values() if other.casefold() == title.casefold()]
             if title in known:
@@ -83,12 +83,12 @@ class TestUnknown:
             "add_tags: no tag has this title or id: 'Stael' (did you mean 'Stale'?); 'zzz'. There are 2 tags."
         )
 
-    def test_none_at_all(self) -> None:
+    def test_error_if_there_are_no_titles(self) -> None:
         assert str(titles.unknown("template", "template", ["x"], [])).endswith("There are no templates.")
 
 
 class TestCheck:
-    def test_repeated_once(self) -> None:
+    def test_duplicates_count_once(self) -> None:
         assert titles.check_titles("tags", [" Stale ", "Stale", "stale"]) == ["Stale", "stale"]
 
     @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ class TestCheck:
         with pytest.raises(ArgumentError):
             titles.check_titles("tags", value)
 
-    def test_lengths(self) -> None:
+    def test_title_may_have_30_characters_and_an_id_32(self) -> None:
         assert titles.check_titles("tags", ["x" * 30, A]) == ["x" * 30, A]
 
     @pytest.mark.parametrize(
@@ -109,26 +109,26 @@ class TestCheck:
 
 
 class TestTags:
-    def test_ids_alone_cost_nothing(self) -> None:
+    def test_ids_need_no_request(self) -> None:
         assert play(titles.tag_ids(ORG, "tags", [A, B])) == ([A, B], [])
 
-    def test_a_title_costs_the_list(self) -> None:
+    def test_a_title_needs_the_list(self) -> None:
         found, sent = play(titles.tag_ids(ORG, "tags", ["stale", B]), page(**{A: "Stale"}))
         assert sorted(found) == [A, B], "an id need not be listed to be right"
         assert [request.method for request in sent] == ["GET"]
 
-    def test_unknown(self) -> None:
+    def test_unknown_title_is_an_error(self) -> None:
         with pytest.raises(ArgumentError, match="did you mean 'Stale'"):
             play(titles.tag_ids(ORG, "tags", ["Stael"]), page(**{A: "Stale"}))
 
-    def test_unreadable_list(self) -> None:
+    def test_unreadable_list_is_an_error(self) -> None:
         with pytest.raises(Rejected):
             play(titles.tag_ids(ORG, "tags", ["Stale"]), Response(200, {}, b"<html>"))
 
     def create(self, *replies: Response | Lost) -> tuple[Any, list[Request]]:
         return play(titles.tag_ids(ORG, "tags", ["New", "Stale"], create_missing=True), page(**{A: "Stale"}), *replies)
 
-    def test_created(self) -> None:
+    def test_missing_tag_is_created(self) -> None:
         found, sent = self.create(Response(201, {}, json.dumps({"data": {"id": B, "title": "New"}}).encode()))
         assert found == [A, B]
         assert sent[-1].json == {"title": "New", "color": titles.TAG_COLOUR}
@@ -144,7 +144,7 @@ class TestTags:
         ],
         ids=["taken meanwhile", "answer lost", "5xx", "empty answer", "something else"],
     )
-    def test_in_doubt_the_list_tells(self, reply: Response | Lost) -> None:
+    def test_after_an_unclear_answer_the_list_has_the_id(self, reply: Response | Lost) -> None:
         found, sent = self.create(reply, page(**{A: "Stale", B: "new"}))
         assert found == [A, B]
         assert [request.method for request in sent] == ["GET", "POST", "GET"]
@@ -159,7 +159,7 @@ class TestTags:
             (Response(200, {}, b"<html>"), ProblemKind.SERVER, "Tallyfy answered with"),
         ],
     )
-    def test_not_created(self, reply: Response | Lost, kind: ProblemKind, words: str) -> None:
+    def test_tag_that_was_not_created_is_an_error(self, reply: Response | Lost, kind: ProblemKind, words: str) -> None:
         with pytest.raises(Rejected, match=words) as caught:
             self.create(reply, page(**{A: "Stale"}))
         assert caught.value.problem.kind is kind
@@ -174,7 +174,7 @@ class TestMembers:
     @pytest.mark.parametrize(
         ("value", "member"), [(7, 7), (" 7 ", 7), ("Ann@example.com", "Ann@example.com"), (" a@b ", "a@b")]
     )
-    def test_by_id_or_address(self, value: Any, member: int | str) -> None:
+    def test_are_given_by_id_or_e_mail_address(self, value: Any, member: int | str) -> None:
         assert titles.check_member("owner_id", value) == member
 
     @pytest.mark.parametrize("value", ["ann", "ann@", "@", "a b@c", "²", 0, -7, True, None, [], "{{ x }}@b", "None"])
@@ -184,13 +184,13 @@ class TestMembers:
 
 
 @pytest.mark.parametrize("kind", [titles.TAG, titles.TEMPLATE, titles.FOLDER, titles.GROUP, titles.MEMBER])
-def test_every_kind_is_read_by_its_own_title(kind: titles.Kind) -> None:
+def test_each_kind_is_read_by_its_own_title_field(kind: titles.Kind) -> None:
     row = {"id": A, kind.title: "Its title", "other": "x"}
     found, sent = play(titles.read_kind(ORG, kind), Response(200, {}, json.dumps({"data": [row]}).encode()))
     assert found == {A: "Its title"}
     assert [request.method for request in sent] == ["GET"]
 
 
-def test_the_only_one_there_is_is_named() -> None:
+def test_error_names_the_only_title_there_is() -> None:
     error = titles.unknown("folder", "folder", ["x"], ["Audit"], "name")
     assert str(error) == "folder: no folder has this name or id: 'x'. There is 1 folder: 'Audit'."

@@ -1,4 +1,4 @@
-"""What counts as the answer to a request: an object that says who it is, and is the one that was asked for."""
+"""What counts as the answer to a request: an object with an id, and with the id that was requested."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ _NOT_THE_ANSWER: list[tuple[Any, str]] = [
     ({"data": {"id": ""}}, "an object that has no id"),
     ({"data": {"id": [RUN]}}, "an object that has no id"),
     ({"data": {"id": True}}, "an object that has no id"),
-    ({"data": {"id": OTHER, "archived_at": "2026-01-01"}}, f"'{OTHER}', which is not what was asked for"),
-    ({"data": {"id": 7}}, "'7', which is not what was asked for"),
+    ({"data": {"id": OTHER, "archived_at": "2026-01-01"}}, f"'{OTHER}', which is not the requested object"),
+    ({"data": {"id": 7}}, "'7', which is not the requested object"),
 ]
 
 
 @pytest.mark.parametrize(("body", "says"), _NOT_THE_ANSWER, ids=lambda value: repr(value)[:40])
-class TestWhatIsNotTheAnswer:
-    def test_proves_nothing(self, body: Any, says: str) -> None:
+class TestBodyThatIsNotTheAnswer:
+    def test_is_unreadable(self, body: Any, says: str) -> None:
         kind = "text/html" if isinstance(body, bytes) else "application/json"
         for request in (read(), write(), write("DELETE")):
             exchange = Exchange(request, answer(body, kind))
@@ -73,7 +73,7 @@ class TestWhatIsNotTheAnswer:
             assert problem.kind is Kind.SERVER
             assert "Is the connection's host the API base URL" in problem.message
 
-    def test_is_a_passing_fault_of_a_read_and_a_doubt_about_a_write(self, body: Any, says: str) -> None:
+    def test_is_retried_for_a_read_and_makes_a_write_unclear(self, body: Any, says: str) -> None:
         reply, policy = answer(body), RetryPolicy(jitter=lambda: 0.0)
         assert policy.next_wait(read(), reply, Waited()) is not None
         assert policy.next_wait(write(), reply, Waited()) is None  # it is looked after first
@@ -83,25 +83,25 @@ class TestWhatIsNotTheAnswer:
 
 
 @pytest.mark.parametrize("body", [{"data": {"id": RUN}}, {"id": RUN}, {"data": {"id": RUN.upper()}}], ids=repr)
-def test_object_with_the_id_is_the_answer(body: Any) -> None:
+def test_object_with_the_requested_id_is_the_answer(body: Any) -> None:
     for request in (read(), read(None), write()):
         assert unpack(request, answer(body))["id"].lower() == RUN
         assert not may_have_happened(request, answer(body))
 
 
 @pytest.mark.parametrize("body", [b"", b" \n", {"data": []}, [], {"data": {}}, {}, None, {"data": None}], ids=repr)
-def test_empty_answer_to_a_write_says_nothing_and_to_a_read_is_none(body: Any) -> None:
+def test_empty_body_is_an_answer_to_a_write_but_not_to_a_read(body: Any) -> None:
     assert unpack(write(), answer(body)) is None
     assert Exchange(write(), answer(body)).ok
-    with pytest.raises(Unreadable, match="answered with nothing where one object was expected"):
+    with pytest.raises(Unreadable, match="answered with an empty body where one object was expected"):
         unpack(read(), answer(body))
 
 
 _NO_COUNTS: tuple[Any, ...] = (-1, 1.5, "many", "", "²", [1], {}, True)
 _PAGES: list[tuple[Any, str]] = [
-    ({"data": [{"id": 1}, {"name": "x"}]}, "a list of objects of which some have no id"),
-    ({"data": [{"id": []}]}, "a list of objects of which some have no id"),
-    ({"data": [{"id": 1}], "meta": {"pagination": {"current_page": 2}}}, "page 2 where page 3 was asked for"),
+    ({"data": [{"id": 1}, {"name": "x"}]}, "a list in which some objects have no id"),
+    ({"data": [{"id": []}]}, "a list in which some objects have no id"),
+    ({"data": [{"id": 1}], "meta": {"pagination": {"current_page": 2}}}, "page 2 instead of page 3"),
     *(
         ({"data": [{"id": 1}], "meta": {"pagination": {"total_pages": count}}}, "total_pages is not a whole number")
         for count in _NO_COUNTS
@@ -110,7 +110,7 @@ _PAGES: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("body", "says"), _PAGES, ids=repr)
-def test_list_that_is_not_the_one_asked_for(body: Any, says: str) -> None:
+def test_invalid_page_is_unreadable(body: Any, says: str) -> None:
     request = Request("GET", ("organizations", "o", "runs"), (("page", 3),), expects="list")
     with pytest.raises(Unreadable, match=says):
         unpack(request, answer(body))
@@ -126,7 +126,7 @@ def test_lost_answer_is_not_unreadable() -> None:
     [([1], [1]), ({"data": [1]}, [1]), ([], []), ({"data": []}, []), (None, None), ({}, None), ({"data": 1}, None)],
     ids=repr,
 )
-def test_relation(value: Any, rows: Any) -> None:
+def test_rows_of_a_relation(value: Any, rows: Any) -> None:
     assert related(value) == rows
 
 

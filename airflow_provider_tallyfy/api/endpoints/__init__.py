@@ -1,5 +1,5 @@
 """One small function per endpoint of the Tallyfy API: arguments in, a request out. Nothing else.
 
-Ids are checked here, so none reaches the wire unchecked. Paths are those of Tallyfy's public API pages
-(https://tallyfy.com/products/pro/integrations/open-api/). A file per resource.
+Every id is checked here, before a request exists. The paths come from Tallyfy's public API pages
+(https://tallyfy.com/products/pro/integrations/open-api/). One file per resource.
 """

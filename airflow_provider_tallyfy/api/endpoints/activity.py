@@ -9,8 +9,8 @@ from airflow_provider_tallyfy.api.protocol.messages import Param, Request
 def list_activity(org: str, *, per_page: int = PAGE_SIZE, **filters: Param | None) -> Request:
     """List activities, newest first, without a page number.
 
-    :param filters: query parameters as they are sent, such as ``verb`` or ``created_after`` (a day);
-        ``None`` = not sent. Without ``entity_type`` and ``entity_id`` it is the feed of the whole organization.
+    :param filters: query parameters, sent as given, such as ``verb`` or ``created_after`` (a day); ``None`` = not sent.
+        Without ``entity_type`` and ``entity_id``, Tallyfy returns the feed of the whole organization.
     """
     pairs: dict[str, Param | None] = {**filters, "sort": "-created_at", "per_page": per_page}
     params = tuple((name, value) for name, value in pairs.items() if value is not None)

@@ -12,10 +12,10 @@ METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD")
 
 
 def custom(method: str, path: str, params: Mapping[str, Param | None] | None = None, json: Any = None) -> Request:
-    """A request to any path below the base URL, taken literally segment by segment.
+    """Return a request to any path below the base URL. Each segment is sent literally.
 
     :param params: query parameters; ``None`` = not sent.
-    :raises ArgumentError: for a path that could turn into another one on its way (``..``, ``//``, ``?``, ``%``).
+    :raises ArgumentError: for a path that a proxy or server could read as another path (``..``, ``//``, ``?``, ``%``).
     """
     if not isinstance(path, str) or not path.strip("/"):
         raise ArgumentError(f"path={show(path)} is empty; it must be a path such as '/organizations/<id>/users'.")

@@ -1,4 +1,4 @@
-"""Tags and folders, and how they hang on a run."""
+"""Tags and folders, and their associations with runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from airflow_provider_tallyfy.api.protocol.messages import Request
 
 
 def attach_tag(org: str, run_id: str, tag_id: str, tag_type: str = "private") -> Request:
-    """Attach a tag. ``tag_type`` (``private`` or ``public``) must be the tag's own: it selects where Tallyfy looks."""
+    """Attach a tag. ``tag_type`` must be the tag's own (``private`` or ``public``); Tallyfy looks only there."""
     body = {
         "subject_id": check_id("run_id", run_id),
         "subject_type": "Run",
@@ -19,7 +19,10 @@ def attach_tag(org: str, run_id: str, tag_id: str, tag_type: str = "private") ->
 
 
 def detach_tag(org: str, association_id: int) -> Request:
-    """Detach by the *number* of the association: a tag's id would be cast to a number, and detach somebody else's."""
+    """Detach a tag by the *number* of its association.
+
+    Tallyfy would cast a tag's id to a number, and detach another run's tag.
+    """
     return Request("DELETE", organization(org, "checklists", "tags", str(int(association_id))), expects="object")
 
 
@@ -34,12 +37,12 @@ def add_to_folder(org: str, run_id: str, folder_id: str) -> Request:
 
 
 def remove_from_folder(org: str, relation_id: int) -> Request:
-    """Take out of a folder by the *number* of the relation (a folder's id would silently do nothing)."""
+    """Remove a run from a folder by the *number* of the association (a folder's id would silently do nothing)."""
     return Request("DELETE", organization(org, "folders-objects", str(int(relation_id))), expects="object")
 
 
 def get_folder(org: str, folder_id: str) -> Request:
-    """Read a folder, with what is in it."""
+    """Read a folder and its contents."""
     path = organization(org, "folders", check_id("folder_id", folder_id))
     return Request("GET", path, expects="object", identity=folder_id)
 
@@ -50,16 +53,16 @@ def list_tags(org: str) -> Request:
 
 
 def list_all_tags(org: str) -> Request:
-    """List the organization's tags, those that Tallyfy made by itself included: a run may have them."""
+    """List the organization's tags, including those that Tallyfy created: a run may have them."""
     return Request("GET", organization(org, "tags"), (("all", True), ("per_page", PAGE_SIZE)), expects="list")
 
 
 def list_folders(org: str) -> Request:
-    """List the folders of runs, with the folders in them (without ``folder_type`` they were those of templates)."""
+    """List the folders of runs with their subfolders (without ``folder_type``, Tallyfy lists those of templates)."""
     params = (("folder_type", "run"), ("with", "children"), ("per_page", PAGE_SIZE))
     return Request("GET", organization(org, "folders"), params, expects="list")
 
 
 def create_tag(org: str, title: str, color: str) -> Request:
-    """Make a tag. Its title must be new (422 otherwise), its colour is ``#`` and six hexadecimal digits."""
+    """Create a tag. Its title must be new (422 otherwise); its colour is ``#`` and six hexadecimal digits."""
     return Request("POST", organization(org, "tags"), json={"title": title, "color": color}, expects="object")

@@ -1,4 +1,4 @@
-"""Who is asking, and where."""
+"""The organization, its members and groups, and the owner of the token."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from airflow_provider_tallyfy.api.protocol.messages import Request
 
 
 def get_me() -> Request:
-    """Read the token's user: proves the token."""
+    """Read the token's user, which proves that the token is valid."""
     return Request("GET", ("me",), expects="object")
 
 
@@ -17,7 +17,7 @@ def get_organization(org: str) -> Request:
 
 
 def get_member(org: str) -> Request:
-    """The token's user as a member of the organization, with the role: proves token, organization and role at once."""
+    """Read the token's user as a member of the organization, which proves token, organization and role at once."""
     return Request("GET", organization(org, "me"), expects="object")
 
 

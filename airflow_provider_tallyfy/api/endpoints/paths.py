@@ -1,4 +1,4 @@
-"""What all endpoints share: the path below an organization, the size of a page, lists in a query."""
+"""What all endpoints share: the path of an organization, the page size, and lists in a query."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterable
 
 from airflow_provider_tallyfy.api.protocol.arguments import check_id
 
-PAGE_SIZE = 100  # rows; the most that Tallyfy gives
+PAGE_SIZE = 100  # rows; Tallyfy returns no more
 
 
 def organization(org: str, *rest: str) -> tuple[str, ...]:
-    """Path segments below an organization."""
+    """Return the path segments of something in an organization."""
     return ("organizations", check_id("organization_id", org), *rest)
 
 
 def csv(values: Iterable[object]) -> str:
-    """Return a list as one query value."""
+    """Return a list as one comma-separated query value."""
     return ",".join(str(value) for value in values)

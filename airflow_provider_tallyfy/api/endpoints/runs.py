@@ -11,7 +11,7 @@ from airflow_provider_tallyfy.api.protocol.messages import Param, Request
 
 
 def get_run(org: str, run_id: str, include: Iterable[str] = (), *, form_fields_values: bool = False) -> Request:
-    """Read a run, with the relations in ``include``. An archived one may answer 404.
+    """Read a run, with the relations in ``include``. For an archived run, Tallyfy may answer 404.
 
     :param form_fields_values: ask for the answers in the forms too.
     """
@@ -56,12 +56,15 @@ def activate_run(org: str, run_id: str) -> Request:
 
 
 def delete_run(org: str, run_id: str) -> Request:
-    """Destroy an archived run for ever."""
+    """Delete an archived run permanently."""
     return Request("DELETE", organization(org, "runs", check_id("run_id", run_id), "delete"))
 
 
 def update_run(org: str, run_id: str, body: Mapping[str, Any]) -> Request:
-    """Write fields of a run. Never bare: members that the body leaves out are removed (see :mod:`.update`)."""
+    """Write fields of a run.
+
+    Tallyfy removes the members that the body leaves out: :mod:`airflow_provider_tallyfy.api.runs.update` keeps them.
+    """
     path = organization(org, "runs", check_id("run_id", run_id))
     return Request("PUT", path, json=dict(body), expects="object", identity=run_id)
 
@@ -75,11 +78,11 @@ def list_runs(
     per_page: int = PAGE_SIZE,
     **filters: Param | None,
 ) -> Request:
-    """List runs, without a page number: :class:`~airflow_provider_tallyfy.api.protocol.pagination.Walk` adds it.
+    """List runs. :class:`~airflow_provider_tallyfy.api.protocol.pagination.Walk` adds the page number.
 
     :param include: relations to return with each run.
-    :param filters: query parameters as they are sent (see :mod:`airflow_provider_tallyfy.api.runs.filters`);
-        ``None`` = not sent. Tallyfy ignores those that it does not know.
+    :param filters: query parameters, sent as given (see :mod:`airflow_provider_tallyfy.api.runs.filters`);
+        ``None`` = not sent. Tallyfy ignores parameters that it does not know.
     """
     pairs: dict[str, Param | None] = {
         **filters,

@@ -1,4 +1,4 @@
-"""Tasks of runs: what people do, and what they write into its form."""
+"""Tasks of runs: the steps that people complete, and the form fields that they fill in."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def get_any_task(org: str, task_id: str, include: Iterable[str] = ()) -> Request
 
 
 def update_task(org: str, run_id: str, task_id: str, body: Mapping[str, Any]) -> Request:
-    """Write fields of a task. Tallyfy drops unknown keys of ``taskdata`` without a word."""
+    """Write fields of a task. Tallyfy silently drops unknown keys of ``taskdata``."""
     path = organization(org, "runs", check_id("run_id", run_id), "tasks", check_id("task_id", task_id))
     return Request("PUT", path, json=dict(body), expects="object", identity=task_id)
 
 
 def complete_task(org: str, run_id: str, task_id: str, is_approved: bool | None = None) -> Request:
-    """Complete a task. Completing it twice tells everybody twice, so it is no request to repeat."""
+    """Complete a task. Never repeat this request: completing a task twice notifies everybody twice."""
     body: dict[str, Any] = {"task_id": check_id("task_id", task_id)}
     if is_approved is not None:
         body["is_approved"] = is_approved
@@ -55,6 +55,6 @@ def reopen_task(org: str, run_id: str, task_id: str) -> Request:
 
 
 def comment_on_task(org: str, task_id: str, content: str) -> Request:
-    """Write a comment on a task. Tallyfy takes 120 comments an hour from one organization."""
+    """Write a comment on a task. Tallyfy accepts 120 comments per hour and organization."""
     path = organization(org, "tasks", check_id("task_id", task_id), "comment")
     return Request("POST", path, json={"content": content}, expects="object")

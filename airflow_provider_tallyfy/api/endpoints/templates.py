@@ -8,12 +8,12 @@ from airflow_provider_tallyfy.api.protocol.messages import Request
 
 
 def list_templates(org: str) -> Request:
-    """List the organization's templates (``checklists`` in the API)."""
+    """List the organization's templates."""
     return Request("GET", organization(org, "checklists"), (("per_page", PAGE_SIZE),), expects="list")
 
 
 def get_template(org: str, template_id: str) -> Request:
-    """Read a template with its kick-off form and its steps. An archived one answers 404."""
+    """Read a template with its kick-off form and its steps. For an archived template, Tallyfy answers 404."""
     path = organization(org, "checklists", check_id("template_id", template_id))
     return Request("GET", path, (("with", "steps"),), expects="object", identity=template_id)
 

@@ -1,1 +1,1 @@
-"""How one talks to the Tallyfy API: messages, pages, problems, when to repeat, how fast."""
+"""The protocol of the Tallyfy API: messages, pages, problems, retries, and how fast to send."""

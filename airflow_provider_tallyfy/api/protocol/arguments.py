@@ -1,11 +1,11 @@
-"""Which values may be sent at all. Each refusal names the argument, the value and the fix."""
+"""Which values may be sent to Tallyfy. Each error names the argument, the value and the fix."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 NAME_LIMIT = 550  # characters; Tallyfy's documentation of launch and update
 NUMBER_LIMIT = 10**300  # Python writes no number of more than 4,300 digits
@@ -14,24 +14,30 @@ ID_LIMIT = 255  # characters; what Tallyfy's own SDK accepts
 _ID = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ABSENT = frozenset({"none", "null", "nan", "undefined"})
-_FROM_XCOM = "If it comes from XCom or a template, the upstream task returned nothing or it was not rendered."
+_FROM_XCOM = (
+    "If it comes from XCom or a Jinja template, the upstream task returned nothing or the template was not rendered."
+)
+NOT_RENDERED_AS_LIST = (
+    "Jinja renders a list to text: pass it as task.output, or set render_template_as_native_obj=True on the DAG"
+)
+T = TypeVar("T")
 
 
 class ArgumentError(ValueError):
-    """An argument that must not reach Tallyfy."""
+    """An argument that must not be sent to Tallyfy."""
 
 
 def show(value: object, limit: int = 80) -> str:
-    """The value as a person would recognise it, bounded."""
+    """Return the value's ``repr``, cut to a limit, for error messages."""
     try:
         text = repr(value)
-    except Exception:  # a number of too many digits, a list within itself, somebody's own __repr__
+    except Exception:  # a number with too many digits, a list that contains itself, a broken __repr__
         text = f"<{type(value).__name__} that can't be shown>"
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The nearest known names, as an insertion into a sentence; empty if none is near."""
+    """Return ``" (did you mean ...?)"`` with the nearest known names; empty if none is near."""
     from difflib import get_close_matches  # here, because DAG files load this module
 
     titles = {title.casefold(): title for title in known}
@@ -40,10 +46,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def check_id(argument: str, value: object) -> str:
-    """Return ``value`` if it can only ever be one path segment.
+    """Return ``value`` if it is an id, which is always exactly one path segment.
 
-    Tallyfy's ids are 32 hexadecimal digits; its SDK allows letters, digits, ``_`` and ``-`` up to 255.
-    The rule matters: ``DELETE /runs/<id>/delete`` destroys a run for ever, so no id may hold a ``/``.
+    Tallyfy's ids are 32 hexadecimal digits; its SDK allows up to 255 letters, digits, ``_`` and ``-``.
+    The rule matters: ``DELETE /runs/<id>/delete`` deletes a run permanently, so no id may contain a ``/``.
 
     :param argument: name of the argument, for the error.
     :param value: the id.
@@ -58,8 +64,8 @@ def check_id(argument: str, value: object) -> str:
     if not isinstance(value, str):
         hint = " (not the number that its web app shows)" if isinstance(value, int) else ""
         raise ArgumentError(
-            f"{argument}={show(value)} is of type {type(value).__name__}; it must be a string, the 32-character id of "
-            f"Tallyfy{hint}."
+            f"{argument}={show(value)} is of type {type(value).__name__}; it must be a string: Tallyfy's 32-character "
+            f"id{hint}."
         )
     if len(value) > ID_LIMIT:
         raise ArgumentError(f"{argument}={show(value)} is longer than {ID_LIMIT} characters.")
@@ -67,28 +73,36 @@ def check_id(argument: str, value: object) -> str:
         raise ArgumentError(f"{argument}={show(value)} is a template that was not rendered.")
     if not _ID.fullmatch(value):
         raise ArgumentError(
-            f"{argument}={show(value)} is not a Tallyfy id: only letters, digits, '_' and '-' may stand in one. "
+            f"{argument}={show(value)} is not a Tallyfy id: an id consists of letters, digits, '_' and '-'. "
             "Pass the id alone, not a URL or a path."
         )
     return value
 
 
 def listed(argument: str, value: Iterable[Any]) -> list[Any]:
-    """Return what an iterable yields; one that fails while it does is refused like any other bad value."""
+    """Return the items of an iterable.
+
+    :raises ArgumentError: if the iterable itself raises an error.
+    """
     try:
         return list(value)
     except Exception as fault:
-        raise ArgumentError(f"{argument} can't be read to its end: {type(fault).__name__} on the way.") from fault
+        raise ArgumentError(f"{argument} can't be read to its end: it raised {type(fault).__name__}.") from fault
+
+
+def check_list(argument: str, value: object, what: str, check: Callable[[str, object], T]) -> list[T]:
+    """Return a list without duplicates, each item checked.
+
+    :param what: what the value should be, for the error.
+    """
+    if isinstance(value, str) or not isinstance(value, Iterable) or isinstance(value, Mapping):
+        raise ArgumentError(f"{argument}={show(value)} is not {what}.")
+    return list(dict.fromkeys(check(f"{argument}[{i}]", item) for i, item in enumerate(listed(argument, value))))
 
 
 def check_ids(argument: str, value: object) -> list[str]:
-    """Return a list of ids, each checked; a single string is refused (it is a list that was rendered to text)."""
-    if isinstance(value, str) or not isinstance(value, Iterable) or isinstance(value, Mapping):
-        raise ArgumentError(
-            f"{argument}={show(value)} is not a list of ids. A list that went through a Jinja string becomes text: "
-            "pass it as task.output, or set render_template_as_native_obj=True on the DAG."
-        )
-    return list(dict.fromkeys(check_id(f"{argument}[{i}]", item) for i, item in enumerate(listed(argument, value))))
+    """Return a list of ids, each checked."""
+    return check_list(argument, value, f"a list of ids. {NOT_RENDERED_AS_LIST}", check_id)
 
 
 def check_user_id(argument: str, value: object) -> int:
@@ -100,7 +114,7 @@ def check_user_id(argument: str, value: object) -> int:
             f"{argument}={show(value)} is not a Tallyfy user id. Users have whole numbers as ids, such as 1001 "
             "(see GET /organizations/<id>/users); an e-mail address or a name is not accepted."
         )
-    # 20 digits are too many already, and Python converts no more than 4300 of them.
+    # 20 digits are already too many, and Python converts no more than 4300.
     number = value if isinstance(value, int) else int(value.strip().lstrip("0")[:20] or 0)
     if not 0 < number < 2**63:
         raise ArgumentError(f"{argument}={show(value)} is not a Tallyfy user id: it must be above 0 and below 2**63.")
@@ -109,15 +123,11 @@ def check_user_id(argument: str, value: object) -> int:
 
 def check_user_ids(argument: str, value: object) -> list[int]:
     """Return a list of user ids, each checked."""
-    if isinstance(value, (str, int)) or not isinstance(value, Iterable) or isinstance(value, Mapping):
-        raise ArgumentError(f"{argument}={show(value)} is not a list of user ids, such as [1001, 1002].")
-    return list(
-        dict.fromkeys(check_user_id(f"{argument}[{i}]", item) for i, item in enumerate(listed(argument, value)))
-    )
+    return check_list(argument, value, "a list of user ids, such as [1001, 1002]", check_user_id)
 
 
 def check_name(argument: str, value: object) -> str:
-    """Return a run's name: text, not blank, at most 550 characters."""
+    """Return a run's name: a string, not blank, at most 550 characters."""
     value = check_text(argument, value)
     if not value.strip() or value.strip() == "None":
         raise ArgumentError(f"{argument}={show(value)}: a run needs a name. {_FROM_XCOM}")
@@ -127,19 +137,19 @@ def check_name(argument: str, value: object) -> str:
 
 
 def check_text(argument: str, value: object) -> str:
-    """Return text; ``""`` is text. Half a character (a lone surrogate) is none: it can't be sent."""
+    """Return a string, which may be empty. A lone surrogate (half a character) is an error: it can't be sent."""
     if not isinstance(value, str):
         raise ArgumentError(f"{argument}={show(value)} is of type {type(value).__name__}; it must be a string.")
     if not value.isascii() and _SURROGATE.search(value):
         raise ArgumentError(
-            f"{argument}={show(value)} holds half a character (a lone surrogate): the text was cut in the "
-            "middle of one, or decoded with the wrong encoding."
+            f"{argument}={show(value)} contains half a character (a lone surrogate): the text was cut in the "
+            "middle of a character, or decoded with the wrong encoding."
         )
     return value
 
 
 def check_flag(argument: str, value: object) -> bool:
-    """Return a bool; what Jinja makes of one (``"True"``, ``"false"``) is accepted."""
+    """Return a bool. The strings that Jinja renders (``"True"``, ``"false"``) are accepted."""
     if isinstance(value, bool):
         return value
     if isinstance(value, str) and value.strip().lower() in {"true", "false"}:
@@ -164,9 +174,9 @@ def check_choice(argument: str, value: object, choices: Iterable[str]) -> str:
 
 
 def check_json(argument: str, value: object, depth: int = 0) -> Any:
-    """Return a value that can be sent as JSON: texts, finite numbers, flags, ``None``, lists and objects of such.
+    """Return a value that can be sent as JSON: strings, finite numbers, bools, ``None``, lists and objects of these.
 
-    :raises ArgumentError: for anything else, and for what is nested more than ``DEPTH_LIMIT`` deep (or within itself).
+    :raises ArgumentError: for anything else, and for a value nested more than ``DEPTH_LIMIT`` deep (or in itself).
     """
     if depth > DEPTH_LIMIT:
         raise ArgumentError(f"{argument[:80]}... is nested more than {DEPTH_LIMIT} deep.")
@@ -176,20 +186,20 @@ def check_json(argument: str, value: object, depth: int = 0) -> Any:
         return value
     if isinstance(value, (int, float)):
         if not (math.isfinite(value) if isinstance(value, float) else abs(value) < NUMBER_LIMIT):
-            raise ArgumentError(f"{argument}={show(value)} is a number that JSON does not carry safely.")
+            raise ArgumentError(f"{argument}={show(value)} is a number that can't be sent safely as JSON.")
         return value
     if isinstance(value, Mapping):
         return check_object(argument, value, depth)
     if isinstance(value, (list, tuple)):
         return [check_json(f"{argument}[{i}]", inner, depth + 1) for i, inner in enumerate(value)]
     raise ArgumentError(
-        f"{argument}={show(value)} is of type {type(value).__name__}, which can't be sent as JSON. Use texts, numbers, "
-        "flags, lists and objects; dates as ISO text."
+        f"{argument}={show(value)} is of type {type(value).__name__}, which can't be sent as JSON. Use strings, "
+        "numbers, bools, lists and objects; write dates as ISO 8601 text."
     )
 
 
 def check_object(argument: str, value: object, depth: int = 0) -> dict[str, Any]:
-    """Return an object whose names are texts and whose values can be sent as JSON."""
+    """Return an object whose names are strings and whose values can be sent as JSON."""
     if not isinstance(value, Mapping):
         raise ArgumentError(f"{argument}={show(value)} is not an object of field names and values.")
     for key in value:
@@ -200,13 +210,13 @@ def check_object(argument: str, value: object, depth: int = 0) -> dict[str, Any]
 
 
 def check_kickoff_answers(argument: str, value: object) -> dict[str, Any]:
-    """Fold kick-off answers into the one form that Tallyfy takes: an object keyed by field id.
+    """Return kick-off answers in the only form that Tallyfy accepts: an object keyed by field id.
 
-    Tallyfy's older page says "array" (production answers any list with 422), its current pages say object.
-    Accepted are the object itself, a list of one-key objects, and a list of
+    Tallyfy's older page says "array" (but production answers 422 to any list); its current pages say object.
+    This function accepts the object itself, a list of one-key objects, and a list of
     ``{"id" or "field_id": <field>, "value": <answer>}``; the two list forms may be mixed.
 
-    :raises ArgumentError: for another form, an empty one, or a field answered twice in different ways.
+    :raises ArgumentError: for any other form, for no answers, and for two different answers to one field.
     """
     if isinstance(value, Mapping):
         pairs = list(value.items())
@@ -214,11 +224,13 @@ def check_kickoff_answers(argument: str, value: object) -> dict[str, Any]:
         pairs = [_kickoff_pair(f"{argument}[{i}]", item) for i, item in enumerate(listed(argument, value))]
     else:
         raise ArgumentError(
-            f"{argument}={show(value)} is of no known form. Use {{field_id: answer}}, [{{field_id: answer}}, ...] or "
-            '[{"id": field_id, "value": answer}, ...].'
+            f"{argument}={show(value)} does not have a known form. Use {{field_id: answer}}, "
+            '[{field_id: answer}, ...] or [{"id": field_id, "value": answer}, ...].'
         )
     if not pairs:
-        raise ArgumentError(f"{argument} is empty: nothing to set. To clear an answer, give its field an empty value.")
+        raise ArgumentError(
+            f"{argument} is empty: nothing to set. To clear an answer, set its field to an empty value."
+        )
     folded: dict[str, Any] = {}
     for field, answer in pairs:
         key = check_id(f"key of {argument}", field)
@@ -229,7 +241,7 @@ def check_kickoff_answers(argument: str, value: object) -> dict[str, Any]:
 
 
 def _identical(one: object, other: object) -> bool:
-    """Whether two answers are one and the same JSON: ``1`` and ``True`` are equal in Python, and differ in a form."""
+    """Whether two answers are the same JSON. In Python, ``1`` and ``True`` are equal; in a form they differ."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return one.keys() == other.keys() and all(_identical(one[key], other[key]) for key in one)
     if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
@@ -245,5 +257,6 @@ def _kickoff_pair(argument: str, item: object) -> tuple[Any, Any]:
         if len(item) == 1 and not set(item) & {"id", "field_id", "value"}:
             return next(iter(item.items()))
     raise ArgumentError(
-        f'{argument}={show(item)} is of no known form. Use {{field_id: answer}} or {{"id": field_id, "value": answer}}.'
+        f"{argument}={show(item)} does not have a known form. Use {{field_id: answer}} or "
+        '{"id": field_id, "value": answer}.'
     )

@@ -1,10 +1,10 @@
-"""A request to make, what can come back, and the one place that unpacks it: what transports and rules share."""
+"""Requests, replies, and the one place that unpacks a response: what transports and rules share."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeVar
@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 Param = str | int | float | bool
 
-#: What the answer to a request must hold: anything that is JSON, one object that says who it is, or a page of them.
+#: What the answer to a request must be: any JSON, one object with an id, or a page of such objects.
 Expects = Literal["json", "object", "list"]
 
 
@@ -30,16 +30,16 @@ class Pause:
 
 @dataclass(frozen=True)
 class Request:
-    """One request to the Tallyfy API, and what a success has to name to be taken for its answer.
+    """One request to the Tallyfy API, and what its answer must be.
 
     :param method: HTTP method, upper case.
     :param segments: the path below the base URL, one item per segment, not yet percent-encoded.
-    :param params: query parameters in order; ``bool`` is written as ``true`` / ``false``.
-    :param json: JSON body, or ``None`` for no body.
-    :param expects: what its answer must hold.
-    :param identity: the ``id`` that the object in its answer must have; ``None`` = any id.
-    :param after: the exchange that this request repeats, because a read has shown that it was not carried out.
-    :param pause: what is waited before it is sent for the first time.
+    :param params: query parameters in order; a ``bool`` is written as ``true`` or ``false``.
+    :param json: JSON body; ``None`` = no body.
+    :param expects: what the answer must be.
+    :param identity: the ``id`` that the object in the answer must have; ``None`` = any id.
+    :param after: the exchange that this request repeats, because a read showed that it was not carried out.
+    :param pause: the wait before it is sent for the first time.
     """
 
     method: str
@@ -53,12 +53,12 @@ class Request:
 
     @property
     def repeatable(self) -> bool:
-        """Whether doing it twice leaves the same state as doing it once (Tallyfy has no idempotency key)."""
+        """Whether sending it twice has the same effect as sending it once. Tallyfy has no idempotency keys."""
         return self.method in {"GET", "HEAD", "PUT", "DELETE"}
 
     @property
     def reads(self) -> bool:
-        """Whether it changes nothing."""
+        """Whether it only reads."""
         return self.method in {"GET", "HEAD"}
 
     @property
@@ -68,7 +68,7 @@ class Request:
 
     @property
     def target(self) -> str:
-        """Path and query. A space is ``%20``: Tallyfy does not decode ``+`` (its own SDK says so)."""
+        """Path and query. A space becomes ``%20``, because Tallyfy does not decode ``+`` (see its own SDK)."""
         if not self.params:
             return self.path
         pairs = [(name, str(value).lower() if isinstance(value, bool) else str(value)) for name, value in self.params]
@@ -76,7 +76,7 @@ class Request:
 
     @property
     def label(self) -> str:
-        """Method and path for log lines and errors; the organization is ``{org}``, for it is the same everywhere."""
+        """Method and path for log lines and errors, without the organization's id, which is the same everywhere."""
         if self.segments[:1] != ("organizations",) or len(self.segments) < 2:
             return f"{self.method} /{'/'.join(self.segments)}"
         if len(self.segments) > 3 or (len(self.segments) == 3 and self.segments[2] != "me"):
@@ -85,7 +85,7 @@ class Request:
 
 
 class Unreadable(Exception):
-    """A success whose body is no answer to the request. The text says what came instead."""
+    """The body of a 2xx response is not an answer to the request. The text says what it is instead."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,8 @@ class Response:
 
     :param status: HTTP status code.
     :param headers: header names in lower case.
-    :param body: the raw body, complete.
-    :param received_at: when it came, seconds since the epoch (the rules have no clock of their own).
+    :param body: the complete raw body.
+    :param received_at: when it arrived, in seconds since the epoch (``api`` has no clock).
     """
 
     status: int
@@ -110,9 +110,9 @@ class Response:
 
     @cached_property
     def parsed(self) -> Any:
-        """The body as JSON, parsed once; ``None`` for an empty one.
+        """The body as JSON; ``None`` for an empty body.
 
-        :raises Unreadable: when it is not JSON (``NaN`` is none), or nested too deeply.
+        :raises Unreadable: if it is not valid JSON (``NaN`` is not), or is nested too deeply.
         """
         if not self.body.strip():
             return None
@@ -131,7 +131,7 @@ def _refuse_constant(name: str) -> None:
 def _finite(text: str) -> float:
     number = float(text)
     if math.isinf(number):
-        raise ValueError("a number too large for JSON that others can read")
+        raise ValueError("a number too large for a float")
     return number
 
 
@@ -140,11 +140,11 @@ LostKind = Literal["dns", "refused", "tls", "proxy", "connect-timeout", "timeout
 
 @dataclass(frozen=True)
 class Lost:
-    """No complete answer came.
+    """No complete response arrived.
 
-    :param kind: what went wrong on the way.
-    :param detail: the transport's own words, one bounded line without secrets.
-    :param sent: whether bytes of the request may have reached Tallyfy, so that it may have acted.
+    :param kind: what went wrong in the network.
+    :param detail: the transport's error message, one short line without secrets.
+    :param sent: whether bytes of the request may have reached Tallyfy, which may have carried it out.
     """
 
     kind: LostKind
@@ -157,12 +157,12 @@ Reply = Response | Lost
 
 @dataclass(frozen=True)
 class Exchange:
-    """What came of a request in the end, all repetitions included.
+    """A request and its last reply, after all repetitions.
 
     :param request: the request.
     :param reply: the last reply.
-    :param attempts: how many times it was sent.
-    :param doubt: the last earlier reply that leaves open whether its attempt was carried out; ``None`` = there is none.
+    :param attempts: how many times the request was sent.
+    :param doubt: the last earlier reply after which the request may have been carried out; ``None`` = there is none.
     """
 
     request: Request
@@ -177,33 +177,33 @@ class Exchange:
 
     @property
     def status(self) -> int | None:
-        """Status of the last reply, ``None`` if it was lost."""
+        """Status of the last reply; ``None`` if it was lost."""
         return self.reply.status if isinstance(self.reply, Response) else None
 
     @property
     def maybe_done(self) -> bool:
-        """Whether any attempt may have been carried out although no attempt was seen to succeed."""
+        """Whether any attempt may have been carried out, although no reply shows it."""
         return self.doubt is not None or may_have_happened(self.request, self.reply)
 
     @cached_property
     def unreadable(self) -> str:
-        """What came instead of an answer to this request, where the last reply is a 2xx; else empty."""
+        """If the last reply is a 2xx but no answer to this request: what it is instead. Otherwise empty."""
         return why_unreadable(self.request, self.reply)
 
     @property
     def value(self) -> Any:
-        """What a successful reply holds: JSON, an object, or a :class:`Page`; ``None`` where a write's is empty.
+        """The content of a successful reply: JSON, an object, or a :class:`Page`; ``None`` for a write's empty answer.
 
-        :raises Unreadable: if it is no answer to this request.
+        :raises Unreadable: if the reply is not an answer to this request.
         """
         assert isinstance(self.reply, Response)
         return unpack(self.request, self.reply)
 
 
 def may_have_happened(request: Request, reply: Reply) -> bool:
-    """Whether a request with this reply may have changed something.
+    """Whether a request with this reply may have changed something, although the reply is no success.
 
-    It may when the answer was lost on its way back, after a 5xx or 408, and when what came back is no answer to it.
+    It may if the answer was lost after the request was sent, after a 5xx or 408, and if a 2xx is no answer to it.
     """
     if isinstance(reply, Lost):
         return reply.sent
@@ -211,10 +211,9 @@ def may_have_happened(request: Request, reply: Reply) -> bool:
 
 
 def gave_up(status: int) -> bool:
-    """Whether a status tells of a server's or proxy's trouble, and nothing about the request.
+    """Whether a status reports a failure of the server or a proxy, and says nothing about the request.
 
-    408 is among them: a proxy says so when it has waited too long, as it does with 504. So is a 1xx
-    that nothing follows.
+    408 is one of them: like 504, a proxy sends it after it has waited too long. So is a 1xx without a final response.
     """
     return status >= 500 or status == 408 or status < 200
 
@@ -227,10 +226,10 @@ class Page:
     """One page of a list.
 
     :param rows: its objects; each has an ``id``.
-    :param total_pages: how many pages there are; ``None`` where the server says nothing.
-    :param total: how many rows there are in all; ``None`` where the server says nothing.
-    :param per_page: how many rows a full page holds; ``None`` where the server says nothing.
-    :param more: whether the server names a next page; only asked where ``total_pages`` is missing.
+    :param total_pages: how many pages the list has; ``None`` = the server does not say.
+    :param total: how many rows the list has; ``None`` = the server does not say.
+    :param per_page: how many rows a full page has; ``None`` = the server does not say.
+    :param more: whether the server names a next page; used only if ``total_pages`` is missing.
     """
 
     rows: list[dict[str, Any]]
@@ -241,12 +240,12 @@ class Page:
 
 
 def unpack(request: Request, response: Response) -> Any:
-    """Return what a success holds: JSON, one object, or a page of objects, as the request expects.
+    """Return the content of a successful response: JSON, one object, or a page of objects, as the request expects.
 
-    ``{"data": ...}`` around it is taken off. An object is an answer only if it says who it is, and is the one that was
-    asked for. To a write, an empty body (or PHP's empty object, ``[]``) is an answer that says nothing: ``None``.
+    A ``{"data": ...}`` envelope is removed. An object is an answer only if it has an id, and the id that was requested.
+    The answer to a write may be empty (or PHP's empty object, ``[]``), and is then ``None``.
 
-    :raises Unreadable: for anything else: a web page, no JSON, an object without an id, or somebody else's.
+    :raises Unreadable: for anything else: a web page, invalid JSON, an object without an id or with another id.
     """
     body = response.parsed
     if request.expects == "json":
@@ -256,7 +255,7 @@ def unpack(request: Request, response: Response) -> Any:
     data = body.get("data", body) if isinstance(body, Mapping) else body
     if not data and (data is None or isinstance(data, (list, Mapping))):
         if request.reads:
-            raise Unreadable("answered with nothing where one object was expected")
+            raise Unreadable("answered with an empty body where one object was expected")
         return None
     if not isinstance(data, Mapping):
         raise Unreadable(f"answered with a JSON {type(data).__name__} where one object was expected")
@@ -264,12 +263,12 @@ def unpack(request: Request, response: Response) -> Any:
     if not _is_id(named):
         raise Unreadable("answered with an object that has no id")
     if request.identity is not None and str(named).casefold() != request.identity.casefold():
-        raise Unreadable(f"answered with {str(named)[:40]!r}, which is not what was asked for")
+        raise Unreadable(f"answered with {str(named)[:40]!r}, which is not the requested object")
     return dict(data)
 
 
 def why_unreadable(request: Request, reply: Reply) -> str:
-    """Say in which way a 2xx is no answer to a request; empty where it is one, and for any other reply."""
+    """Say why a 2xx is not an answer to a request; empty if it is an answer, and for any other reply."""
     if isinstance(reply, Lost) or not reply.ok:
         return ""
     try:
@@ -280,14 +279,14 @@ def why_unreadable(request: Request, reply: Reply) -> str:
 
 
 def related(value: Any) -> list[Any] | None:
-    """Rows of an included relation, wrapped (``{"data": [...]}``) or plain; ``None`` if it is neither."""
+    """Return the rows of an included relation, with or without its envelope (``{"data": [...]}``), else ``None``."""
     if isinstance(value, Mapping) and isinstance(value.get("data"), list):
         value = value["data"]
     return list(value) if isinstance(value, list) else None
 
 
 def whole_number(value: Any) -> int | None:
-    """Read a count or a relation's number, of at most 18 digits, given as a number or as digits; else ``None``."""
+    """Read a whole number of at most 18 digits, given as a number or as a string; ``None`` for anything else."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 18:
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**18 else None
@@ -296,14 +295,14 @@ def whole_number(value: Any) -> int | None:
 def _page(request: Request, body: Any) -> Page:
     """Read a page.
 
-    ``links`` is an object, ``[]``, ``null`` or absent, depending on the page; its addresses are never used, because
-    they name Tallyfy's public host whatever host was asked.
+    ``links`` is an object, ``[]``, ``null`` or absent, depending on the page. Its URLs are never used, because they
+    name Tallyfy's public host even if another host was asked.
     """
     rows = body.get("data") if isinstance(body, Mapping) else body
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise Unreadable("answered with JSON that is not a list of objects")
     if not all(_is_id(row.get("id")) for row in rows):
-        raise Unreadable("answered with a list of objects of which some have no id")
+        raise Unreadable("answered with a list in which some objects have no id")
     meta = body.get("meta") if isinstance(body, Mapping) else None
     pagination = meta.get("pagination") if isinstance(meta, Mapping) else None
     if not isinstance(pagination, Mapping):
@@ -311,7 +310,7 @@ def _page(request: Request, body: Any) -> Page:
     asked = dict(request.params).get("page")
     number = _count(pagination, "current_page")
     if asked is not None and number is not None and number != asked:
-        raise Unreadable(f"answered with page {number} where page {asked} was asked for")
+        raise Unreadable(f"answered with page {number} instead of page {asked}")
     links = pagination.get("links")
     return Page(
         rows,
@@ -323,7 +322,7 @@ def _page(request: Request, body: Any) -> Page:
 
 
 def _count(pagination: Mapping[str, Any], name: str) -> int | None:
-    """A count, as a number or its digits; ``None`` where it is not given, for which nothing else must pass."""
+    """Read a count, given as a number or as a string; ``None`` if it is absent. Anything else is an error."""
     value = pagination.get(name)
     if value is None:
         return None
@@ -345,6 +344,4 @@ def _is_id(value: Any) -> bool:
 
 T = TypeVar("T")
 Flow = Generator[Request, Exchange, T]
-"""A flow of requests that ends in a ``T``: yields requests, is sent exchanges."""
-
-Rows = Sequence[Mapping[str, Any]]
+"""A flow that returns a ``T``: it yields requests and receives exchanges."""

@@ -1,4 +1,4 @@
-"""Walking a list to its end: by page number, to the page count that the server names, losing and repeating nothing."""
+"""Read a list to its end, page by page, without missing or repeating a row."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from typing import Any
 from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Page, Request
 from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected, about, reject
 
-#: Pages after which a list counts as endless: two million runs.
+#: A list with more pages counts as endless: this is two million runs.
 MOST_PAGES = 20_000
 
 
 class Walk:
-    """The state of one walk. Ask for :attr:`next_request` until it is ``None``; give each exchange to :meth:`take`.
+    """Reads one list. Send :attr:`next_request` until it is ``None``; give each exchange to :meth:`take`.
 
-    ``links.next`` is never followed (it names Tallyfy's public host, whatever host was asked). People work while
-    a walk goes on, so rows move. The walk knows which places of the list it has seen; where the server's total
-    changes, as many places become unknown at the edges as rows may have moved, and their pages are read again. Rows
-    seen before are left out. A walk that still holds fewer rows than the server counts is an error, never a short list.
+    Pages are requested by number, up to the page count that the server states. ``links.next`` is never followed: it
+    names Tallyfy's public host even if another host was asked. People keep working meanwhile, so rows move. The walk
+    remembers which positions of the list it has read. When the server's total changes, as many positions as rows may
+    have moved become unknown again, and their pages are read again. Rows that were read before are left out. If the
+    walk ends with fewer rows than the server counts, that is an error, never a short list.
 
-    What a count can't show stays unseen: as many rows removed as added between the same two pages.
+    One change can't be detected: as many rows removed as added between the same two pages.
 
     :param request: the list request, without a page number.
     """
@@ -28,26 +29,26 @@ class Walk:
     def __init__(self, request: Request) -> None:
         self._request = request
         self._ids: set[Any] = set()
-        self._places: list[tuple[int, int]] = []  # stretches of the list, from and to, whose rows have been seen
+        self._places: list[tuple[int, int]] = []  # ranges of positions whose rows have been read
         self._size: int | None = None
         self._grown = 0
         self._idle = self._fruitful = self._read = 0
-        #: Number of the page to read next, ``None`` when the walk is over.
+        #: Number of the page to read next; ``None`` = the list is read.
         self.next_page: int | None = 1
         self.total: int | None = None
         self.looked_at = 0
 
     @property
     def next_request(self) -> Request | None:
-        """The request for the page to read next, or ``None`` when the walk is over."""
+        """The request for the next page; ``None`` = the list is read."""
         if self.next_page is None:
             return None
         return replace(self._request, params=(*self._request.params, ("page", self.next_page)))
 
     def take(self, exchange: Exchange) -> list[dict[str, Any]]:
-        """Read one page; return its rows that were not seen before.
+        """Take in one page; return its new rows.
 
-        :raises Rejected: for a page that can't be read, and for a walk that comes up short.
+        :raises Rejected: for a page that can't be read, and for a list that is incomplete.
         """
         if not exchange.ok:
             reject(exchange)
@@ -61,19 +62,19 @@ class Walk:
         self.next_page = self._first_unknown(last)
         if self.next_page is None and self.total is not None and self.looked_at < self.total:
             if self._grown:
-                # Rows that came while it was read may stand where it had been before: at the front or at the end.
+                # New rows may be on positions that had been read before they came: at the front or at the end.
                 self._places = [(self._grown, (last - 1) * (self._size or 1))]
                 self._grown = 0
                 self.next_page = self._first_unknown(last)
             else:
-                raise self._short(exchange, f"Tallyfy counts {self.total} rows, its pages held {self.looked_at}")
-        # What counts is how many pages held something new, not how many the server says there are.
+                raise self._short(exchange, f"Tallyfy counts {self.total} rows, but its pages had {self.looked_at}")
+        # The limit depends on how many pages had new rows, not on how many pages the server says there are.
         self._fruitful += bool(fresh)
         self._idle = 0 if fresh else self._idle + 1
         if self.next_page is not None and self._idle > 10 + 2 * self._fruitful:
             raise self._short(
                 exchange,
-                "its pages repeat earlier rows: it changes faster than it can be read, or the page number is ignored",
+                "its pages repeat earlier rows: it changes faster than it is read, or Tallyfy ignores the page number",
             )
         self._read += 1
         if self.next_page is not None and self._read >= MOST_PAGES:
@@ -81,7 +82,7 @@ class Walk:
         return fresh
 
     def _note(self, number: int, page: Page, progress: bool) -> int:
-        """Remember which places are known now; return the number of the last page."""
+        """Remember which positions have been read; return the number of the last page."""
         size = self._size = page.per_page or self._size or max(len(page.rows), 1)
         if page.total is not None:
             if self.total is not None:
@@ -103,14 +104,14 @@ class Walk:
         return number + 1 if page.more and progress else number
 
     def _move(self, change: int) -> None:
-        """Rows were removed or added somewhere: those behind it have moved by as many places."""
+        """Rows were removed or added somewhere in the list, so all rows after them have moved by as many positions."""
         self._grown += max(change, 0)
         front = [(start, stop + min(change, 0)) for start, stop in self._places if start == 0]
         others = [(start + max(change, 0), stop + min(change, 0)) for start, stop in self._places if start > 0]
         self._places = [(start, stop) for start, stop in [*front, *others] if start < stop]
 
     def _first_unknown(self, last: int) -> int | None:
-        """The page that holds the first place not seen, if there is one."""
+        """Return the number of the page with the first position that has not been read, if there is one."""
         known = next((stop for start, stop in self._places if start == 0), 0)
         number = known // (self._size or 1) + 1
         return number if number <= last else None
@@ -119,8 +120,8 @@ class Walk:
         return about(
             exchange.request,
             Kind.SERVER,
-            f"{exchange.request.label}: the list came up short: {why}. "
-            "A retry reads the list anew; nothing is made of a part of it.",
+            f"{exchange.request.label}: the list is incomplete: {why}. "
+            "A retry reads it again; an incomplete list is never used.",
             like=exchange,
         )
 
@@ -141,9 +142,9 @@ def read_page(walk: Walk) -> Flow[list[dict[str, Any]]]:
 
 
 def read_page_number(request: Request, number: int) -> Flow[Page]:
-    """Read one page by its number, outside of any walk.
+    """Read a single page by its number.
 
-    :raises Rejected: also where the list says that it has no end.
+    :raises Rejected: for a page that can't be read, and for a list with more than :data:`MOST_PAGES` pages.
     """
     exchange = yield replace(request, params=(*request.params, ("page", number)))
     if not exchange.ok:
@@ -155,7 +156,7 @@ def read_page_number(request: Request, number: int) -> Flow[Page]:
 
 
 def endless(exchange: Exchange) -> Rejected:
-    """The error for a list of more pages than any organization has."""
+    """Return the error for a list with more pages than any organization has."""
     return about(
         exchange.request,
         Kind.SERVER,

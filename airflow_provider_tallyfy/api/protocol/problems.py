@@ -1,4 +1,4 @@
-"""Which answer means which problem, told in the server's own words, bounded, with what to do about it."""
+"""What a failed exchange means: the kind of the problem, the server's own message, and what to do about it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 from airflow_provider_tallyfy.api.protocol.messages import Exchange, Lost, Request, Response, Unreadable, gave_up
 from airflow_provider_tallyfy.api.protocol.retry import retry_after
 
-MESSAGE_LIMIT = 500  # characters of the server's message that are passed on
-TEXT_LIMIT = 200  # characters of a body that is not JSON, and of anything in a 5xx
-FIELD_LIMIT = 20  # field errors of a 422 that are passed on
+MESSAGE_LIMIT = 500  # characters of the server's message that an error quotes
+TEXT_LIMIT = 200  # characters quoted from a body that is not JSON, and from any 5xx
+FIELD_LIMIT = 20  # field errors of a 422 that an error quotes
 
 
 class Kind(Enum):
-    """What went wrong, as far as the caller's next step depends on it."""
+    """What went wrong. The caller's next step depends on it."""
 
     AUTH = "auth"
     FORBIDDEN = "forbidden"
@@ -43,13 +43,13 @@ class Problem:
     """A failed request, as data.
 
     :param kind: what to do about it.
-    :param message: the whole story for a person.
+    :param message: the complete error message.
     :param method: HTTP method of the request.
     :param path: path of the request, without host and query.
-    :param http_status: status code, ``None`` without an answer.
-    :param request_id: Tallyfy's ``X-Request-Id``, where it sent one.
-    :param errors: per field, what Tallyfy (or the check after the write) says about it.
-    :param retry_after: seconds that Tallyfy asked to wait, where it did.
+    :param http_status: status code; ``None`` = no response.
+    :param request_id: Tallyfy's ``X-Request-Id``, if it sent one.
+    :param errors: messages per field, from Tallyfy or from the check after a write.
+    :param retry_after: seconds that Tallyfy asked to wait, if it did.
     """
 
     kind: Kind
@@ -63,7 +63,7 @@ class Problem:
 
 
 class Rejected(Exception):
-    """A flow ended in a problem. Transports turn it into the public exception of its kind."""
+    """A flow failed with a problem. The engines raise the public exception of its kind."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.message)
@@ -82,26 +82,26 @@ _KINDS = {
 }
 _LOST = {
     "dns": "the host name can't be resolved. Check the host of the connection, and the machine's DNS",
-    "refused": "nothing answers there. Check host and port of the connection, and firewalls on the way",
+    "refused": "nothing accepts connections there. Check host and port of the connection, and firewalls in between",
     "tls": "no trusted TLS connection. Check the host; for a private certificate authority set the extra 'verify'",
-    "proxy": "the proxy does not let the request through. Check the extra 'proxies' and the proxy variables",
-    "connect-timeout": "no connection in time. Check host and port of the connection, and firewalls on the way",
-    "timeout": "no answer in time. Tallyfy may be slow; the extra 'timeout' sets the patience in seconds",
-    "cut": "the connection was cut before the answer was complete",
+    "proxy": "the proxy did not forward the request. Check the extra 'proxies' and the proxy environment variables",
+    "connect-timeout": "connecting timed out. Check host and port of the connection, and firewalls in between",
+    "timeout": "the answer timed out. Tallyfy may be slow; the extra 'timeout' sets how many seconds to wait",
+    "cut": "the connection was closed before the answer was complete",
 }
 _IS_IT_THE_API = "Is the connection's host the API base URL (https://go.tallyfy.com/api or https://api.tallyfy.com)?"
 _ADVICE = {
-    Kind.AUTH: "The access token is wrong or expired, or its owner logged out of the Tallyfy web app since (which "
+    Kind.AUTH: "The access token is wrong or expired, or its owner has logged out of the Tallyfy web app (which "
     "deletes a personal token). Put a new one (Tallyfy > Settings > Integrations > REST API) into the connection's "
     "password.",
     Kind.FORBIDDEN: "The token's user may not do this in this organization: check the Organization ID and the user's "
     "role (light members can't archive or activate runs).",
-    Kind.NOT_FOUND: "Check the id and the Organization ID; it may also have been deleted for ever.",
+    Kind.NOT_FOUND: "Check the id and the Organization ID; it may also have been deleted permanently.",
 }
 
 
 def problem_of(exchange: Exchange) -> Problem:
-    """Say what the last reply of a failed exchange means."""
+    """Return the problem that the last reply of a failed exchange means."""
     request, reply = exchange.request, exchange.reply
     tries = f" (tried {exchange.attempts} times)" if exchange.attempts > 1 else ""
     if isinstance(reply, Lost):
@@ -132,7 +132,7 @@ def problem_of(exchange: Exchange) -> Problem:
 
 
 def reject(exchange: Exchange) -> NoReturn:
-    """End the flow with what the exchange's last reply means."""
+    """End the flow with the problem of a failed exchange."""
     raise Rejected(problem_of(exchange))
 
 
@@ -144,28 +144,28 @@ def about(
     like: Exchange | None = None,
     errors: Mapping[str, list[str]] | None = None,
 ) -> Rejected:
-    """A problem that the rules found, not the server.
+    """Return the exception for a problem that the rules found, not the server.
 
-    :param like: the exchange behind it, for status and request id.
-    :param errors: per field, what is wrong with it.
+    :param like: the exchange that it is about, for status and request id.
+    :param errors: messages per field.
     """
     reply = like.reply if like and isinstance(like.reply, Response) else None
     return Rejected(_problem(request, kind, message, reply, errors))
 
 
 def server_words(response: Response) -> str:
-    """The server's own message, one bounded line.
+    """Return the server's own message as one short line.
 
-    In the order of what Tallyfy is known to send: ``message``, ``error.message``, ``error``, the joined field
-    errors, the text of the page, the name of the status. SQL in a leaked message is cut off.
+    The first that there is: ``message``, ``error.message``, ``error``, the field errors, the text of the page, the name
+    of the status. SQL in the message is cut off.
     """
     limit = TEXT_LIMIT if response.status >= 500 else MESSAGE_LIMIT
     body = _json(response)
     if isinstance(body, Mapping):
         error = body.get("error")
         for words in (body.get("message"), error.get("message") if isinstance(error, Mapping) else error):
-            if isinstance(words, str) and (told := _line(_without_sql(words), limit)):
-                return told
+            if isinstance(words, str) and (line := _line(_without_sql(words), limit)):
+                return line
         if field_errors(response):
             return "The request is invalid."
     text = response.body[:8_000].decode("utf-8", "replace")
@@ -178,7 +178,7 @@ def server_words(response: Response) -> str:
 
 
 def field_errors(response: Response) -> dict[str, list[str]]:
-    """Per field, the messages of a validation error; values may be a string, a list, or a list of objects."""
+    """Return the messages of a validation error per field. Tallyfy sends strings, lists, or lists of objects."""
     body = _json(response)
     errors = body.get("errors") if isinstance(body, Mapping) else None
     if isinstance(errors, (list, str)) and errors:
@@ -224,7 +224,8 @@ def _unrepeatable(kind: Kind) -> str:
     if kind is not Kind.UNREPEATABLE:
         return ""
     return (
-        " Tallyfy may or may not have done it, and doing it twice is not the same as once: look before you repeat it."
+        " Tallyfy may or may not have done it, and doing it twice is not the same as doing it once: check before you "
+        "repeat it."
     )
 
 
@@ -236,8 +237,8 @@ def _redirected(response: Response) -> str:
     except ValueError:
         place = "another address"
     return (
-        f"It redirects to {_line(place, 200)}. Redirects are not followed, so that the token goes to no other host: "
-        "put the API's own base URL into the connection's host."
+        f"It redirects to {_line(place, 200)}. Redirects are not followed, because the token must not reach another "
+        "host: put the API's own base URL into the connection's host."
     )
 
 
@@ -249,12 +250,12 @@ def _json(response: Response) -> Any:
 
 
 def _without_sql(text: str) -> str:
-    """What comes before the statement that a database error drags along."""
+    """Return the text up to the SQL statement that Laravel appends to a database error."""
     return re.split(r"\(SQL:|\(Connection:", text)[0]
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """The texts in a value of any shape, in order."""
+    """Yield the strings in a value of any shape, in order."""
     waiting = [value]
     while waiting:
         current = waiting.pop()
@@ -265,6 +266,6 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _line(text: str, limit: int) -> str:
-    """The text as one bounded line without control characters."""
+    """Return the text as one line without control characters, cut to a limit."""
     flat = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     return flat if len(flat) <= limit else f"{flat[:limit].rstrip()}..."

@@ -1,4 +1,4 @@
-"""The simplest flow: one request, and what its answer holds."""
+"""The simplest flow: one request, and the content of its answer."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from airflow_provider_tallyfy.api.protocol.problems import reject
 
 
 def ask(request: Request) -> Flow[Any]:
-    """Send a request and return what it expects: JSON, an object, or a page. ``None`` for an empty body.
+    """Send a request and return the content of its answer: JSON, an object, or a page; ``None`` for an empty body.
 
-    :raises Rejected: for anything that is not an answer to it.
+    :raises Rejected: if the request fails, or the reply is not an answer to it.
     """
     exchange = yield request
     if not exchange.ok:

@@ -1,4 +1,4 @@
-"""When a request is repeated, and after how long. Policy and steps only; the engines of ``client`` send and sleep."""
+"""When to repeat a request, and how long to wait before. The engines in ``client`` send and sleep."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from airflow_provider_tallyfy.api.protocol.messages import (
 
 T = TypeVar("T")
 
-#: Answers of servers and proxies that say "not now". 501 and 505 say "never".
-_PASSING = frozenset({408, 500, 502, 503, 504, *range(520, 531)})
-#: How much longer the range of return times gets with each 429 in a row.
+#: Statuses after which a retry may succeed. After 501 and 505 it can't.
+_TRANSIENT = frozenset({408, 500, 502, 503, 504, *range(520, 531)})
+#: Growth of the range of random waits with each 429 in a row.
 _SPREAD_GROWTH = 1.3
 
 
 @dataclass(frozen=True)
 class Send:
-    """Ask the engine to send the request once and come back with a ``Response`` or ``Lost``."""
+    """Ask the engine to send the request once and to return a ``Response`` or ``Lost``."""
 
     request: Request
 
@@ -42,7 +42,7 @@ class Wait:
 
     :param seconds: how long.
     :param reason: why, for the log.
-    :param rate_limited: whether Tallyfy asks for it (429), which concerns every request to come.
+    :param rate_limited: whether it follows a 429, which applies to all further requests.
     """
 
     seconds: float
@@ -55,12 +55,12 @@ Step = Send | Wait
 
 @dataclass(frozen=True)
 class Waited:
-    """What one request has gone through so far.
+    """The waits for one request so far.
 
-    :param faults: waits after passing faults.
-    :param fault_seconds: seconds of these waits together.
-    :param rate_limited: waits after a 429.
-    :param rate_limited_seconds: seconds of these waits together.
+    :param faults: number of waits after transient faults.
+    :param fault_seconds: their total length.
+    :param rate_limited: number of waits after a 429.
+    :param rate_limited_seconds: their total length.
     """
 
     faults: int = 0
@@ -69,7 +69,7 @@ class Waited:
     rate_limited_seconds: float = 0.0
 
     def after(self, wait: Wait) -> Waited:
-        """The same with one more wait."""
+        """Return a copy with one more wait."""
         if wait.rate_limited:
             seconds = self.rate_limited_seconds + wait.seconds
             return replace(self, rate_limited=self.rate_limited + 1, rate_limited_seconds=seconds)
@@ -78,29 +78,28 @@ class Waited:
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often and how patiently a request is repeated.
+    """Which requests are repeated, how often, and after which waits.
 
-    * 429: every method, because Tallyfy refused to look at the request. Among many workers one request can be refused
-      many times through no fault of its own, so this has a patience of its own. ``Retry-After`` (seconds or date) is
-      the shortest wait; a random time comes on top, from a range that grows with each 429, so that all who wait do
-      not return at the same moment. Without ``Retry-After``: a random time up to a backoff that doubles each time.
-      A ``Retry-After`` above ``longest_wait`` (Tallyfy has hourly caps) ends the attempts at once, and the caller
-      learns what the server asked for.
-    * 5xx, 408 and transport faults: GET, PUT and DELETE. A POST only if none of its bytes left, because Tallyfy has
-      no idempotency key.
-    * a success that is no answer to the request: GET. A PUT or DELETE only after a read has shown that it was not
+    * After a 429: every request, because Tallyfy did not process it. One of many workers may get many 429s in a row, so
+      these retries have limits of their own. The wait is ``Retry-After`` (seconds or date) plus a random time, so that
+      waiting clients do not all return at once; the range of that random time grows with each 429. Without
+      ``Retry-After``, the wait is a random time up to a backoff that doubles each time. If ``Retry-After`` is above
+      ``longest_wait`` (Tallyfy has hourly limits), the request is not repeated, and the error names the wait.
+    * After a 5xx, a 408 or a transport fault: GET, PUT and DELETE. A POST only if none of its bytes were sent, because
+      Tallyfy has no idempotency keys.
+    * After a 2xx that is not an answer to the request: GET. A PUT or DELETE only after a read has shown that it was not
       carried out (``Request.after``).
 
-    :param max_retries: repetitions after passing faults; 0 = repeat nothing, not even after a 429.
-    :param first_wait: seconds before the first repetition where the server says nothing; doubled each time.
-    :param longest_backoff: seconds that this doubling ends at.
-    :param longest_wait: seconds that the server may ask for.
-    :param longest_in_all: seconds that all waits after passing faults may take together.
-    :param max_rate_limited: repetitions after a 429; ``None`` = 100, or none if ``max_retries`` is 0.
-    :param longest_rate_limited: seconds that all waits after a 429 may take together.
-    :param first_spread: seconds of the range that the first random time on top of ``Retry-After`` is from.
-    :param longest_spread: seconds that this range grows to.
-    :param jitter: source of a number in [0, 1).
+    :param max_retries: retries after transient faults; 0 = no retries at all, not even after a 429.
+    :param first_wait: seconds before the first retry if the server names no wait; doubled each time.
+    :param longest_backoff: most seconds that this doubling leads to.
+    :param longest_wait: most seconds that the server may ask for.
+    :param longest_in_all: most seconds for all waits after transient faults.
+    :param max_rate_limited: retries after a 429; ``None`` = 100, or none if ``max_retries`` is 0.
+    :param longest_rate_limited: most seconds for all waits after a 429.
+    :param first_spread: the random time that is first added to ``Retry-After`` is below this many seconds.
+    :param longest_spread: most seconds that this range grows to.
+    :param jitter: returns a random number in [0, 1).
     """
 
     max_retries: int = 3
@@ -115,25 +114,25 @@ class RetryPolicy:
     jitter: Callable[[], float] = random.random
 
     @property
-    def patience(self) -> int:
-        """Repetitions after a 429."""
+    def rate_limited_retries(self) -> int:
+        """Retries after a 429."""
         if self.max_rate_limited is not None:
             return self.max_rate_limited
         return 100 if self.max_retries else 0
 
     def next_wait(self, request: Request, reply: Reply, waited: Waited, *, not_done: bool = False) -> Wait | None:
-        """Decide what to do after a reply; ``None`` = this reply is final.
+        """Return the wait before the next attempt; ``None`` = this reply is final.
 
         :param waited: the waits for this request so far.
-        :param not_done: whether a read has shown that it was not carried out.
+        :param not_done: whether a read has shown that the request was not carried out.
         """
-        reason = _passing_fault(request, reply, not_done)
+        reason = _transient_fault(request, reply, not_done)
         if reason is None:
             return None
         asked = retry_after(reply) if isinstance(reply, Response) else None
         rate_limited = isinstance(reply, Response) and reply.status == 429
         if rate_limited:
-            number, most = waited.rate_limited + 1, self.patience
+            number, most = waited.rate_limited + 1, self.rate_limited_retries
             left = self.longest_rate_limited - waited.rate_limited_seconds
         else:
             number, most, left = waited.faults + 1, self.max_retries, self.longest_in_all - waited.fault_seconds
@@ -142,24 +141,24 @@ class RetryPolicy:
             return None
         if asked is not None:
             reason += f" and asks to wait {asked:.0f} s"
-        story = f"{request.label}: {reason}; trying again in {seconds:.1f} s ({number} of {most})"
-        return Wait(seconds, story, rate_limited)
+        message = f"{request.label}: {reason}; retrying in {seconds:.1f} s (retry {number} of {most})"
+        return Wait(seconds, message, rate_limited)
 
     def _spread(self, number: int) -> float:
-        """A random time on top of what the server asks for."""
+        """Return a random time to add to the wait that the server asks for."""
         return self.jitter() * min(self.first_spread * _SPREAD_GROWTH ** min(number - 1, 99), self.longest_spread)
 
     def _backoff(self, number: int, rate_limited: bool) -> float:
-        """A wait where the server names none: after a 429, which many get at once, anything up to the backoff."""
+        """Return a wait if the server names none. After a 429, which many clients get at once, it is fully random."""
         share = 1.0 if rate_limited else 0.25
         return min(self.first_wait * 2.0 ** min(number - 1, 32), self.longest_backoff) * (1.0 - share * self.jitter())
 
 
 def exchange(request: Request, policy: RetryPolicy) -> Generator[Step, Reply | None, Exchange]:
-    """Send a request as often as the policy says. Yields steps; is sent the reply to each ``Send``.
+    """Send a request as often as the policy says. Yields steps; receives the reply to each ``Send``.
 
-    For a request that repeats an exchange (``request.after``), the attempts of that one count as well; where the policy
-    allows no more, that exchange is returned and nothing is sent.
+    If the request repeats an exchange (``request.after``), the attempts of that exchange count as well. If the policy
+    allows no more attempts, that exchange is returned and nothing is sent.
     """
     doubt: Reply | None = None
     waited, attempts = Waited(), 0
@@ -187,13 +186,13 @@ def exchange(request: Request, policy: RetryPolicy) -> Generator[Step, Reply | N
 
 
 def drive(flow: Flow[T], policy: RetryPolicy) -> Generator[Step, Reply | None, T]:
-    """Run a flow, each of its requests repeated as the policy says; what every engine does, apart from the I/O.
+    """Run a flow and repeat its requests as the policy says. This is all that an engine does, apart from the I/O.
 
-    Yields steps; is sent the reply to each ``Send``, and nothing after a ``Wait``. Ends in what the flow ends in, or
-    raises what it raises. The flow is closed however this ends: an engine that is interrupted closes this generator.
+    Yields steps; receives the reply to each ``Send``, and nothing after a ``Wait``. Returns what the flow returns, and
+    always closes the flow: an engine that is interrupted closes this generator.
 
-    :raises Rejected: Tallyfy or a rule refused what the flow asked for.
-    :raises ArgumentError: the flow was given something that must not be sent.
+    :raises Rejected: if a request of the flow failed, or the flow found a problem.
+    :raises ArgumentError: for an argument that must not be sent.
     """
     try:
         request = next(flow)
@@ -207,9 +206,9 @@ def drive(flow: Flow[T], policy: RetryPolicy) -> Generator[Step, Reply | None, T
 
 
 def retry_after(response: Response) -> float | None:
-    """Seconds that the server asks to wait: from a number, or from a date against the server's own clock.
+    """Return the seconds that the server asks to wait, as a number or as a date, which is compared with its own clock.
 
-    ``None`` where it says nothing or nothing readable; a date in the past is 0.
+    ``None`` = there is no valid ``Retry-After``; a date in the past is 0.
     """
     text = response.headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d{1,15}(\.\d{1,6})?", text, re.ASCII):
@@ -224,24 +223,24 @@ def retry_after(response: Response) -> float | None:
 def _epoch(text: str) -> float | None:
     try:
         moment = parsedate_to_datetime(text)
-        # HTTP dates are UTC, also in the old form that does not say so.
+        # HTTP dates are UTC, even in the old format without a zone.
         return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
 
 
-def _passing_fault(request: Request, reply: Reply, not_done: bool) -> str | None:
-    """Name the fault if it may pass and the request may be repeated after it."""
+def _transient_fault(request: Request, reply: Reply, not_done: bool) -> str | None:
+    """Name the fault if it is transient and the request may be repeated."""
     if isinstance(reply, Lost):
-        passing = reply.kind != "tls" and (request.repeatable or not reply.sent)  # a wrong certificate stays wrong
-        return f"no answer ({reply.detail})" if passing else None
+        transient = reply.kind != "tls" and (request.repeatable or not reply.sent)  # a retry fixes no certificate
+        return f"no answer ({reply.detail})" if transient else None
     if reply.status == 429:
         return "Tallyfy answered 429 (too many requests)"
     if not request.repeatable:
         return None
-    if reply.status in _PASSING:
+    if reply.status in _TRANSIENT:
         return f"Tallyfy answered {reply.status}"
-    # A write that was answered by something else is looked after first: only where it was not done, it is repeated.
+    # If a write gets a 2xx that is no answer to it, a read must first show that it was not carried out.
     if request.reads or not_done:
         why = why_unreadable(request, reply)
         return f"Tallyfy {why}" if why else None

@@ -1,1 +1,1 @@
-"""Flows and rules on runs ("processes" in Tallyfy's web app)."""
+"""Flows and rules for runs ("processes" in Tallyfy's web app)."""

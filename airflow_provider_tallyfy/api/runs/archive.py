@@ -1,8 +1,7 @@
-"""Archive and activate a run: one request where one will do, and every doubt settled by reading.
+"""Archive and activate a run: with one request if that is enough; if its answer is unclear, a read decides.
 
-Tallyfy's pages leave open what a second DELETE answers, whether an archived run can be read by its id, whether
-the answer has a body, and what status that body names. So a success is only what an answer or a later read
-shows: ``archived_at`` set, or gone.
+Tallyfy's pages do not say what a second DELETE answers, whether an archived run can be read by its id, whether the
+answer has a body, and which status that body has. So only ``archived_at``, in the answer or in a later read, is proof.
 """
 
 from __future__ import annotations
@@ -17,27 +16,27 @@ from airflow_provider_tallyfy.api.protocol.problems import Kind, about, reject
 from airflow_provider_tallyfy.api.runs.model import Run, archived_state, describe
 from airflow_provider_tallyfy.api.runs.read import (
     RunState,
-    asked_again,
+    describe_repeat,
+    describe_reply,
     look_up,
-    repeat_until_seen,
-    seen,
-    stateless,
+    repeat_if_not_done,
+    state_unknown,
 )
 
-#: Answers that can also mean "there is nothing to do": settled by reading.
+#: Statuses that can also mean "there is nothing to do": a read decides.
 _MAYBE_ALREADY = frozenset({400, 404, 409, 410, 422})
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a change ended, when it ended well.
+    """How a successful change ended.
 
     :param run: the run as Tallyfy returned it.
-    :param how: ``changed`` = Tallyfy said so; ``already`` = there was nothing to do, nothing was changed;
-        ``checked`` = the answer was lost or unclear, and reading the run showed the wanted state;
-        ``modified`` = left alone, because somebody changed it after the caller saw it.
-    :param note: one sentence for the log; empty where there is nothing to add.
-    :param before: for an update: what the changed fields were before, as an update would send them.
+    :param how: ``changed`` = Tallyfy's answer shows the change; ``already`` = there was nothing to do;
+        ``checked`` = the answer was lost or unclear, and a read showed the wanted state;
+        ``modified`` = not changed, because somebody modified the run after the caller had read it.
+    :param note: details for the log; may be empty.
+    :param before: after an update: the old values of the changed fields, as an update would send them.
     """
 
     run: Run
@@ -49,79 +48,68 @@ class Outcome:
 def archive(org: str, run_id: str, *, look_first: bool = False) -> Flow[Outcome]:
     """Archive a run.
 
-    :param look_first: read the run before, so that "already archived" is known for certain (a second DELETE may
-        well answer 200); without it, archiving a live run costs one request.
+    :param look_first: read the run first, to know for certain whether it is already archived (a second DELETE may
+        answer 200). Without it, archiving a live run costs one request.
     """
-    return (yield from _bring_about(run_endpoints.archive_run(org, run_id), org, run_id, True, look_first))
+    return (yield from _change(run_endpoints.archive_run(org, run_id), org, run_id, True, look_first))
 
 
 def activate(org: str, run_id: str, *, look_first: bool = False) -> Flow[Outcome]:
-    """Bring an archived run back. Parameters as in :func:`archive`."""
-    return (yield from _bring_about(run_endpoints.activate_run(org, run_id), org, run_id, False, look_first))
+    """Make an archived run active again. Parameters as in :func:`archive`."""
+    return (yield from _change(run_endpoints.activate_run(org, run_id), org, run_id, False, look_first))
 
 
-def _bring_about(request: Request, org: str, run_id: str, wanted: bool, look_first: bool) -> Flow[Outcome]:
+def _change(request: Request, org: str, run_id: str, wanted: bool, look_first: bool) -> Flow[Outcome]:
     if look_first:
         before = yield from look_up(org, run_id)
         if before is not None and before.archived is None:
-            raise stateless(request)
+            raise state_unknown(request)
         if before is not None and before.archived is wanted:
-            return Outcome(before.run, "already", f"it was {_STATES[wanted]} before")
+            return Outcome(before.run, "already", f"it was already {_STATES[wanted]}")
 
-    def settle(exchange: Exchange) -> Flow[Outcome | None]:
+    def check(exchange: Exchange) -> Flow[Outcome | None]:
         found = yield from look_up(org, run_id, behind=exchange)
         if found is not None and found.archived is not wanted:
             return None
         return judge(exchange, found, wanted)
 
-    result = yield from repeat_until_seen(request, settle)
-    if isinstance(result, Outcome):
-        return result
-    outcome = _shown(result, wanted)
-    if outcome is not None:
-        return outcome
-    _reject_refusal(result)
-    return judge(result, (yield from look_up(org, run_id, behind=result)), wanted)
+    result = yield from repeat_if_not_done(request, check)
+    if isinstance(result, Exchange):
+        result = _outcome_or_unclear(result, wanted)
+    if isinstance(result, Exchange):
+        return judge(result, (yield from look_up(org, run_id, behind=result)), wanted)
+    return result
 
 
 _STATES = {True: "archived", False: "active"}
 
 
 def attempt(request: Request, wanted: bool) -> Flow[Outcome | Exchange]:
-    """Ask for the change once.
+    """Send the request for the change, and read nothing.
 
     :param wanted: ``True`` = archived, ``False`` = active.
-    :return: the outcome where the answer shows it; else the exchange, whose doubt is to be settled by reading.
-    :raises Rejected: where Tallyfy clearly refused, or was clearly not reached.
+    :return: the outcome, if the answer shows it; otherwise the exchange, so that the caller can read the run.
+    :raises Rejected: if Tallyfy refused the request or did not get it.
     """
-    exchange = yield request
-    outcome = _shown(exchange, wanted)
-    if outcome is not None:
-        return outcome
-    _reject_refusal(exchange)
+    return _outcome_or_unclear((yield request), wanted)
+
+
+def _outcome_or_unclear(exchange: Exchange, wanted: bool) -> Outcome | Exchange:
+    run: Run | None = exchange.value if exchange.ok else None
+    if run is not None and archived_state(run) is wanted:
+        if exchange.doubt is None:
+            return Outcome(run, "changed")
+        return Outcome(run, "checked", f"{describe_repeat(exchange)}; the answer shows that it is {_STATES[wanted]}")
+    if not exchange.ok and not exchange.maybe_done and exchange.status not in _MAYBE_ALREADY:
+        reject(exchange)
     return exchange
 
 
-def _shown(exchange: Exchange, wanted: bool) -> Outcome | None:
-    """What the answer shows; ``None`` where it does not show the wanted state."""
-    run: Run | None = exchange.value if exchange.ok else None
-    if run is None or archived_state(run) is not wanted:
-        return None
-    if exchange.doubt is not None:
-        return Outcome(run, "checked", f"{asked_again(exchange)}, and shows it {_STATES[wanted]}")
-    return Outcome(run, "changed")
-
-
-def _reject_refusal(exchange: Exchange) -> None:
-    if not exchange.ok and not exchange.maybe_done and exchange.status not in _MAYBE_ALREADY:
-        reject(exchange)
-
-
 def judge(exchange: Exchange, found: RunState | None, wanted: bool) -> Outcome:
-    """Say what a doubtful exchange came to, given the run as it was read afterwards.
+    """Return the outcome of an unclear exchange, given the run as it was read afterwards.
 
-    :param found: the run; ``None`` = it is neither live nor archived.
-    :raises Rejected: if the wanted state does not hold.
+    :param found: the run; ``None`` = there is no such run, neither live nor archived.
+    :raises Rejected: if the run is not in the wanted state.
     """
     state = _STATES[wanted]
     if found is None:
@@ -130,8 +118,8 @@ def judge(exchange: Exchange, found: RunState | None, wanted: bool) -> Outcome:
         raise about(
             exchange.request,
             Kind.NOT_FOUND,
-            f"{exchange.request.label}: there is no such run, neither live nor archived (looked after "
-            f"{seen(exchange)}).",
+            f"{exchange.request.label}: there is no such run, neither live nor archived (read because "
+            f"{describe_reply(exchange)}).",
             like=exchange,
         )
     run = found.run
@@ -141,11 +129,11 @@ def judge(exchange: Exchange, found: RunState | None, wanted: bool) -> Outcome:
         raise about(
             exchange.request,
             Kind.SERVER,
-            f"{exchange.request.label} answered {exchange.status}, yet the run {describe(run)} is not {state}.",
+            f"{exchange.request.label} answered {exchange.status}, but the run {describe(run)} is not {state}.",
             like=exchange,
         )
     if exchange.maybe_done:
-        return Outcome(run, "checked", f"{seen(exchange)}; checked by reading the run: it is {state}")
+        return Outcome(run, "checked", f"{describe_reply(exchange)}; a read shows that it is {state}")
     if exchange.ok:
-        return Outcome(run, "changed", f"Tallyfy's answer did not show the run; read afterwards, it is {state}")
-    return Outcome(run, "already", f"Tallyfy answered {exchange.status}; the run was {state} before")
+        return Outcome(run, "changed", f"Tallyfy's answer did not show the run; a read shows that it is {state}")
+    return Outcome(run, "already", f"Tallyfy answered {exchange.status}; the run was already {state}")

@@ -1,7 +1,7 @@
-"""The fields of a run that an update can change, each once: what may be sent, and when a run shows it.
+"""The fields of a run that an update can change: the check of each value, and how to tell whether a run has it.
 
-A value is compared by the type of its field. The name ``20260301`` is another name than ``2026-03-01``, although both
-are the same day; and a flag is the same flag whether Tallyfy writes ``true`` or ``1``.
+Values are compared by the type of their field. The names ``20260301`` and ``2026-03-01`` differ, although both are the
+same day; and a flag is the same whether Tallyfy writes ``true`` or ``1``.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 class Field:
     """One field of a run that an update can change.
 
-    :param name: the argument, and the member of the request's body.
-    :param check: returns the value in the form that is sent, or raises ``ArgumentError``.
-    :param shown: whether the run shows a value, given the run and the value.
-    :param what: what it is, for docstrings.
-    :param hidden: whether Tallyfy may leave it out of a run, so that its word has to do.
+    :param name: name of the argument, and of the field in the request's body.
+    :param check: returns the value as it is sent, or raises ``ArgumentError``.
+    :param shown: whether a run shows a value; called with the run and the value.
+    :param what: description for docstrings.
+    :param hidden: whether Tallyfy may leave the field out of a run, so that a write can't be verified.
     """
 
     name: str
@@ -40,24 +40,24 @@ class Field:
 
 
 def same_text(have: object, want: object) -> bool:
-    """Whether a text field holds a text. Tallyfy may show an empty one as ``null``."""
+    """Whether two texts are the same. Tallyfy may show an empty text as ``null``."""
     return have == want or (have in (None, "") and want in (None, ""))
 
 
 def same_flag(have: object, want: object) -> bool:
-    """Whether a flag is set as wanted: ``true``, ``1`` and ``"1"`` are one."""
+    """Whether two flags are the same; ``true``, ``1`` and ``"1"`` are."""
     return _FLAGS.get(str(have).lower()) is _FLAGS.get(str(want).lower()) is not None
 
 
 def same_id(have: object, want: object) -> bool:
-    """Whether two ids are one, as a number or as its digits. Nothing is the id of nobody."""
+    """Whether two ids are the same, as numbers or as strings. An empty value is not an id."""
     return have not in _EMPTY and not isinstance(have, bool) and str(have) == str(want)
 
 
 def same_json(have: object, want: object) -> bool:
-    """Whether a stored value is the wanted one, where its type is not known: numbers may come back as their digits.
+    """Whether two values of unknown type are the same. Tallyfy may return numbers as strings.
 
-    Objects may have members more than wanted. Empty values are the same: Tallyfy writes ``null``, ``""`` and ``[]``.
+    An object may have further members. All empty values are the same: Tallyfy writes ``null``, ``""`` and ``[]``.
     """
     if have in _EMPTY and want in _EMPTY:
         return True
@@ -73,13 +73,13 @@ def same_json(have: object, want: object) -> bool:
 
 
 def same_instant(have: object, want: object) -> bool:
-    """Whether two timestamps name one moment; texts that are none must be equal."""
+    """Whether two timestamps are the same point in time. Texts that are no timestamps must be equal."""
     one, other = instant(have), instant(want)
     return have == want if one is None or other is None else one == other
 
 
 def same_day(have: object, want: object) -> bool:
-    """Whether two texts name the same day or moment, in any form of ISO 8601 that Python knows."""
+    """Whether two texts are the same day or point in time, in any ISO 8601 format that Python reads."""
     one, other = _moment(have), _moment(want)
     return one is not None and one == other
 
@@ -111,7 +111,7 @@ def _list_of(name: str) -> Callable[[Mapping[str, Any]], list[Any] | None]:
 
 
 def answers_of(run: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The kick-off answers that a run shows. PHP writes an empty object as ``[]``."""
+    """Return the kick-off answers that a run shows. PHP writes an empty object as ``[]``."""
     answers = run.get("prerun")
     return answers if isinstance(answers, Mapping) else {}
 
@@ -120,18 +120,18 @@ def _answers_shown(run: Mapping[str, Any], want: Mapping[str, Any]) -> bool:
     return "prerun" in run and all(same_json(answers_of(run).get(key), answer) for key, answer in want.items())
 
 
-#: What a run has of people and groups, which an update that leaves them out removes.
+#: The members of a run. An update that leaves them out removes them.
 MEMBERS = ("users", "groups")
-#: Changes of the list of tags; they are not sent as they are.
+#: Changes to the list of tags. They are not sent themselves: the resulting list is.
 TAG_CHANGES = ("add_tags", "remove_tags")
-#: Members of a run that are timestamps, for ``extra_fields``.
+#: Fields of a run that are timestamps, for ``extra_fields``.
 TIMESTAMPS = frozenset(
     {"created_at", "started_at", "last_updated", "archived_at", "completed_at", "due_date", "max_task_deadline"}
 )
 
 
 def _never(run: Mapping[str, Any], want: Any) -> bool:
-    raise AssertionError("a change of the list of tags is turned into the list itself")
+    raise AssertionError("add_tags and remove_tags become tags before anything is compared")
 
 
 _TABLE = (
@@ -174,24 +174,24 @@ FIELDS: Mapping[str, Field] = {field.name: field for field in _TABLE}
 
 
 def shows(run: Mapping[str, Any], name: str, value: Any) -> bool:
-    """Whether one field of the run has the wanted value; a field that the run does not show has not."""
+    """Whether a run shows that a field has a value."""
     if name in FIELDS:
         return FIELDS[name].shown(run, value)
     return name in run and (same_instant if name in TIMESTAMPS else same_json)(run[name], value)
 
 
 def differing(run: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """The fields whose wanted value the run does not show."""
+    """Return the fields whose wanted value the run does not show."""
     return [name for name, value in wanted.items() if not shows(run, name, value)]
 
 
-def not_taken(run: Mapping[str, Any], sent: Mapping[str, Any]) -> list[str]:
-    """The fields that the run does not show as they were sent. Texts may have lost the blanks at both ends."""
+def not_applied(run: Mapping[str, Any], sent: Mapping[str, Any]) -> list[str]:
+    """Return the fields that the run does not show as they were sent. Tallyfy may have stripped spaces from texts."""
     return [name for name, value in sent.items() if not (shows(run, name, value) or shows(run, name, trimmed(value)))]
 
 
 def trimmed(value: Any) -> Any:
-    """The value without the blanks around its texts."""
+    """Return the value with all its texts stripped of spaces at both ends."""
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, Mapping):
@@ -199,10 +199,10 @@ def trimmed(value: Any) -> Any:
     return [trimmed(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
-def before(run: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
-    """What the fields of a change are in a run, in the form in which an update would send them.
+def current_values(run: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run's current values of the changed fields, as an update would send them.
 
-    A field that the run does not show is left out: what is not known can't be put back.
+    A field that the run does not show is left out, because an unknown value can't be restored.
     """
     readers: dict[str, Callable[[Mapping[str, Any]], Any]] = {
         "tags": tag_ids,
@@ -219,16 +219,16 @@ def before(run: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]
             if "prerun" in run:
                 found[name] = {key: answers_of(run).get(key) for key in value}
         elif name in run:
-            # To an update, None is "not given".
+            # In an update, None means "not given".
             found[name] = (run[name] or "") if name == "summary" else run[name]
     return found
 
 
-def told(was: Mapping[str, Any], run: Mapping[str, Any]) -> str:
-    """What an update changed, in one line: ``name 'Old' -> 'New', tags ['t1'] -> ['t1', 't2']``."""
-    now = before(run, was)
+def describe_changes(before: Mapping[str, Any], run: Mapping[str, Any]) -> str:
+    """Return what an update changed, in one line: ``name 'Old' -> 'New', tags ['t1'] -> ['t1', 't2']``."""
+    now = current_values(run, before)
     changes = []
-    for name, old in was.items():
+    for name, old in before.items():
         if name == "prerun":
             new = now.get(name, {})
             changes += [f"answer {key} {show(old[key])} -> {show(new.get(key))}" for key in old]

@@ -1,8 +1,8 @@
-"""The filters of a list of runs: each one once, with its check, how it is sent, and how a row is held against it.
+"""The filters of a list of runs: how each one is checked, sent, and compared with a row.
 
-Tallyfy ignores parameters that it does not know. A filter that was silently ignored would have a clean-up archive the
-wrong runs, so every filter is checked again on the rows. A row that does not show what a filter asks about does not
-match. ``owners``, ``groups`` and ``task_status`` are the exceptions: no row shows what Tallyfy compares them with.
+Tallyfy ignores parameters that it does not know. If it ignored a filter, a clean-up would archive the wrong runs, so
+every filter is applied again to the rows. A row without the field that a filter needs does not match. ``owners``,
+``groups`` and ``task_status`` are exceptions: rows do not show the values that Tallyfy compares.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from airflow_provider_tallyfy.api.titles import Kind
 STATUSES = ("active", "complete", "problem", "issue", "improvement", "archived", "delayed", "starred")
 TYPES = ("procedure", "form", "document")
 TASK_STATUSES = ("all", "in-progress", "completed")
-#: Timestamps of a run that can say how long it has been left alone, and how a log line says so.
+#: Timestamps that ``stale_by`` can name, and the words for a log line.
 TIMESTAMPS = {
     "last_updated": "not updated since",
     "completed_at": "completed before",
@@ -47,8 +47,8 @@ TIMESTAMPS = {
     "started_at": "started before",
 }
 
-#: Statuses of a row that fit a status filter. "problem" returns runs with an issue too; "delayed" and "improvement"
-#: need not show in a row's status at all.
+#: Statuses of a row that match a status filter. "problem" also returns runs with an issue; "delayed" and "improvement"
+#: may not show in a row's status.
 _STATUS = {
     "active": {"active", "in-progress", "problem", "issue", "delayed"},
     "complete": {"complete", "completed"},
@@ -64,7 +64,7 @@ def _check_archived(argument: str, value: object) -> bool | str:
         return check_flag(argument, value)
     except ArgumentError:
         raise ArgumentError(
-            f"{argument}={show(value)}: use False (live runs), True (archived ones too) or 'only'."
+            f"{argument}={show(value)}: use False (live runs), True (live and archived runs) or 'only' (archived runs)."
         ) from None
 
 
@@ -91,7 +91,7 @@ def _titles(kind: Kind) -> Callable[[str, object], list[str]]:
     def check(argument: str, value: object) -> list[str]:
         names = titles.check_titles(argument, value, kind)
         if not names:
-            raise ArgumentError(f"{argument}={show(value)} is empty. Leave it out to find runs with any {kind.what}.")
+            raise ArgumentError(f"{argument}={show(value)} is empty. Omit it to find runs with any {kind.what}.")
         return names
 
     return check
@@ -100,14 +100,14 @@ def _titles(kind: Kind) -> Callable[[str, object], list[str]]:
 def _owners(argument: str, value: object) -> list[int | str]:
     members = titles.check_members(argument, value)
     if not members:
-        raise ArgumentError(f"{argument}={show(value)} is empty. Leave it out to find everybody's runs.")
+        raise ArgumentError(f"{argument}={show(value)} is empty. Omit it to find everybody's runs.")
     return members
 
 
 def _fits_status(run: Run, status: str) -> bool:
     if status == "starred":
         return run.get("starred") is True
-    # The status of an archived run may be rewritten to "archived".
+    # Tallyfy may set the status of an archived run to "archived".
     return status not in _STATUS or is_archived(run) or str(run.get("status", "")).lower() in _STATUS[status]
 
 
@@ -137,7 +137,7 @@ def _archived_after(run: Run, moment: datetime) -> bool:
 
 
 def _one(name: str) -> Callable[[Run], list[str]]:
-    """Read the id that a row has in one field."""
+    """Return a function that reads the id in one field of a row."""
     return lambda run: [] if run.get(name) in (None, "") else [str(run[name])]
 
 
@@ -149,20 +149,20 @@ def _groups_of(run: Run) -> list[str]:
 class Filter:
     """A filter of a list of runs.
 
-    :param name: the argument.
-    :param check: returns the value in its one form, or raises ``ArgumentError``.
-    :param says: what a log line says of it, with ``{}`` for the value.
-    :param sent: the query parameter; ``None`` = Tallyfy has no such filter, the rows alone are checked.
-    :param fits: whether a row matches a value; ``None`` = no row tells. A relation is on the row when this is called.
-    :param relation: what rows must be asked to show, so that ``fits`` can tell.
+    :param name: name of the argument.
+    :param check: returns the value in its normal form, or raises ``ArgumentError``.
+    :param description: its text in a log line, with ``{}`` for the value.
+    :param sent: name of the query parameter; ``None`` = Tallyfy has no such filter, only the rows are checked.
+    :param fits: whether a row matches a value; ``None`` = rows do not show it.
+    :param relation: the relation that ``fits`` needs on the row.
     :param kind: what its values are titles or ids of.
-    :param shows: the ids that a row has there: one that a row has exists, and need not be looked up.
-    :param alias_of: the filter that this is another name of.
+    :param shows: returns the ids in a row. An id that a row shows exists, and need not be looked up.
+    :param alias_of: the filter that this is another name for.
     """
 
     name: str
     check: Callable[[str, object], Any]
-    says: str = ""
+    description: str = ""
     sent: str | None = None
     fits: Callable[[Run, Any], bool] | None = None
     relation: str | None = None
@@ -248,11 +248,11 @@ FILTERS: dict[str, Filter] = {row.name: row for row in _FILTERS}
 
 @dataclass
 class Asked:
-    """The filters of one search, checked.
+    """The checked filters of one search.
 
-    :param values: by the filter's own name (never an alias), in one form; titles become ids when they are looked up.
-    :param called: what the caller called each of them, for errors.
-    :param stale_before: runs are stale whose ``stale_by`` is before this.
+    :param values: values in normal form, by the name of the filter (never an alias). A look-up turns titles into ids.
+    :param called: the name that the caller used for each filter, for errors.
+    :param stale_before: runs with a ``stale_by`` before this time are stale.
     """
 
     values: dict[str, Any]
@@ -264,8 +264,8 @@ class Asked:
     def of(cls, given: Mapping[str, Any], now: datetime) -> Asked:
         """Check filters; ``None`` = not given.
 
-        :param now: the moment from which ``stale_after`` reaches back.
-        :raises ArgumentError: for an unknown filter, a bad value, and filters that contradict each other.
+        :param now: ``stale_after`` is counted back from this time.
+        :raises ArgumentError: for an unknown filter, an invalid value, and contradictory filters.
         """
         values: dict[str, Any] = {}
         called: dict[str, str] = {}
@@ -283,17 +283,17 @@ class Asked:
         stale_by = values.pop("stale_by", "last_updated")
         length = values.pop("stale_after", None)
         stale_before = None if length is None else ago("stale_after", length, now)
-        _settle_archived(values)
+        _derive_archived(values)
         return cls(values, called, stale_before, stale_by)
 
     @property
     def relations(self) -> list[str]:
-        """What rows must be asked to show, so that they can be checked."""
+        """The relations that the rows must include, so that they can be checked."""
         return list(dict.fromkeys(relation for name in self.values if (relation := FILTERS[name].relation)))
 
     @property
     def query(self) -> dict[str, Param]:
-        """What is sent."""
+        """The query parameters."""
         return {
             row.sent: sent
             for name, value in self.values.items()
@@ -302,12 +302,12 @@ class Asked:
 
     @cached_property
     def _checks(self) -> list[tuple[str, Callable[[Run, Any], bool], Any]]:
-        """What each row goes through; the filters that Tallyfy was sent come first."""
+        """The checks of a row; the filters that were sent to Tallyfy come first."""
         rows = [(name, fits, value) for name, value in self.values.items() if (fits := FILTERS[name].fits) is not None]
         return sorted(rows, key=lambda row: not self.was_sent(row[0]))
 
     def misfit(self, run: Run) -> str | None:
-        """Return the filter that a row does not match, if there is one."""
+        """Return the first filter that a row does not match; ``None`` = it matches all."""
         for name, fits, value in self._checks:
             if not fits(run, value):
                 return name
@@ -316,7 +316,7 @@ class Asked:
         return None
 
     def was_sent(self, name: str) -> bool:
-        """Whether Tallyfy was told of a filter. Live runs alone come without being asked for."""
+        """Whether a filter was sent to Tallyfy, or is its default: without ``archived`` it lists live runs only."""
         return name == "archived" or (name in self.values and FILTERS[name].sent in self.query)
 
     def undated(self, run: Run, name: str) -> bool:
@@ -328,39 +328,39 @@ class Asked:
         )
 
     def with_ids(self, ids: Mapping[str, Any]) -> Asked:
-        """Put ids in the place of titles."""
+        """Return a copy with ids in place of titles."""
         return Asked({**self.values, **ids}, self.called, self.stale_before, self.stale_by)
 
     def __str__(self) -> str:
         parts = [
-            FILTERS[name].says.format(_shown(value))
+            FILTERS[name].description.format(_shown(value))
             for name, value in self.values.items()
             if not (name == "archived" and value is False)
         ]
         if self.stale_before is not None:
             parts.append(f"{TIMESTAMPS[self.stale_by]} {readable(self.stale_before)}")
-        return ", ".join(parts) or "all live ones"
+        return ", ".join(parts) or "all live runs"
 
 
-def _settle_archived(values: dict[str, Any]) -> None:
-    """Fold what is said about archived runs into ``archived``."""
+def _derive_archived(values: dict[str, Any]) -> None:
+    """Derive ``archived`` from the other filters on archived runs."""
     if values.get("status") == "archived":  # status=archived is not reliable, archived=only is
         del values["status"]
         values["archived"] = "only"
     dated = [name for name in ("archived_after", "archived_before") if name in values]
     if dated and values.setdefault("archived", "only") is False:
-        raise ArgumentError(f"{dated[0]} and archived=False contradict each other: live runs have no such date.")
+        raise ArgumentError(f"{dated[0]} and archived=False contradict each other: live runs have no archived_at.")
     if len(dated) == 2 and values["archived_after"] >= values["archived_before"]:
         raise ArgumentError("archived_after is not before archived_before: no run could match both.")
     values.setdefault("archived", False)
 
 
 def _written(name: str, value: Any) -> Param | None:
-    """A value as Tallyfy takes it; ``None`` = not sent."""
+    """Return a value as a query parameter; ``None`` = not sent."""
     if name == "archived":
         return {"only": "only", True: "true", False: None}[value]
     if name == "untagged" and value is False:
-        return None  # Tallyfy's pages do not say what it would do
+        return None  # Tallyfy's pages do not say what "false" does
     if isinstance(value, list):
         return csv(value)
     written: Param = value
@@ -368,7 +368,7 @@ def _written(name: str, value: Any) -> Param | None:
 
 
 def _shown(value: object) -> str:
-    """A value for a log line: bounded, dates readable."""
+    """Return a value for a log line: shortened, with readable dates."""
     if isinstance(value, datetime):
         return readable(value)
     if isinstance(value, list):
@@ -378,5 +378,5 @@ def _shown(value: object) -> str:
 
 
 def unknown_filter(name: str) -> str:
-    """The sentence for a filter that there is not, with the nearest."""
-    return f"no such filter: {show(name)}{did_you_mean(name, FILTERS)}. There are {', '.join(FILTERS)}."
+    """Return the error message for an unknown filter, with the nearest names."""
+    return f"no such filter: {show(name)}{did_you_mean(name, FILTERS)}. The filters are {', '.join(FILTERS)}."

@@ -1,4 +1,4 @@
-"""Tags and folders of a run: attached and detached one by one, through numbers that only a read can tell."""
+"""Tags and folders of a run. Each is attached by its id, and detached by the number of its association."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Reque
 from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected, about, reject
 from airflow_provider_tallyfy.api.protocol.reading import ask
 from airflow_provider_tallyfy.api.runs.model import Run, describe, folder_ids, id_of, tag_ids
-from airflow_provider_tallyfy.api.runs.read import seen
+from airflow_provider_tallyfy.api.runs.read import describe_reply
 
 
 @dataclass(frozen=True)
 class Relation:
-    """How one kind of thing hangs on a run.
+    """How tags, or folders, are associated with a run.
 
-    :param field: member of the run that lists them, and the value of ``with=`` that includes it.
+    :param field: the field of the run that lists them, and the value of ``with=`` that includes it.
     :param ids_of: reads their ids from a run.
-    :param attach: calls that attach one, to be tried in turn (a tag's type selects where Tallyfy looks for it).
-    :param detach: the request that detaches by the number of the relation.
+    :param attach: the requests that attach one, to be tried in turn (a tag is either private or public).
+    :param detach: the request that detaches one by the number of its association.
     """
 
     field: str
@@ -50,23 +50,23 @@ RELATIONS = {relation.field: relation for relation in (TAGS, FOLDERS)}
 
 
 def add(org: str, run_id: str, relation: Relation, thing_id: str) -> Flow[Run]:
-    """Attach one thing, unless it is attached already (attaching again would fire Tallyfy's events again)."""
+    """Attach a tag or folder, unless it is attached already (attaching it again would fire Tallyfy's events again)."""
     relation.attach(org, run_id, thing_id)  # checks the ids before anything is sent
     run = yield from _read(org, run_id, relation)
     have = shown_ids(run, relation)
-    return run if thing_id in have else (yield from _make(org, run_id, relation, run, [*have, thing_id]))
+    return run if thing_id in have else (yield from _set(org, run_id, relation, run, [*have, thing_id]))
 
 
 def remove(org: str, run_id: str, relation: Relation, thing_id: str) -> Flow[Run]:
-    """Detach one thing, by the number that a read shows; not attached is fine."""
+    """Detach a tag or folder, if it is attached."""
     relation.attach(org, run_id, thing_id)  # checks the ids before anything is sent
     run = yield from _read(org, run_id, relation)
     have = shown_ids(run, relation)
     left = [thing for thing in have if thing != thing_id]
-    return run if left == have else (yield from _make(org, run_id, relation, run, left))
+    return run if left == have else (yield from _set(org, run_id, relation, run, left))
 
 
-def _make(org: str, run_id: str, relation: Relation, run: Run, wanted: list[str]) -> Flow[Run]:
+def _set(org: str, run_id: str, relation: Relation, run: Run, wanted: list[str]) -> Flow[Run]:
     last = yield from change(org, run_id, relation, run, wanted)
     after = yield from _read(org, run_id, relation)
     if set(shown_ids(after, relation)) == set(wanted):
@@ -77,29 +77,30 @@ def _make(org: str, run_id: str, relation: Relation, run: Run, wanted: list[str]
     raise about(
         last.request,
         Kind.NOT_APPLIED,
-        f"{last.request.label} answered {last.status}, yet {what}; wanted were {', '.join(wanted) or 'none'}.",
+        f"{last.request.label} answered {last.status}, but {what}; they should be {', '.join(wanted) or 'none'}.",
         like=last,
         errors={relation.field: [what]},
     )
 
 
 def unconfirmed(exchange: Exchange, what: str) -> Rejected:
-    """An attach or a detach whose answer was lost, and which a read shows not to have been carried out."""
+    """Return the error for an attach or detach whose answer was lost, and which a read shows was not carried out."""
     return about(
         exchange.request,
         Kind.SERVER,
-        f"{exchange.request.label} was not carried out ({seen(exchange)}): read afterwards, {what}. A retry does it.",
+        f"{exchange.request.label} was not carried out ({describe_reply(exchange)}): a read shows that {what}. A retry "
+        "can fix this.",
         like=exchange,
     )
 
 
 def change(org: str, run_id: str, relation: Relation, run: Run, wanted: Iterable[str]) -> Flow[Exchange]:
-    """Attach and detach, one by one, what differs between the run as just read and the ``wanted`` things.
+    """Attach and detach, one by one, until a run that was just read has exactly the ``wanted`` tags or folders.
 
-    Whether it worked is for the caller to read: a 200 is no proof, and a lost answer no disproof.
+    The caller must read the run afterwards: a 200 does not prove that it worked, and a lost answer not that it failed.
 
     :return: the last exchange, or one whose answer was lost.
-    :raises Rejected: when Tallyfy refuses one.
+    :raises Rejected: if Tallyfy refuses a request.
     """
     target = list(wanted)
     have = shown_ids(run, relation)
@@ -108,7 +109,7 @@ def change(org: str, run_id: str, relation: Relation, run: Run, wanted: Iterable
         if thing not in target:
             number = yield from _relation_number(org, run_id, relation, run, thing)
             exchange = yield relation.detach(org, number)
-            if not exchange.ok and not exchange.maybe_done and exchange.status != 404:  # 404: somebody was faster
+            if not exchange.ok and not exchange.maybe_done and exchange.status != 404:  # 404: already detached
                 reject(exchange)
             last = exchange if last is None or last.ok else last
     for thing in target:
@@ -132,7 +133,7 @@ def _attach(attempts: tuple[Request, ...]) -> Flow[Exchange]:
 
 
 def _relation_number(org: str, run_id: str, relation: Relation, run: Run, thing: str) -> Flow[int]:
-    """The number under which the thing hangs on the run: from the run itself, else from the folder's own list."""
+    """Return the number of an association, as the run shows it, or else the folder's own list."""
     rows = related(run.get(relation.field)) or []
     for row in rows:
         if isinstance(row, Mapping) and str(id_of(row, *_NAMES[relation.field])) == thing:
@@ -146,7 +147,7 @@ def _relation_number(org: str, run_id: str, relation: Relation, run: Run, thing:
         exchange = yield label_endpoints.get_folder(org, thing)
         request = exchange.request
         for row in _objects(exchange):
-            # Tasks can be in a folder too, and each object has a number: only that of this run may be used.
+            # A folder can contain tasks too, and every object has a number: only this run's number may be used.
             number = whole_number(row.get("id"))
             ours = row.get("subject_type") in _RUN_TYPES and str(row.get("subject_id")) == run_id
             if ours and number is not None:
@@ -154,8 +155,8 @@ def _relation_number(org: str, run_id: str, relation: Relation, run: Run, thing:
     raise about(
         request,
         Kind.NOT_APPLIED,
-        f"{thing} can't be taken from the run {run_id}: Tallyfy does not tell the number of its association "
-        f"(needed to remove it from the run's {relation.field}).",
+        f"{thing} can't be removed from the run {run_id}: Tallyfy does not show the number of its association "
+        f"(which is needed to remove it from the run's {relation.field}).",
         errors={relation.field: ["the number of the association is not shown"]},
     )
 
@@ -165,7 +166,7 @@ _NAMES = {"tags": ("tag_id", "id"), "folders": ("folder_id", "id")}
 
 
 def _objects(exchange: Exchange) -> list[Mapping[str, Any]]:
-    """What a folder holds."""
+    """Return the objects in a folder."""
     if not exchange.ok:
         reject(exchange)
     folder = exchange.value
@@ -178,9 +179,9 @@ def _read(org: str, run_id: str, relation: Relation) -> Flow[Run]:
 
 
 def shown_ids(run: Run, relation: Relation) -> list[str]:
-    """The ids that hang on a run.
+    """Return the ids of the tags or folders of a run.
 
-    :raises Rejected: where the run does not show them.
+    :raises Rejected: if the run does not show them.
     """
     ids = relation.ids_of(run)
     if ids is None:

@@ -30,7 +30,7 @@ from airflow_provider_tallyfy.api.runs.launch_tasks import (
     task_differences,
 )
 from airflow_provider_tallyfy.api.runs.model import Run, archived_state, describe, folder_ids, tag_ids
-from airflow_provider_tallyfy.api.runs.read import GONE, seen
+from airflow_provider_tallyfy.api.runs.read import GONE, describe_reply
 from airflow_provider_tallyfy.api.templates import Template, find_template
 
 #: How the seconds of ``LAG`` are spread where a run that was launched is read back.
@@ -174,7 +174,7 @@ def launch(
             shown = yield from _read_back(org, run, ready, key)
     note = _judge(exchange, run, shown, ready)
     if how == "checked":
-        return Outcome(run, "checked", "; ".join([f"{seen(exchange)}, but the list shows the run", *note]))
+        return Outcome(run, "checked", "; ".join([f"{describe_reply(exchange)}, but the list shows the run", *note]))
     return Outcome(run, "changed", "; ".join(note))
 
 
@@ -333,7 +333,11 @@ def _settle(org: str, exchange: Exchange, ready: Prepared, key: LaunchKey, answe
     :raises Rejected: if it is not found: whether it was launched is not known.
     """
     why = f"no run has it in its summary, not even after {LAG:.0f} s"
-    what = f"{exchange.request.label}: {seen(exchange)}" if answered is None else f"{describe(answered)} is not shown"
+    what = (
+        f"{exchange.request.label}: {describe_reply(exchange)}"
+        if answered is None
+        else f"{describe(answered)} is not shown"
+    )
     try:
         for seconds in (0.0, LAG):
             reason = f"{what}, and no run has the key {key.code} yet; looking again in {LAG:.0f} s"
@@ -358,7 +362,7 @@ def _settle(org: str, exchange: Exchange, ready: Prepared, key: LaunchKey, answe
         exchange.request,
         Kind.INDETERMINATE if key.lasting else Kind.UNREPEATABLE,
         f"{exchange.request.label} may or may not have launched a run of the template {ready.template.title!r} "
-        f"({ready.template.id}): {seen(exchange)}. The run would have the key {key.code}: {why}. Look in Tallyfy, also "
+        f"({ready.template.id}): {describe_reply(exchange)}. The run would have the key {key.code}: {why}. Look in Tallyfy, also "
         f"among archived runs, for one named {show(ready.body['name'])} whose summary ends in '(key {key.code})'. "
         f"{after}",
         like=exchange,
@@ -380,7 +384,7 @@ def _differences(run: Mapping[str, Any], ready: Prepared) -> dict[str, list[str]
     """By field, label or step: in what a run that was launched is not as wanted."""
     found: dict[str, list[str]] = {}
     if "owner_id" in ready.body and "owner_id" in run and not same_id(run["owner_id"], ready.body["owner_id"]):
-        found["owner"] = [f"is {show(run['owner_id'])}, wanted was {show(ready.body['owner_id'])}"]
+        found["owner"] = [f"is {show(run['owner_id'])}, but should be {show(ready.body['owner_id'])}"]
     if "prerun" in run:
         stored, sent = answers_of(run), ready.body.get("prerun", {})
         for field in ready.template.kickoff:

@@ -300,7 +300,7 @@ def _of_task(row: Mapping[str, Any], task: WantedTask) -> Iterable[str]:
     if task.deadline is not None:
         shown = instant(row.get("deadline"))
         if shown is None or abs(shown - task.deadline) >= timedelta(minutes=1):
-            yield f"its deadline is {show(row.get('deadline'))}, wanted was {readable(task.deadline)}"
+            yield f"its deadline is {show(row.get('deadline'))}, but should be {readable(task.deadline)}"
 
 
 def _people(owners: object) -> set[str]:

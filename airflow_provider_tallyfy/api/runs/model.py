@@ -1,4 +1,4 @@
-"""What a run says about itself. A run is the object that Tallyfy returns, kept as it came."""
+"""Reads the state and the relations of a run. A run is the unchanged object that Tallyfy returns."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Run = dict[str, Any]
 
 
 def archived_state(run: Mapping[str, Any]) -> bool | None:
-    """Whether the run is archived; ``None`` if it does not say.
+    """Whether the run is archived; ``None`` if it does not show it.
 
-    ``archived_at`` decides. ``status`` keeps its old value on some answers, so it proves nothing unless it is
-    "archived", and is asked only where ``archived_at`` is missing.
+    ``archived_at`` decides. ``status`` counts only if ``archived_at`` is missing, and only if it is "archived", because
+    some answers show an old status.
     """
     if "archived_at" in run:
         return bool(run["archived_at"])
@@ -22,36 +22,36 @@ def archived_state(run: Mapping[str, Any]) -> bool | None:
 
 
 def is_archived(run: Mapping[str, Any]) -> bool:
-    """Whether the run says that it is archived."""
+    """Whether the run shows that it is archived."""
     return archived_state(run) is True
 
 
 def is_complete(run: Mapping[str, Any]) -> bool:
     """Whether the run is finished.
 
-    A run archived by Tallyfy's own clean-up may no longer say so in its status; ``completed_at`` alone is not enough
-    for a live run, for a reopened task need not clear it.
+    The status of a run that Tallyfy's own clean-up archived may no longer show it, so ``completed_at`` counts there. It
+    does not count for a live run, because reopening a task may not clear it.
     """
     status = str(run.get("status", "")).lower()
     return status in {"complete", "completed"} or (is_archived(run) and bool(run.get("completed_at")))
 
 
 def describe(run: Mapping[str, Any]) -> str:
-    """The run as a person would call it: name and id."""
+    """Return the run's name and id, for messages."""
     name = run.get("name")
     identity = str(run.get("id", "?"))
     return f"{name!r} ({identity})" if isinstance(name, str) and name else identity
 
 
 def id_of(value: Any, *names: str) -> Any:
-    """The id of something that is given as an id or as an object that holds it under one of ``names``."""
+    """Return the id of something that is either an id, or an object with the id under one of ``names``."""
     if isinstance(value, Mapping):
         return next((value[name] for name in names if value.get(name) not in (None, "")), None)
     return value
 
 
 def member_ids(run: Mapping[str, Any], field: str) -> list[Any] | None:
-    """Ids of the run's ``users`` or ``groups``, which may be ids or objects, wrapped or not; ``None`` = can't tell."""
+    """Return the ids of the run's ``users`` or ``groups``, given as ids or objects; ``None`` = they are not shown."""
     rows = related(run.get(field))
     if rows is None:
         return None
@@ -60,12 +60,12 @@ def member_ids(run: Mapping[str, Any], field: str) -> list[Any] | None:
 
 
 def tag_ids(run: Mapping[str, Any]) -> list[str] | None:
-    """Ids of the run's tags, given as ids or as associations; ``None`` = the object does not tell."""
+    """Return the ids of the run's tags, given as ids or as associations; ``None`` = they are not shown."""
     return _strings(run, "tags", "tag_id", "id")
 
 
 def folder_ids(run: Mapping[str, Any]) -> list[str] | None:
-    """Ids of the run's folders; ``None`` = the object does not tell."""
+    """Return the ids of the run's folders; ``None`` = they are not shown."""
     return _strings(run, "folders", "folder_id", "id")
 
 

@@ -1,4 +1,4 @@
-"""Read a run, live or archived, and settle by it what became of a write."""
+"""Read a run, live or archived, and find out by reading whether a write was carried out."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from airflow_provider_tallyfy.api.protocol.pagination import Walk
 from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected, about, reject, server_words
 from airflow_provider_tallyfy.api.runs.model import Run, archived_state
 
-#: Pages of archived runs that are searched for one run whose id can't be read directly.
+#: At most this many pages of archived runs are searched for a run that can't be read by its id.
 SEARCH_PAGES = 100
-#: Statuses that say "no such thing".
+#: Statuses that mean "no such object".
 GONE = frozenset({404, 410})
 
 T = TypeVar("T")
@@ -30,9 +30,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RunState:
-    """A run that was read.
+    """A run, and whether it is archived.
 
-    :param run: the run.
+    :param run: the run as Tallyfy returned it.
     :param archived: whether it is archived; ``None`` = Tallyfy does not say.
     """
 
@@ -45,22 +45,22 @@ def look_up(
 ) -> Flow[RunState | None]:
     """Read a run, live or archived; ``None`` if there is none.
 
-    By id first. Where that answers 404, the run may still be archived (hidden from direct reading), so the list
-    of archived runs is searched, ``SEARCH_PAGES`` pages at most.
+    If reading by id answers 404, the run may still be archived (Tallyfy may hide archived runs there), so up to
+    ``SEARCH_PAGES`` pages of the list of archived runs are searched.
 
-    :param behind: the write whose outcome is being settled, so that an error can say what is in doubt.
-    :raises Rejected: when reading fails, or the search ends at its bound without an answer; with ``behind``, also when
-        the run does not say whether it is archived.
+    :param behind: the write whose outcome is unclear; errors then say so.
+    :raises Rejected: if reading fails, or the search ends at its limit without finding the run; with ``behind``, also
+        if the run does not show whether it is archived.
     """
     exchange = yield run_endpoints.get_run(org, run_id, include)
     if exchange.ok:
         state = state_of(exchange.value)
         if behind is not None and state.archived is None:
-            raise _undecided(exchange, behind, "reading the run does not tell whether it is archived")
+            raise _undecided(exchange, behind, "reading the run does not show whether it is archived")
         return state
     if exchange.status not in GONE:
-        if behind is not None and acted(behind):
-            why = exchange.unreadable or seen(exchange)
+        if behind is not None and _may_be_done(behind):
+            why = exchange.unreadable or describe_reply(exchange)
             raise _undecided(exchange, behind, f"reading it failed too ({why})")
         reject(exchange)
     return (yield from _search_archived(org, run_id, behind, include))
@@ -72,7 +72,7 @@ def require(
     """Read a run, live or archived.
 
     :param form_fields_values: ask for the answers in the forms too.
-    :raises Rejected: if there is none, in Tallyfy's own words, and for all that :func:`look_up` raises.
+    :raises Rejected: if there is none (the error quotes Tallyfy), and whenever :func:`look_up` raises it.
     """
     exchange = yield run_endpoints.get_run(org, run_id, include, form_fields_values=form_fields_values)
     if exchange.ok:
@@ -86,14 +86,14 @@ def require(
 
 
 def state_of(run: Run) -> RunState:
-    """The run with its state, as far as it says so itself."""
+    """Return a run with its state, if it shows one."""
     return RunState(run, archived_state(run))
 
 
 def state_in(exchange: Exchange) -> RunState | None:
-    """The run that reading it by its id showed; ``None`` for a 404.
+    """Return the run in the answer to :func:`~airflow_provider_tallyfy.api.endpoints.runs.get_run`; ``None`` for a 404.
 
-    :raises Rejected: for any other failure, and where the answer does not tell the run's state.
+    :raises Rejected: for any other failure, and if the run does not show whether it is archived.
     """
     if exchange.status in GONE:
         return None
@@ -101,22 +101,19 @@ def state_in(exchange: Exchange) -> RunState | None:
         reject(exchange)
     state = state_of(exchange.value)
     if state.archived is None:
-        raise stateless(exchange.request, exchange)
+        raise state_unknown(exchange.request, exchange)
     return state
 
 
-def repeat_until_seen(
-    request: Request,
-    settle: Callable[[Exchange], Flow[T | None]],
-) -> Flow[T | Exchange]:
-    """Send a write; where its answer is no answer to it, look; and where it was not carried out, send it again.
+def repeat_if_not_done(request: Request, check: Callable[[Exchange], Flow[T | None]]) -> Flow[T | Exchange]:
+    """Send a write. If a 2xx is no answer to it, read whether it was carried out; if it was not, send it again.
 
-    :param settle: reads, and returns what the exchange came to; ``None`` = it was not carried out.
-    :return: what ``settle`` returned, or the exchange, whose answer is one, or which the policy does not repeat.
+    :param check: reads, and returns the outcome of the exchange; ``None`` = it was not carried out.
+    :return: the outcome from ``check``; or the exchange, if its reply is an answer or the policy allows no repetition.
     """
     exchange = yield request
     while exchange.unreadable:
-        outcome = yield from settle(exchange)
+        outcome = yield from check(exchange)
         if outcome is not None:
             return outcome
         again = yield replace(request, after=exchange)
@@ -126,21 +123,21 @@ def repeat_until_seen(
     return exchange
 
 
-def stateless(request: Request, like: Exchange | None = None) -> Rejected:
-    """The error for a run of which nothing says whether it is archived."""
+def state_unknown(request: Request, like: Exchange | None = None) -> Rejected:
+    """Return the error for a run that does not show whether it is archived."""
     return about(
         request,
         Kind.SERVER,
-        f"{request.label}: the run that Tallyfy returned says neither archived_at nor the status 'archived', so "
-        "there is no telling whether it is archived.",
+        f"{request.label}: the run that Tallyfy returned has neither archived_at nor the status 'archived', so it is "
+        "unknown whether it is archived.",
         like=like,
     )
 
 
 def unknown_run(org: str, run_id: str, answer: Exchange | None = None) -> Rejected:
-    """The run was looked for everywhere and is not there.
+    """Return the error for a run that is neither live nor archived.
 
-    :param answer: what Tallyfy said when it was read by its id.
+    :param answer: the exchange that read it by its id, to quote Tallyfy.
     """
     words = ""
     if answer is not None and isinstance(answer.reply, Response):
@@ -169,18 +166,18 @@ def _search_archived(
         try:
             rows = walk.take(exchange)
         except Rejected as failure:
-            if behind is None or not acted(behind):
+            if behind is None or not _may_be_done(behind):
                 raise
             why = str(failure).splitlines()[0]
             raise _undecided(exchange, behind, f"searching the archived runs failed too ({why})") from None
         for row in rows:
-            # A list that ignores "archived=only" shows live runs as well: the row itself has to say what it is.
+            # If Tallyfy ignores "archived=only", the list has live runs as well, so the row itself decides.
             if str(row.get("id")) == run_id and archived_state(row) is not False:
                 state = state_of(row)
                 if state.archived is None:
                     if behind is None:
-                        raise stateless(exchange.request, exchange)
-                    raise _undecided(exchange, behind, "its row in the list does not tell whether it is archived")
+                        raise state_unknown(exchange.request, exchange)
+                    raise _undecided(exchange, behind, "its row in the list does not show whether it is archived")
                 return state
     if walk.next_request is None:
         return None
@@ -192,39 +189,39 @@ def _search_archived(
     )
 
 
-def acted(behind: Exchange) -> bool:
-    """Whether Tallyfy may have done, or says that it did, what this exchange asked for."""
+def _may_be_done(behind: Exchange) -> bool:
+    """Whether the request was or may have been carried out."""
     return behind.ok or behind.maybe_done
 
 
 def _undecided(reading: Exchange, behind: Exchange | None, why: str) -> Rejected:
-    if behind is None:  # a read leaves nothing in doubt
+    if behind is None:  # no write is in doubt
         return about(reading.request, Kind.SERVER, f"{reading.request.label}: {why}.", like=reading)
-    doubt = "may or may not have been done" if acted(behind) else "did not say what state the run is in"
+    doubt = "may or may not have been done" if _may_be_done(behind) else "did not show the state of the run"
     return about(
         behind.request,
         Kind.INDETERMINATE,
-        f"{behind.request.label} {doubt} ({seen(behind)}): {why}. "
-        "Doing it again is harmless: let the task retry, or run it again.",
+        f"{behind.request.label} {doubt} ({describe_reply(behind)}): {why}. "
+        "Repeating it is harmless: let the task retry, or run it again.",
         like=behind if isinstance(behind.reply, Response) else reading,
     )
 
 
-def seen(exchange: Exchange) -> str:
-    """What came back, in a few words."""
+def describe_reply(exchange: Exchange) -> str:
+    """Describe the last reply in a few words, for errors."""
     if isinstance(exchange.reply, Lost):
         return "the answer was lost"
     what = f"Tallyfy {exchange.unreadable}" if exchange.unreadable else f"the answer was {exchange.reply.status}"
     return what if exchange.doubt is None else f"{what}, after {_earlier(exchange.request, exchange.doubt)}"
 
 
-def asked_again(exchange: Exchange) -> str:
-    """Why a request was repeated although it may have been carried out, as the beginning of a sentence."""
+def describe_repeat(exchange: Exchange) -> str:
+    """Say why a request was repeated although it may have been carried out."""
     assert exchange.doubt is not None
-    return f"Tallyfy was asked again after {_earlier(exchange.request, exchange.doubt)}"
+    return f"the request was repeated after {_earlier(exchange.request, exchange.doubt)}"
 
 
 def _earlier(request: Request, reply: Reply) -> str:
     if isinstance(reply, Lost):
-        return "an answer that was lost"
-    return "an answer about something else" if why_unreadable(request, reply) else f"a {reply.status}"
+        return "a lost answer"
+    return "an answer that did not match it" if why_unreadable(request, reply) else f"a {reply.status}"

@@ -1,4 +1,4 @@
-"""Many runs in one go: which ones, what became of each, and what to make of a doubt. No requests are sent here."""
+"""The runs of a bulk change, and the report of what happened to each. No requests are sent here."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from airflow_provider_tallyfy.api.protocol.problems import Kind, Problem
 Result = Literal["changed", "already", "modified", "failed", "not_tried"]
 RESULTS: tuple[Result, ...] = ("changed", "already", "modified", "failed", "not_tried")
 DONE = {"archive": "archived", "activate": "activated", "update": "updated", "restore": "restored"}
-EXAMPLES = 20  # runs of each kind that a summary names
+ALREADY = {"archive": "already archived", "activate": "already active", "update": "already up to date"}
+EXAMPLES = 20  # runs per result that a summary names
 
-#: Why a run was already as wanted, where nobody knows whose doing it was.
-UNCLEAR = "since an earlier try began: that try did it and was stopped before it could note it, or somebody else did"
+#: The reason for "already" if an earlier try may have made the change.
+UNCLEAR = "it changed after an earlier try began: that try changed it before it was stopped, or somebody else did"
 
-#: Kinds of failure that do not come again every time.
-PASSING = frozenset({Kind.RATE_LIMITED, Kind.SERVER, Kind.UNREACHABLE, Kind.INDETERMINATE})
+#: Kinds of failure that a retry may fix.
+TRANSIENT = frozenset({Kind.RATE_LIMITED, Kind.SERVER, Kind.UNREACHABLE, Kind.INDETERMINATE})
 
-#: Kinds of failure after which the change may have been made, or some of it.
+#: Kinds of failure after which the change may have been made, in full or in part.
 DOUBTFUL = frozenset({Kind.INDETERMINATE, Kind.UNREPEATABLE, Kind.NOT_APPLIED, Kind.SERVER, Kind.UNREACHABLE})
 
 
@@ -30,10 +31,10 @@ class Target:
     """A run to change.
 
     :param run_id: its id.
-    :param seen: its ``last_updated`` when it was found; ``None`` = not known.
+    :param seen: its ``last_updated`` when it was found; ``None`` = unknown.
     :param name: its name, for reports.
-    :param archived_since: leave the run alone if it was archived before this time (ISO 8601).
-    :param before: the values that an update replaced, for putting them back.
+    :param archived_since: skip the run if it was archived before this time (ISO 8601).
+    :param before: the values that an update replaced, to restore them.
     """
 
     run_id: str
@@ -42,15 +43,26 @@ class Target:
     archived_since: str | None = None
     before: Mapping[str, Any] | None = None
 
+    @classmethod
+    def of_row(cls, run_id: str, row: Mapping[str, Any]) -> Target:
+        """Return the target for a row of a search or of a report."""
+        before = row.get("before")
+        return cls(
+            run_id,
+            _text(row.get("last_updated")),
+            _text(row.get("name")),
+            before=before if isinstance(before, Mapping) else None,
+        )
+
 
 def targets(argument: str, value: object, max_runs: int | None = None) -> list[Target]:
-    """Read run ids, or rows that hold them under ``id`` or ``run_id``. Repeated ids count once.
+    """Read run ids, or rows with the id under ``id`` or ``run_id``. Repeated ids count once.
 
     :param max_runs: most runs allowed.
-    :raises ArgumentError: for anything else, and for more runs than allowed.
+    :raises ArgumentError: for anything else, and for more runs than ``max_runs``.
     """
     if value is None or (isinstance(value, str) and not value):
-        check_id(argument, value)  # raises, with the advice for an id that an upstream task did not return
+        check_id(argument, value)  # raises, with advice on upstream tasks that returned nothing
     if isinstance(value, Mapping):
         raise ArgumentError(f"{argument}={show(value)} is one row, not a list of run ids. Pass [row], or [row['id']].")
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
@@ -66,8 +78,8 @@ def targets(argument: str, value: object, max_runs: int | None = None) -> list[T
             found[target.run_id] = target
     if max_runs is not None and len(found) > max_runs:
         raise ArgumentError(
-            f"{argument} holds {len(found)} runs, max_runs allows {max_runs}. Nothing was changed. If the number is "
-            "right, raise max_runs; if not, look at the filters that found them."
+            f"{argument} has {len(found)} runs, but max_runs is {max_runs}. Nothing was changed. If the number is "
+            "right, raise max_runs; if not, check the filters that found the runs."
         )
     return list(found.values())
 
@@ -77,14 +89,7 @@ def _target(place: str, entry: object) -> Target:
         return entry
     if not isinstance(entry, Mapping):
         return Target(check_id(place, entry))
-    run_id = check_id(f"{place}['id']", entry.get("id", entry.get("run_id")))
-    before = entry.get("before")
-    return Target(
-        run_id,
-        _text(entry.get("last_updated")),
-        _text(entry.get("name")),
-        before=before if isinstance(before, Mapping) else None,
-    )
+    return Target.of_row(check_id(f"{place}['id']", entry.get("id", entry.get("run_id"))), entry)
 
 
 def _text(value: object) -> str | None:
@@ -92,23 +97,23 @@ def _text(value: object) -> str | None:
 
 
 def plain(text: str) -> str:
-    """Make one printable line of text from outside.
+    """Return untrusted text as one printable line.
 
-    Line ends, control characters and changes of the direction of writing are shown as escapes.
+    Line ends, control characters and bidirectional controls become escape sequences.
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 @dataclass
 class Entry:
-    """What became of one run.
+    """The result for one run.
 
-    :param result: ``changed``; ``already`` = nothing to do; ``modified`` = somebody changed it after it was found, so
-        it was left alone; ``failed``; ``not_tried``.
-    :param reason: why, where it does not go without saying.
-    :param last_updated: as Tallyfy shows it now, so that an undo can see whether it was modified since.
-    :param begun: whether it was handed out to be changed.
-    :param unclear: whether this task may have changed it without knowing.
+    :param result: ``changed``; ``already`` = there was nothing to do; ``modified`` = skipped, because somebody modified
+        the run after it was found; ``failed``; ``not_tried``.
+    :param reason: why, if the result does not explain itself.
+    :param last_updated: as Tallyfy shows it after the change, so that an undo can detect later modifications.
+    :param begun: whether a worker has been given the run.
+    :param unclear: whether this task may have changed the run without knowing it.
     :param before: the values that an update replaced.
     """
 
@@ -122,7 +127,7 @@ class Entry:
     before: Mapping[str, Any] | None = None
 
     def as_row(self) -> dict[str, Any]:
-        """The entry as a line of the report."""
+        """Return the entry as a row of the report."""
         row: dict[str, Any] = {"run_id": self.run_id, "result": self.result}
         row |= {"name": self.name, "last_updated": self.last_updated}
         if self.reason:
@@ -136,13 +141,13 @@ class Entry:
 
 @dataclass
 class Report:
-    """What became of every run of a bulk change.
+    """The results of a bulk change.
 
-    :param doing: what was to be done: ``archive``, ``activate``, ``update``, ``restore``.
-    :param dry_run: ``changed`` means "would be changed"; nothing was written.
+    :param doing: the operation: ``archive``, ``activate``, ``update`` or ``restore``.
+    :param dry_run: nothing was written; ``changed`` means "would be changed".
     :param stopped: why it ended before every run was tried; empty if it did not.
-    :param note: a remark on all of it, such as why there was nothing to do.
-    :param problems: the failures, by run id, as far as Tallyfy or the way to it caused them.
+    :param note: a remark on the whole change, such as why there was nothing to do.
+    :param problems: the failures by run id.
     """
 
     doing: str
@@ -155,11 +160,11 @@ class Report:
 
     @classmethod
     def of(cls, doing: str, wanted: Iterable[Target], *, dry_run: bool = False) -> Report:
-        """Begin a report in which no run has been tried."""
+        """Return a new report in which no run has been tried."""
         return cls(doing, {t.run_id: Entry(t.run_id, name=t.name, last_updated=t.seen) for t in wanted}, dry_run)
 
     def set(self, run_id: str, result: Result, reason: str = "", run: Mapping[str, Any] | None = None) -> None:
-        """Note what became of a run."""
+        """Record the result for a run."""
         entry = self.entries[run_id]
         entry.result, entry.reason, entry.unclear = result, reason, False
         if run:
@@ -167,36 +172,36 @@ class Report:
             entry.last_updated = _text(run.get("last_updated")) or entry.last_updated
 
     def fail(self, run_id: str, problem: Problem) -> None:
-        """Note a failure."""
+        """Record a failure."""
         self.problems[run_id] = problem
         self.set(run_id, "failed", plain(" ".join(problem.message.split()))[:500])
         self.entries[run_id].unclear = problem.kind in DOUBTFUL
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many runs ended how."""
+        """The number of runs per result."""
         found = Counter(entry.result for entry in self.entries.values())
         return {result: found[result] for result in RESULTS}
 
     @property
     def complete(self) -> bool:
-        """Whether every run is as wanted, or was left alone on purpose."""
+        """Whether every run was tried, and none failed."""
         counts = self.counts
         return not counts["failed"] and not counts["not_tried"]
 
     def retryable(self) -> bool:
-        """Whether another try may do better: some failures pass, and what was not tried can be tried."""
+        """Whether a retry may change more runs: some failures are transient, and runs may not have been tried."""
         if any(problem.kind is Kind.AUTH for problem in self.problems.values()):
             return False
-        passing = any(problem.kind in PASSING for problem in self.problems.values())
-        return passing or (bool(self.counts["not_tried"]) and not self.problems)
+        transient = any(problem.kind in TRANSIENT for problem in self.problems.values())
+        return transient or (bool(self.counts["not_tried"]) and not self.problems)
 
     def merge_earlier(self, earlier: Mapping[str, Mapping[str, Any]]) -> None:
-        """Take over what an earlier try of the same task did, so that the report that replaces its own knows no less.
+        """Merge the report of an earlier try of the same task, which this report replaces.
 
-        What it changed counts as changed, whether it was asked for again or not: a list that was found anew no longer
-        holds the runs that the first try archived. What it may have changed stays unclear until this try has written to
-        it. What it replaced in an update is what was there before, whatever this try has seen.
+        A run that the earlier try changed counts as changed, even if this try did not get it: a new search no longer
+        finds the runs that the first try archived. A run that it may have changed stays unclear until this try has
+        written to it. Values that it replaced are the old values, whatever this try has read.
         """
         for run_id, row in earlier.items():
             result, unclear = row.get("result"), bool(row.get("unclear"))
@@ -221,7 +226,7 @@ class Report:
                 entry.unclear = True
 
     def summary(self) -> dict[str, Any]:
-        """The report in a size that does not grow with the number of runs."""
+        """Return a summary whose size does not grow with the number of runs."""
         examples: dict[str, list[dict[str, Any]]] = {}
         for entry in self.entries.values():
             if entry.result in {"changed", "failed", "modified"}:
@@ -240,13 +245,13 @@ class Report:
         }
 
     def sentence(self) -> str:
-        """The report in one line."""
+        """Return the report in one line."""
         counts = self.counts
         would = "would be " if self.dry_run else ""
         words = {
             "changed": would + DONE.get(self.doing, "updated"),
-            "already": "already so",
-            "modified": "left alone",
+            "already": ALREADY.get(self.doing, "already restored"),
+            "modified": "skipped",
             "failed": "failed",
             "not_tried": "not tried",
         }
@@ -257,5 +262,5 @@ class Report:
 
 
 def runs(number: int) -> str:
-    """So many runs, in words."""
+    """Return ``1 run`` or ``2 runs``."""
     return f"{number:,} run{'' if number == 1 else 's'}"

@@ -1,8 +1,8 @@
-"""The report of a bulk change as a file, and what a later task may take from it.
+"""The report of a bulk change as a file, and the runs that a later task may take from it.
 
-The first line is the header: whose report it is. Then comes a line for each run, as it was when the file was last
-written as a whole. While the task runs, lines are added: which runs are about to be written to, and what became of
-them. Of several lines about one run the last one counts.
+The first line is the header, which names the task. Then comes one line per run, from the last time the whole file was
+written. While the task runs, it appends lines: the runs that it is about to change, and the results. If there are
+several lines about a run, the last one counts.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_id
-from airflow_provider_tallyfy.api.runs.report import DONE, RESULTS, Report, Target, runs
+from airflow_provider_tallyfy.api.runs.report import ALREADY, DONE, RESULTS, Report, Target, runs
 
 FORMAT = 1
 _MARK = "tallyfy_bulk_report"
 _SENDING = "sending"
 
-#: Which reports an operation takes, by what was done. An undo of an undo is a redo.
+#: The operations whose reports an operation accepts. To undo an undo is to redo the change.
 TAKES: dict[str, tuple[str, ...]] = {
     "archive": ("activate",),
     "activate": ("archive",),
@@ -31,19 +31,19 @@ TAKES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Header:
-    """Whose report it is.
+    """The header of a report: which task wrote it, and what the task did.
 
     :param doing: ``archive``, ``activate``, ``update`` or ``restore``.
-    :param organization_id: where.
-    :param dry_run: nothing was written.
-    :param dag_id: with the four that follow: the task that wrote it.
+    :param organization_id: the organization of the runs.
+    :param dry_run: whether nothing was written.
+    :param dag_id: identifies the task, with the three that follow.
     :param map_index: -1 = not mapped.
-    :param try_number: the last try that wrote to it.
-    :param began: when the first try began (ISO 8601, UTC, by the worker's clock).
-    :param written: when the file was last written as a whole.
+    :param try_number: the last try that wrote to the report.
+    :param began: start of the first try (ISO 8601, UTC, by the worker's clock).
+    :param written: the last time that the whole file was written.
     :param source: the header of the report that the runs were taken from.
-    :param open: the task has not ended: ``noted`` = each run was noted before anything was sent for it; ``any`` = runs
-        that were not tried may have been written to since ``written``.
+    :param open: the task has not ended: ``noted`` = each run was recorded before anything was sent for it; ``any`` =
+        runs marked as not tried may have been changed since ``written``.
     """
 
     doing: str
@@ -61,7 +61,7 @@ class Header:
 
     @property
     def task(self) -> tuple[Any, ...]:
-        """What makes two headers those of one task, whichever its try."""
+        """Identifies the task, whichever its try."""
         return self.dag_id, self.dag_run_id, self.task_id, self.map_index
 
     def __str__(self) -> str:
@@ -71,14 +71,14 @@ class Header:
         return f"{self.doing} by {task}{mapped}{dry}, begun {self.began or '?'}"
 
     def line(self) -> str:
-        """The header as the first line of the file."""
+        """Return the header as the first line of the file."""
         return as_line({_MARK: FORMAT, **{name: value for name, value in asdict(self).items() if value is not None}})
 
     @classmethod
     def read(cls, line: Mapping[str, Any]) -> Header:
-        """Read it again.
+        """Read a header from the parsed first line.
 
-        :raises ArgumentError: if it is none.
+        :raises ArgumentError: if it is not a header of this format.
         """
         kinds = {
             "dry_run": bool, "map_index": int, "try_number": int, "source": Mapping,
@@ -86,7 +86,7 @@ class Header:
         if _MARK not in line:
             raise ArgumentError("it does not begin with the header of a bulk report")
         if line[_MARK] != FORMAT:
-            raise ArgumentError(f"its format is not {FORMAT}, the one that this version reads")
+            raise ArgumentError(f"this version of the provider reads format {FORMAT} only")
         known = {field.name: line[field.name] for field in fields(cls) if field.name in line}
         if not {"doing", "organization_id"} <= known.keys():
             raise ArgumentError("its header names no operation or no organization")
@@ -97,36 +97,36 @@ class Header:
 
 @dataclass(frozen=True)
 class SavedReport:
-    """A report that was read: its header, and by run id its rows. An unclear run has ``unclear`` in its row."""
+    """A report that was read: its header, and its rows by run id. The row of an unclear run has ``unclear``."""
 
     header: Header
     rows: Mapping[str, Mapping[str, Any]]
 
 
 def as_line(value: Mapping[str, Any]) -> str:
-    """A line of the file."""
-    # Half of a surrogate pair, which a name cut by somebody may end in, is no UTF-8; as an escape it is JSON.
+    """Return a value as a line of the file."""
+    # A name that was cut in the middle of a character can't be encoded as UTF-8. A JSON escape can hold it.
     return json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace").decode() + "\n"
 
 
 def sending(run_ids: Iterable[str]) -> str:
-    """The line that says: these runs are about to be written to."""
+    """Return the line that says that these runs are about to be changed."""
     return as_line({_SENDING: list(run_ids)})
 
 
 def whole_report(header: Header, report: Report) -> str:
-    """The text of the file as a whole."""
+    """Return the text of the whole file."""
     more = {"dry_run": True} if report.dry_run else {}
     return "".join([header.line(), *(as_line({**entry.as_row(), **more}) for entry in report.entries.values())])
 
 
 def read_report(text: str) -> SavedReport:
-    """Read a report. A last line that was cut off is left out. Errors name the line, and quote nothing of it.
+    """Read a report. A truncated last line is ignored. Errors name the line, but do not quote it.
 
-    :raises ArgumentError: if it is no report.
+    :raises ArgumentError: if the text is not a report.
     """
     header, rows = None, dict[str, dict[str, Any]]()
-    lines = [line for line in text.split("\n") if line.strip()]  # names may hold other characters that end lines
+    lines = [line for line in text.split("\n") if line.strip()]  # not splitlines(): names may contain other line ends
     for number, line in enumerate(lines, 1):
         try:
             parsed = json.loads(line)
@@ -142,11 +142,11 @@ def read_report(text: str) -> SavedReport:
             else:
                 raise ArgumentError("it has no result")
         except ArgumentError as error:
-            raise ArgumentError(f"line {number} is no line of a bulk report: {_short(error)}") from None
+            raise ArgumentError(f"line {number} is not a line of a bulk report: {_short(error)}") from None
         except (ValueError, TypeError, KeyError, RecursionError):
             if number == len(lines) and number > 1:
                 break
-            raise ArgumentError(f"line {number} is no line of a bulk report") from None
+            raise ArgumentError(f"line {number} is not a line of a bulk report") from None
     if header is None:
         raise ArgumentError("it is empty")
     if header.open == "any":
@@ -158,41 +158,36 @@ def read_report(text: str) -> SavedReport:
 
 def _short(error: ArgumentError) -> str:
     text = str(error)
-    return text if "=" not in text else "it holds no run id"
+    return text if "=" not in text else "it has no run id"
 
 
 def take(
     saved: SavedReport, doing: str, organization_id: str, *, include_unclear: bool = False
 ) -> tuple[list[Target], list[str], str]:
-    """The runs that an operation takes from a report.
+    """Return the runs that an operation takes from a report.
 
     :param doing: ``archive``, ``activate``, ``update`` or ``restore``.
-    :param include_unclear: take also the runs that the task may have changed without knowing, if they were archived
-        since it began.
-    :return: the runs; the ids of unclear runs that are left alone; and what to say if there is nothing to take.
-    :raises ArgumentError: for the report of another operation or organization, and for that of a dry run.
+    :param include_unclear: also take the runs that the task may have changed without knowing it, if they were archived
+        after it began.
+    :return: the runs; the ids of unclear runs that are skipped; and the reason if there is nothing to take.
+    :raises ArgumentError: for the report of another operation, of another organization, or of a dry run.
     """
     header = saved.header
     if header.doing not in TAKES[doing]:
         raise ArgumentError(
-            f"it is the report of another operation ({header}). {doing} takes the report of "
+            f"it is the report of another operation ({header}). {doing} accepts the report of "
             f"{' or '.join(TAKES[doing])}. Nothing was changed"
         )
     if header.dry_run:
         raise ArgumentError(f"it is the report of a dry run, which changed nothing ({header}). Nothing was changed")
     if header.organization_id != organization_id:
         raise ArgumentError(
-            f"it is about organization {header.organization_id}, this task about {organization_id}. Nothing was changed"
+            f"it is about organization {header.organization_id}, but this task is about {organization_id}. Nothing was "
+            "changed"
         )
     taken, unclear = [], []
     for run_id, row in saved.rows.items():
-        seen, name, before = row.get("last_updated"), row.get("name"), row.get("before")
-        target = Target(
-            run_id,
-            seen if isinstance(seen, str) and seen else None,
-            name if isinstance(name, str) else None,
-            before=before if isinstance(before, Mapping) else None,
-        )
+        target = Target.of_row(run_id, row)
         if row["result"] == "changed":
             taken.append(target)
         elif row.get("unclear"):
@@ -205,7 +200,8 @@ def take(
 
 def _why_nothing(saved: SavedReport, doing: str, unclear: list[str]) -> str:
     counts = Counter(row["result"] for row in saved.rows.values())
-    words = {"already": "already so", "modified": "left alone", "failed": "failed", "not_tried": "not tried"}
+    already = ALREADY.get(saved.header.doing, "already restored")
+    words = {"already": already, "modified": "skipped", "failed": "failed", "not_tried": "not tried"}
     rest = [f"{counts[result]:,} {word}" for result, word in words.items() if counts[result]]
     rest += [f"{len(unclear):,} of them unclear"] if unclear else []
     done = DONE[saved.header.doing]

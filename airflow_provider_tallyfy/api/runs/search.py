@@ -1,4 +1,4 @@
-"""Finding runs: look up titles, walk the list, hold every row against the filters, and say what was left out."""
+"""Find runs: look up titles, read the list, apply the filters to every row, and count what is left out."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from airflow_provider_tallyfy.api.runs import rows as _rows
 from airflow_provider_tallyfy.api.runs.filters import FILTERS, Asked
 from airflow_provider_tallyfy.api.runs.model import Run, describe
 
-MOST_PER_PAGE = 1000  # Tallyfy gives 100 at most, as far as its clients know
+MOST_PER_PAGE = 1000  # rows; Tallyfy's own clients never ask for more than 100
 
 
 @dataclass
 class FoundRuns(Sequence[Run]):
-    """What a search found: a sequence of rows, and what became of the other runs.
+    """The result of a search: a sequence of rows, with the numbers of runs that were left out.
 
     :param looked_at: runs that Tallyfy returned.
     :param kept: runs that matched every filter.
-    :param non_matching: runs that do not match a filter which Tallyfy should have applied; they are left out.
-    :param undated: runs without the timestamp that decides; they are left out.
+    :param non_matching: runs left out because they do not match a filter that Tallyfy should have applied.
+    :param undated: runs left out because the timestamp for a filter is missing or invalid.
     :param rows: the rows.
-    :param reasons: how many runs each filter left out.
+    :param reasons: number of runs left out, by filter.
     """
 
     looked_at: int = 0
@@ -55,15 +55,15 @@ class FoundRuns(Sequence[Run]):
 
 
 class Search:
-    """One walk over a list of runs. Perform :meth:`next_page` until it returns ``None``.
+    """One pass over a list of runs. Perform :meth:`next_page` until it returns ``None``.
 
-    Titles are looked up before the first page. An id that no row shows is looked up after the last one: a search for
-    something that does not exist is an error, not an empty result.
+    Titles are looked up before the first page. Ids that no row shows are looked up after the last page, because a
+    search for something that does not exist is an error, not an empty result.
 
     :param org: the organization.
     :param asked: the filters.
     :param include: further relations to return with each run.
-    :raises ArgumentError: for a bad value; nothing was sent.
+    :raises ArgumentError: for an invalid value; nothing was sent.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Search:
         self.org = org
         self.asked = asked
         self.found = FoundRuns()
-        #: The page that was read last, with the runs that do not match.
+        #: The last page, including the runs that do not match.
         self.page: list[Run] = []
         self._relations = list(dict.fromkeys([*asked.relations, *check_texts("include", include)]))
         self._needed = list(asked.relations)
@@ -97,43 +97,43 @@ class Search:
         }
 
     def next_page(self) -> Flow[list[Run] | None]:
-        """Read a page; return those of its runs that match, and ``None`` after the last page.
+        """Read a page and return its matching runs; ``None`` after the last page.
 
-        :raises ArgumentError: for a title or an id that nothing has.
-        :raises Rejected: for a page that can't be read, and for rows that do not show what was asked for.
+        :raises ArgumentError: for an unknown title or id.
+        :raises Rejected: for a page that can't be read, and for rows that do not show a relation that was requested.
         """
         if self._walk is None:
             self.asked = yield from self._resolved()
             self._walk = Walk(self._request(self._relations, self.asked.query))
         if self._walk.next_request is None:
-            yield from self.settle()
+            yield from self.check_ids()
             return None
         self.page = yield from read_page(self._walk)
         return [run for run in self.page if self._keeps(run)]
 
-    def settle(self) -> Flow[None]:
+    def check_ids(self) -> Flow[None]:
         """Look up the ids that no row has shown.
 
-        :raises ArgumentError: for one that does not exist.
+        :raises ArgumentError: for an id that does not exist.
         """
         for name, shown in self._shown.items():
             for identity in _as_list(self.asked.values[name]):
                 if str(identity) not in shown:
-                    yield from self._look_up(name, str(identity))
+                    yield from self._check_exists(name, str(identity))
 
     def titles_of(self, kind: titles.Kind) -> Flow[dict[str, str]]:
-        """Everything of a kind that the organization has, id to title; read once."""
+        """Return the titles of everything of a kind in the organization, by id. The list is read only once."""
         if kind.what not in self._titles:
             self._titles[kind.what] = yield from titles.read_kind(self.org, kind)
         return self._titles[kind.what]
 
     def require(self, relations: Iterable[str]) -> None:
-        """Have every row show these relations."""
+        """Request these relations; a row that does not show them is an error."""
         self._needed = list(dict.fromkeys([*self._needed, *relations]))
         self._relations = list(dict.fromkeys([*self._relations, *relations]))
 
     def not_shown(self, why: str) -> Rejected:
-        """The error for what Tallyfy left out although it was asked for it."""
+        """Return the error for something that Tallyfy left out although it was requested."""
         return about(self._request(self._relations, {}), Kind.SERVER, f"GET /runs: {why}")
 
     def _request(self, relations: Iterable[str], query: Mapping[str, Param], per_page: int | None = None) -> Request:
@@ -147,12 +147,12 @@ class Search:
         )
 
     def _keeps(self, run: Run) -> bool:
-        """Whether a run matches, counting it either way."""
+        """Count a run, and return whether it matches."""
         for relation in self._needed:
             if not _rows.is_shown(run, relation):
                 raise self.not_shown(
-                    f"Tallyfy returned the run {describe(run)} without its {relation}, although it was asked for them "
-                    f"(with={relation}). Whether the run matches, or which {relation} it has, can't be told."
+                    f"Tallyfy returned the run {describe(run)} without its {relation}, although they were requested "
+                    f"(with={relation}). So it is unknown which {relation} the run has."
                 )
         for name, shown in self._shown.items():
             shows = FILTERS[name].shows
@@ -175,7 +175,7 @@ class Search:
             if kind is None:
                 continue
             wanted = [str(entry) for entry in _as_list(value)]
-            # An excluded tag protects runs: one that does not exist would protect none, and no row could show it.
+            # An excluded tag protects runs. A tag that does not exist protects none, and no row could reveal that.
             if name == "exclude_tags" or not all(_is_id(entry, kind) for entry in wanted):
                 known = yield from self.titles_of(kind)
                 plain = {entry: entry for entry in wanted if _is_id(entry, kind) and name != "exclude_tags"}
@@ -186,10 +186,10 @@ class Search:
             ids[name] = wanted if isinstance(value, list) else wanted[0]
         return self.asked.with_ids(ids)
 
-    def _look_up(self, name: str, identity: str) -> Flow[None]:
-        """Make sure that there is something with an id.
+    def _check_exists(self, name: str, identity: str) -> Flow[None]:
+        """Check that an id exists.
 
-        Lists leave out what is archived or was removed; its runs stay, so a run that has the id proves it as well.
+        Lists leave out archived and removed objects, but their runs remain: a run with the id proves it as well.
         """
         row = FILTERS[name]
         assert row.kind is not None
@@ -197,7 +197,7 @@ class Search:
             known = yield from self.titles_of(row.kind)
         except Rejected as rejected:
             if rejected.problem.kind in (Kind.FORBIDDEN, Kind.NOT_FOUND):
-                return  # this token may not read the list, so nothing can be told
+                return  # this token may not read the list, so the id can't be checked
             raise
         if identity in known:
             return
@@ -218,14 +218,14 @@ def find(
     order: str | None = None,
     fields: Iterable[str] | None = None,
 ) -> Flow[FoundRuns]:
-    """Find runs, keeping only the chosen fields.
+    """Find runs, and return the chosen fields of each.
 
-    :param filters: by :data:`~airflow_provider_tallyfy.api.runs.filters.FILTERS`; ``None`` = not given.
-    :param now: the moment from which ``stale_after`` reaches back.
-    :param limit: most rows; the walk ends there if the order is Tallyfy's.
+    :param filters: by name, see :data:`~airflow_provider_tallyfy.api.runs.filters.FILTERS`; ``None`` = not given.
+    :param now: ``stale_after`` is counted back from this time.
+    :param limit: most rows. In an order that Tallyfy supports, reading stops there.
     :param order: one of :data:`~airflow_provider_tallyfy.api.runs.rows.ORDERS`; ``None`` = ``created_at``.
-    :param fields: what a row keeps; ``None`` = :data:`~airflow_provider_tallyfy.api.runs.rows.FIELDS`.
-    :raises ArgumentError: for a bad value (nothing was sent), and for titles and ids that nothing has.
+    :param fields: the fields of a row; ``None`` = :data:`~airflow_provider_tallyfy.api.runs.rows.FIELDS`.
+    :raises ArgumentError: for an invalid value (nothing was sent), and for unknown titles and ids.
     """
     most = None if limit is None else check_limit("limit", limit)
     by = "created_at" if order is None else _rows.check_order("order", order)
@@ -234,7 +234,7 @@ def find(
     relations = _rows.relations_for(keep)
     search.require(relations)
     kept = list(dict.fromkeys([*(name for name in keep if name not in _LABEL_FIELDS), *relations, by.lstrip("-")]))
-    # Tallyfy's order is believed as long as the rows show it: else the first rows would not be the ones asked for.
+    # Tallyfy's order is trusted only while the rows confirm it: otherwise the first rows might be the wrong ones.
     by_server = by in _rows.SERVER_ORDERS
     last: list[Run] = []
     runs: list[Run] = []
@@ -242,7 +242,7 @@ def find(
         by_server, last = by_server and _rows.in_order([*last, *search.page], by), search.page[-1:]
         runs += [{name: run.get(name) for name in kept} for run in page]
         if by_server and most is not None and len(runs) >= most:
-            yield from search.settle()
+            yield from search.check_ids()
             break
     runs = (runs if by_server else _rows.arranged(runs, by))[:most]
     known = yield from _missing_titles(search, runs, keep)
@@ -254,7 +254,7 @@ _LABEL_FIELDS = (*_rows.LABELS, *_rows.LABELS.values())
 
 
 def _missing_titles(search: Search, runs: list[Run], fields: Iterable[str]) -> Flow[dict[str, dict[str, str]]]:
-    """The titles of tags and folders that the runs show by their ids alone."""
+    """Look up the titles of tags and folders that the runs show without a title."""
     known: dict[str, dict[str, str]] = {}
     for label, kind in (("tags", titles.TAG), ("folders", titles.FOLDER)):
         missing = {identity: run for run in runs for identity in _rows.untitled(run, label)} if label in fields else {}
@@ -265,7 +265,7 @@ def _missing_titles(search: Search, runs: list[Run], fields: Iterable[str]) -> F
             if not known[label].get(identity):
                 raise search.not_shown(
                     f"the run {describe(run)} has the {kind.what} {identity}, whose {kind.called} Tallyfy does not "
-                    f"tell. Use the field {_rows.LABELS[label]!r} instead of {label!r}."
+                    f"show. Use the field {_rows.LABELS[label]!r} instead of {label!r}."
                 )
     return known
 
@@ -278,7 +278,7 @@ def check_limit(argument: str, value: object) -> int:
     return number
 
 
-#: What a search takes beside the filters, each with its check.
+#: The options of a search, with the check of each.
 OPTIONS = {"limit": check_limit, "order": _rows.check_order, "fields": _rows.check_fields}
 
 

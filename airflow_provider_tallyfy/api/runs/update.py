@@ -1,9 +1,8 @@
 """Update a run: read, merge, write, verify.
 
-A bare PUT loses data: members and groups that the body does not name are removed (measured on Tallyfy's
-production on 2026-07-21), unknown keys are dropped with a 200, and whether ``tags`` and ``folders`` are taken at
-all depends on which of Tallyfy's pages is right. So the members are read and sent along, and what was asked for
-is compared with what is there afterwards.
+A plain PUT loses data: Tallyfy removes members and groups that the body does not name (measured in production on
+2026-07-21), drops unknown keys with a 200, and its pages contradict each other about ``tags`` and ``folders``. So the
+members are read and sent along, and afterwards the run is compared with what was wanted.
 """
 
 from __future__ import annotations
@@ -24,29 +23,29 @@ from airflow_provider_tallyfy.api.runs.fields import (
     MEMBERS,
     TAG_CHANGES,
     answers_of,
-    before,
+    current_values,
     differing,
-    not_taken,
+    not_applied,
     same_day,
     same_instant,
 )
 from airflow_provider_tallyfy.api.runs.labels import RELATIONS, change, shown_ids, unconfirmed
 from airflow_provider_tallyfy.api.runs.model import Run, describe, member_ids
-from airflow_provider_tallyfy.api.runs.read import asked_again, look_up, repeat_until_seen, require
+from airflow_provider_tallyfy.api.runs.read import describe_repeat, look_up, repeat_if_not_done, require
 
 
 def checked_changes(changes: Mapping[str, Any], extra_fields: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Check every value; ``None`` means "not given". Returns what is to be changed, in the form that is sent.
+    """Check every value and return the changes as they are sent. ``None`` means "not given".
 
-    :raises ArgumentError: for a bad value, and when there is nothing to change.
+    :raises ArgumentError: for an invalid value, and if there is nothing to change.
     """
     unknown = [name for name in changes if name not in FIELDS]
     if unknown and not isinstance(unknown[0], str):
         raise ArgumentError(f"{show(unknown[0])} is not the name of a field.")
     if unknown:
         raise ArgumentError(
-            f"{unknown[0]!r} is not a field that an update can change{did_you_mean(unknown[0], FIELDS)}. There are "
-            f"{', '.join(FIELDS)}; further fields of the API go into extra_fields."
+            f"{unknown[0]!r} is not a field that an update can change{did_you_mean(unknown[0], FIELDS)}. The fields "
+            f"are {', '.join(FIELDS)}; pass further fields of the API in extra_fields."
         )
     wanted = {name: FIELDS[name].check(name, value) for name, value in changes.items() if value is not None}
     for name in TAG_CHANGES:
@@ -56,7 +55,7 @@ def checked_changes(changes: Mapping[str, Any], extra_fields: Mapping[str, Any] 
         raise ArgumentError(f"tags and {' and '.join(clash)} are both given: tags replaces all of a run's tags.")
     both = set(wanted.get("add_tags", ())) & set(wanted.get("remove_tags", ()))
     if both:
-        raise ArgumentError(f"add_tags and remove_tags both hold {', '.join(map(repr, sorted(both)))}.")
+        raise ArgumentError(f"add_tags and remove_tags both contain {', '.join(map(repr, sorted(both)))}.")
     if extra_fields is not None:
         wanted.update(check_extra_fields("extra_fields", extra_fields))
     if not wanted:
@@ -65,11 +64,11 @@ def checked_changes(changes: Mapping[str, Any], extra_fields: Mapping[str, Any] 
 
 
 def check_extra_fields(argument: str, value: object) -> dict[str, Any]:
-    """Return further fields of the API, by name; those that are arguments of their own are refused."""
+    """Return further fields of the API, by name. A field that has an argument of its own is an error."""
     fields = check.check_object(argument, value)
     doubled = sorted(set(fields) & set(FIELDS))
     if doubled:
-        raise ArgumentError(f"{argument} holds {', '.join(doubled)}: pass it as an argument of its own.")
+        raise ArgumentError(f"{argument} contains {', '.join(doubled)}: use the argument of that name.")
     return fields
 
 
@@ -80,10 +79,10 @@ def prepare(
     *,
     create_missing_tags: bool = False,
 ) -> Flow[dict[str, Any]]:
-    """Check the changes, and turn titles of tags into ids. Good for any number of runs.
+    """Check the changes, and replace titles of tags by ids. The result can be applied to any number of runs.
 
-    :param create_missing_tags: make tags that don't exist, instead of failing.
-    :raises ArgumentError: for a bad value, for nothing to change, and for titles of tags that nothing has.
+    :param create_missing_tags: create tags that don't exist, instead of failing.
+    :raises ArgumentError: for an invalid value, for nothing to change, and for unknown titles of tags.
     """
     wanted = checked_changes(changes, extra_fields)
     for name in ("tags", *TAG_CHANGES):
@@ -101,12 +100,12 @@ def update(
     *,
     create_missing_tags: bool = False,
 ) -> Flow[Outcome]:
-    """Change fields of a live run; everything else, members and groups included, stays as it is.
+    """Change fields of a live run. Everything else stays as it is, including members and groups.
 
     :param changes: the fields of :data:`FIELDS`; ``None`` = unchanged, ``""`` and ``[]`` = cleared.
-    :param extra_fields: further fields, sent as they are.
-    :param create_missing_tags: make tags that don't exist, instead of failing.
-    :raises Rejected: for a run that is archived or unknown, and for a field that Tallyfy did not take.
+    :param extra_fields: further fields, sent unchanged.
+    :param create_missing_tags: create tags that don't exist, instead of failing.
+    :raises Rejected: for an archived or unknown run, and if Tallyfy did not apply a field.
     """
     check.check_id("run_id", run_id)
     wanted = yield from prepare(org, changes, extra_fields, create_missing_tags=create_missing_tags)
@@ -122,14 +121,15 @@ def apply(
     dry_run: bool = False,
     before_writing: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> Flow[Outcome]:
-    """Make a live run have what :func:`prepare` gave.
+    """Apply prepared changes to a live run.
 
-    A run that has every wanted value already is left alone. Somebody who changes the members between the read
-    and the write (milliseconds) is overwritten: the API has no condition to prevent that.
+    A run that already has every wanted value is not written to. A change of the members between the read and the
+    write (milliseconds) is overwritten: the API has no conditional update.
 
-    :param seen: ``last_updated`` when the caller saw the run; if it is another one now, the run is left alone.
-    :param dry_run: read only; an outcome ``changed`` then says what would happen.
-    :param before_writing: called with what the changed fields are, before anything is written.
+    :param prepared: the result of :func:`prepare`.
+    :param seen: ``last_updated`` when the caller read the run; if it has changed since, the run is skipped.
+    :param dry_run: only read; the outcome ``changed`` then means "would be changed".
+    :param before_writing: called with the old values of the changed fields before the write.
     """
     on_tags = any(name in prepared for name in ("tags", *TAG_CHANGES))
     include = tuple(name for name in RELATIONS if name in prepared or (name == "tags" and on_tags))
@@ -139,38 +139,48 @@ def apply(
     run = found.run
     wanted = _with_tags(prepared, run)
     changed = differing(run, wanted)
-    if changed == ["prerun"] and (dates := _same_days(run, wanted["prerun"])):
-        # The same moment in another spelling is the same answer in a date field, and another one in a text field.
-        dates &= yield from _date_fields(org, run_id)
-        open_answers = {key: answer for key, answer in wanted["prerun"].items() if key not in dates}
-        changed = differing(run, {"prerun": open_answers})
+    if changed == ["prerun"]:
+        changed = yield from _without_equal_dates(org, run_id, run, wanted, changed, differing)
     if not changed:
-        return Outcome(run, "already", "it had every wanted value before")
+        return Outcome(run, "already", "it already had every wanted value")
     if seen is not None and not same_instant(run.get("last_updated"), seen):
         return Outcome(run, "modified", f"it was modified at {run.get('last_updated')}, after it was found")
-    was = before(run, {name: wanted[name] for name in changed})
+    before = current_values(run, {name: wanted[name] for name in changed})
     if dry_run:
-        return Outcome(run, "changed", before=was)
+        return Outcome(run, "changed", before=before)
     if before_writing is not None:
-        before_writing(was)
-    return replace((yield from _write(org, run_id, run, wanted, include)), before=was)
+        before_writing(before)
+    return replace((yield from _write(org, run_id, run, wanted, include)), before=before)
 
 
-def _same_days(run: Run, wanted: Mapping[str, Any]) -> set[str]:
-    """Kick-off answers that differ from those of the run in their text, but name the same moment."""
-    have = answers_of(run)
-    return {key for key, answer in wanted.items() if have.get(key) != answer and same_day(have.get(key), answer)}
+def _without_equal_dates(
+    org: str,
+    run_id: str,
+    run: Run,
+    wanted: Mapping[str, Any],
+    names: list[str],
+    compare: Callable[[Run, Mapping[str, Any]], list[str]],
+) -> Flow[list[str]]:
+    """Return ``names``, but without ``prerun`` if its answers differ from the run's only in the notation of dates.
 
+    One point in time in two notations is the same answer in a date field, but not in a text field. So the types of the
+    kick-off fields are read, if there are such answers.
 
-def _date_fields(org: str, run_id: str) -> Flow[set[str]]:
-    """Ids of the kick-off fields that Tallyfy calls dates."""
+    :param names: the fields that differ, according to ``compare``.
+    """
+    have, answers = answers_of(run), wanted.get("prerun", {})
+    dates = {key for key, answer in answers.items() if have.get(key) != answer and same_day(have.get(key), answer)}
+    if "prerun" not in names or not dates:
+        return names
     found = yield from require(org, run_id, include=("ko_form_fields",))
-    rows = related(found.run.get("ko_form_fields")) or []
-    return {str(row.get("id")) for row in rows if isinstance(row, Mapping) and row.get("field_type") == "date"}
+    rows = [row for row in related(found.run.get("ko_form_fields")) or [] if isinstance(row, Mapping)]
+    dates &= {str(row.get("id")) for row in rows if row.get("field_type") == "date"}
+    rest = {key: answer for key, answer in answers.items() if key not in dates}
+    return names if compare(run, {"prerun": rest}) else [name for name in names if name != "prerun"]
 
 
 def _with_tags(prepared: Mapping[str, Any], run: Run) -> dict[str, Any]:
-    """What is wanted of this run: tags to add and to remove become the list of tags."""
+    """Return the changes for one run: ``add_tags`` and ``remove_tags`` become the resulting list of tags."""
     wanted = {name: value for name, value in prepared.items() if name not in TAG_CHANGES}
     if len(wanted) < len(prepared):
         gone = set(prepared.get("remove_tags", ()))
@@ -179,61 +189,48 @@ def _with_tags(prepared: Mapping[str, Any], run: Run) -> dict[str, Any]:
     return wanted
 
 
-def _write(org: str, run_id: str, before: Run, wanted: dict[str, Any], include: tuple[str, ...]) -> Flow[Outcome]:
-    """Write, and see that what was wanted is there."""
-    kept = {name: _members(before, name, org, run_id) for name in MEMBERS if name not in wanted}
+def _write(org: str, run_id: str, old: Run, wanted: dict[str, Any], include: tuple[str, ...]) -> Flow[Outcome]:
+    """Write, and verify that the run has every wanted value."""
+    kept = {name: _members(old, name, org, run_id) for name in MEMBERS if name not in wanted}
     target = {**wanted, **kept}
 
-    def settle(exchange: Exchange) -> Flow[Run | None]:
+    def check(exchange: Exchange) -> Flow[Run | None]:
         run = yield from _read(org, run_id, include, exchange)
-        return None if not_taken(run, target) else run
+        return None if not_applied(run, target) else run
 
-    result = yield from repeat_until_seen(run_endpoints.update_run(org, run_id, target), settle)
+    result = yield from repeat_if_not_done(run_endpoints.update_run(org, run_id, target), check)
     if not isinstance(result, Exchange):
-        return Outcome(result, "checked", "the answer was about something else; read afterwards, " + _COMPLETE)
+        return Outcome(result, "checked", "the answer did not match the request; a read shows every wanted value")
     exchange = result
     if not exchange.ok and not exchange.maybe_done:
         yield from _reject_update(exchange, org, run_id)
     run: Run | None = exchange.value if exchange.ok else None
-    note = f"{asked_again(exchange)}, and shows every wanted value" if exchange.doubt else ""
-    if run is None or not_taken(run, target):
-        # The answer is lost, or does not show everything: read the run itself.
+    note = f"{describe_repeat(exchange)}; the answer shows every wanted value" if exchange.doubt else ""
+    if run is None or not_applied(run, target):
+        # The answer was lost, or does not show every value: read the run.
         run = yield from _read(org, run_id, include, exchange)
-        note = "read again to check it"
+        note = "a read shows every wanted value"
     unclear: Exchange | None = None
-    ignored = [name for name in not_taken(run, target) if name in RELATIONS]
+    ignored = [name for name in not_applied(run, target) if name in RELATIONS]
     for name in ignored:
         last = yield from change(org, run_id, RELATIONS[name], run, wanted[name])
         unclear = unclear if last.ok else last
     if ignored:
         run = yield from _read(org, run_id, include, exchange)
-    missing = yield from _missing(org, run_id, before, run, target)
+    # Tallyfy may return a date in another notation.
+    missing = yield from _without_equal_dates(org, run_id, run, target, not_applied(run, target), not_applied)
     if missing and not exchange.ok:
         reject(exchange)
     if unclear is not None and set(missing) & set(ignored):
-        raise unconfirmed(unclear, f"the run's {' and '.join(missing)} are not as wanted")
+        raise unconfirmed(unclear, f"the run does not have the wanted {' and '.join(missing)}")
     unseen = [name for name in missing if name in FIELDS and FIELDS[name].hidden and name not in run]
     if missing != unseen:
         raise _not_applied(exchange, run, target, missing)
     if unseen:
-        return Outcome(run, "changed", f"Tallyfy does not show {', '.join(unseen)}, so that could not be checked")
+        return Outcome(run, "changed", f"Tallyfy does not show {', '.join(unseen)}, so this could not be verified")
     if exchange.ok:
         return Outcome(run, "changed", note)
-    return Outcome(run, "checked", "the answer was lost; read afterwards, " + _COMPLETE)
-
-
-_COMPLETE = "the run has every wanted value"
-
-
-def _missing(org: str, run_id: str, before: Run, run: Run, target: Mapping[str, Any]) -> Flow[list[str]]:
-    """The fields that the run does not show as they were sent; a date field may spell its day in another way."""
-    missing = not_taken(run, target)
-    if "prerun" in missing and (dates := _same_days(run, target["prerun"])):
-        dates &= yield from _date_fields(org, run_id)
-        rest = {key: answer for key, answer in target["prerun"].items() if key not in dates}
-        if not not_taken(run, {"prerun": rest}):
-            missing = [name for name in missing if name != "prerun"]
-    return missing
+    return Outcome(run, "checked", "the answer was lost; a read shows every wanted value")
 
 
 def _members(run: Run, name: str, org: str, run_id: str) -> list[Any]:
@@ -253,7 +250,7 @@ def _read(org: str, run_id: str, include: tuple[str, ...], behind: Exchange) -> 
     found = yield from look_up(org, run_id, behind=behind, include=include)
     if found is None:
         raise about(
-            behind.request, Kind.NOT_FOUND, f"The run {run_id} is gone: somebody deleted it meanwhile.", like=behind
+            behind.request, Kind.NOT_FOUND, f"The run {run_id} no longer exists: somebody deleted it.", like=behind
         )
     if found.archived:
         raise _archived(org, run_id, found.run)
@@ -261,7 +258,7 @@ def _read(org: str, run_id: str, include: tuple[str, ...], behind: Exchange) -> 
 
 
 def _reject_update(exchange: Exchange, org: str, run_id: str) -> Flow[None]:
-    """Tell the archived run, which Tallyfy refuses with 404 or 422, from other refusals."""
+    """Raise the error for a refused update. Tallyfy refuses to update an archived run with 404 or 422."""
     if exchange.status in {404, 422}:
         found = yield from look_up(org, run_id)
         if found is not None and found.archived:
@@ -274,7 +271,7 @@ def _archived(org: str, run_id: str, run: Mapping[str, Any], refusal: Exchange |
     return about(
         run_endpoints.update_run(org, run_id, {}),
         Kind.ARCHIVED,
-        f"The run {describe(run)} is archived{since}, and Tallyfy updates no archived runs. Activate it first "
+        f"The run {describe(run)} is archived{since}, and Tallyfy does not update archived runs. Activate it first "
         "(TallyfyActivateRunOperator, hook.activate_run), update it, and archive it again if you like."
         + (f" [{problem_of(refusal).message}]" if refusal is not None else ""),
         like=refusal,
@@ -282,19 +279,19 @@ def _archived(org: str, run_id: str, run: Mapping[str, Any], refusal: Exchange |
 
 
 def _not_applied(exchange: Exchange, run: Run, target: Mapping[str, Any], missing: list[str]) -> Exception:
-    said: dict[str, list[str]] = {}
+    errors: dict[str, list[str]] = {}
     for name in missing:
         if name == "prerun":
-            wrong = [key for key, answer in target[name].items() if not_taken(run, {name: {key: answer}})]
-            said[name] = [
+            wrong = [key for key, answer in target[name].items() if not_applied(run, {name: {key: answer}})]
+            errors[name] = [
                 f"the answer to {key} was not stored (is it the id of a kick-off field of this template? "
-                "labels and aliases are dropped silently)"
+                "Tallyfy silently drops labels and aliases)"
                 for key in wrong
             ]
         elif name in run:
-            said[name] = [f"is {show(run[name])}, wanted was {show(target[name])}"]
+            errors[name] = [f"is {show(run[name])}, but should be {show(target[name])}"]
         else:
-            said[name] = ["is not shown in the run, so whether it was set can't be confirmed"]
-    lines = [f"{exchange.request.label} answered {exchange.status}, but Tallyfy did not take over every field:"]
-    lines += [f"  {name}: {'; '.join(texts)}" for name, texts in said.items()]
-    return about(exchange.request, Kind.NOT_APPLIED, "\n".join(lines), like=exchange, errors=said)
+            errors[name] = ["is not shown in the run, so it is unknown whether it was set"]
+    lines = [f"{exchange.request.label} answered {exchange.status}, but Tallyfy did not apply every field:"]
+    lines += [f"  {name}: {'; '.join(texts)}" for name, texts in errors.items()]
+    return about(exchange.request, Kind.NOT_APPLIED, "\n".join(lines), like=exchange, errors=errors)

@@ -11,7 +11,7 @@ from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check
 from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Request
 from airflow_provider_tallyfy.api.protocol.problems import Kind, about, reject
 from airflow_provider_tallyfy.api.protocol.reading import ask
-from airflow_provider_tallyfy.api.runs.read import seen
+from airflow_provider_tallyfy.api.runs.read import describe_reply
 from airflow_provider_tallyfy.api.tasks.model import Task, check_comment, included, plain
 from airflow_provider_tallyfy.api.timestamps import instant
 
@@ -91,7 +91,7 @@ def thread_ids(task: Mapping[str, Any]) -> frozenset[str] | None:
 
 
 def _doubtful(exchange: Exchange, in_doubt: Kind) -> str:
-    text = f"{exchange.request.label}: the comment may or may not have been written ({seen(exchange)}): read "
+    text = f"{exchange.request.label}: the comment may or may not have been written ({describe_reply(exchange)}): read "
     text += "afterwards, it is not there. "
     if in_doubt is Kind.UNREPEATABLE:
         return text + "Look at the task before you write it again."

@@ -17,7 +17,7 @@ from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, show
 from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Request, whole_number
 from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected, about, reject
 from airflow_provider_tallyfy.api.protocol.reading import ask
-from airflow_provider_tallyfy.api.runs.read import repeat_until_seen, seen
+from airflow_provider_tallyfy.api.runs.read import describe_reply, repeat_if_not_done
 from airflow_provider_tallyfy.api.tasks import comments
 from airflow_provider_tallyfy.api.tasks.model import (
     APPROVAL,
@@ -235,7 +235,7 @@ def _write_answers(
         return shown if is_complete(shown) or not _not_shown(fields, wanted, shown) else None
 
     write = task_endpoints.update_task(org, run_id, str(task["id"]), {"taskdata": dict(wanted)})
-    result = yield from repeat_until_seen(write, settle)
+    result = yield from repeat_if_not_done(write, settle)
     if isinstance(result, dict):
         return result if is_complete(result) else None
     if result.ok and result.value is not None and not _not_shown(fields, wanted, result.value):
@@ -252,7 +252,7 @@ def _write_answers(
     if not left:
         return None
     if result.maybe_done:
-        text = f"{write.label} was not carried out ({seen(result)}): read afterwards, the answers are not there. "
+        text = f"{write.label} was not carried out ({describe_reply(result)}): read afterwards, the answers are not there. "
         raise about(write, Kind.SERVER, f"{text}A retry does it.", like=result)
     if not result.ok:
         reject(result)
