@@ -202,8 +202,6 @@ def pivot(name: str) -> int:
 #: Errors that Airflow does not retry, by the fault that may end in them. Any other fault is a passing one.
 FINAL: Mapping[str, Callable[[str], bool]] = {
     "status": lambda error: "408" not in error,
-    # No seat becomes free by asking again.
-    "seats_exhausted": lambda error: error.startswith("TallyfyConflictError: "),
     "redirect": lambda error: error.startswith("TallyfyClientError: "),
     "without": lambda error: error.startswith("TallyfyNotAppliedError: "),
     # A yes that was none; and an empty list, which is an honest answer to the question for one.
