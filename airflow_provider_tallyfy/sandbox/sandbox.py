@@ -35,6 +35,8 @@ class Sandbox(Contents):
             assert sandbox.run(run_id)["archived_at"]
             assert sandbox.calls == [f"DELETE /runs/{run_id}"]
 
+    :attr:`people` are members and guests who work on runs by themselves, for whatever waits for them.
+
     :param behaviour: positions of the switches for what is unknown about the API.
     :param latency: seconds added to every answer; answers wait side by side.
     :param rate_limit: ``(requests, seconds)``: more than that in any such span get 429.

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def guests_of_closed_steps(tallyfy: Client) -> Any:
-    steps = ["Open", {"title": "Closed", "allow_guest_owners": False}]
+    steps: list[str | dict[str, Any]] = ["Open", {"title": "Closed", "allow_guest_owners": False}]
     template = tallyfy.sandbox.add_template("T", steps)
     wishes = {step["id"]: {"owners": {"guests": ["ann@partner.example"]}} for step in steps_of(tallyfy, template)}
     answer = tallyfy("POST", "/runs", json={"checklist_id": template, "tasks": wishes})

@@ -259,12 +259,13 @@ def test_a_run_is_not_to_be_seen_until_the_replica_has_it() -> None:
             ]
             found += [ask("GET", f"/tasks/{task_id}")[0]]
             lists = ("/runs", f"/runs?q=New&checklist_id={created}", f"/runs/{run_id}/tasks", "/tasks", "/me/tasks")
-            return [*found, *(bool(ask("GET", path)[1]["data"]) for path in lists)]
+            searched = ask("GET", "/search?on=process&search=new")[1]["process"]
+            return [*found, *(bool(ask("GET", path)[1]["data"]) for path in lists), bool(searched["data"])]
 
-        assert seen() == [404, 404, 404, 404, False, False, False, False, False]
+        assert seen() == [404, 404, 404, 404, False, False, False, False, False, False]
         assert sandbox.run(run_id) is not None
         time.sleep(0.45)
-        assert seen() == [200, 200, 200, 200, True, True, True, True, True]
+        assert seen() == [200, 200, 200, 200, True, True, True, True, True, True]
 
 
 def test_mistakes_in_a_template_are_told_to_its_author(sandbox: Sandbox) -> None:

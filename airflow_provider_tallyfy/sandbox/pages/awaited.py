@@ -13,7 +13,7 @@ from airflow_provider_tallyfy.sandbox.people import People
 from airflow_provider_tallyfy.sandbox.script import ScriptedAct, find_task, who
 
 #: Runs that the overview names; an organization may wait for thousands.
-RUNS = 8
+RUNS = 5
 #: Tasks that it names of each.
 TASKS = 3
 _SAYING = {
@@ -61,8 +61,8 @@ def awaited_runs(organization: Organization, people: People, address: str) -> Ht
         lines = [el("small", line, class_="under") for line in shown]
         lines += [el("small", _act(organization, people, act), class_="under good") for act in to_come[run.id][:TASKS]]
         items.append(el("li", link, *lines))
-    left = len(waiting) - sum(run.status != "complete" and run.archived_at is None for run in chosen)
-    more = f"{left} more runs wait for somebody" if left else None
+    total = len(waiting) + sum(run.status == "complete" or run.archived_at is not None for run in chosen)
+    more = f"{len(chosen)} of {total} runs" if total > len(chosen) else None
     head = el("h2", "Awaited ", el("small", more), id="awaited")
     return join([head, el("ol", *items) if items else el("p", "Nobody is waited for.", class_="empty")])
 

@@ -106,20 +106,22 @@ def _tasks(organization: Organization, run: Run, now: float) -> Html:
     for title, state, users, task in tasks_shown(organization, run):
         done = NOTHING
         if task is not None and task.completed_at is not None:
-            done = join([when(task.completed_at, now), " by ", person(organization, task.completer_id)])
+            by = Html("a guest") if task.completer_id is None else person(organization, task.completer_id)
+            done = join([when(task.completed_at, now), " by ", by])
         elif task is None and state == "completed":
             done = join([when(run.completed_at or run.last_updated, now), " by ", person(organization, run.owner_id)])
-        who = join([*(person(organization, user) for user in users)], ", ") or NOTHING
-        if task is not None and (others := [*task.guests, *_names(organization.groups, task.groups)]):
-            who = join([who, *(name(_text(other)) for other in others)], ", ")
+        others = [*task.guests, *_names(organization.groups, task.groups)] if task is not None else []
+        who = join([*(person(organization, user) for user in users), *(name(other) for other in others)], ", ")
         fields: list[FormField] = task.step.fields if task is not None and task.step is not None else []
         answers = {item.id: item.label for item in fields}
         given = [
             join([name(answers.get(key, key)), ": ", name(_text(value))])
             for key, value in (task.taskdata if task is not None else {}).items()
         ]
+        if task is not None and task.done and task.is_approved is not None:
+            state = "approved" if task.is_approved else "rejected"
         shown = el("span", "has a problem" if task is not None and task.problem else state.replace("-", " "))
-        rows.append(row(heads, (name(title), shown, who, done, join(given, "; ") or NOTHING)))
+        rows.append(row(heads, (name(title), shown, who or NOTHING, done, join(given, "; ") or NOTHING)))
     return table("Tasks in order", heads, rows) if rows else el("p", "It has no tasks.", class_="empty")
 
 

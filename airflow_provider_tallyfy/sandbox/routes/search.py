@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from airflow_provider_tallyfy.sandbox.listing import page
+from airflow_provider_tallyfy.sandbox.models import Run
 from airflow_provider_tallyfy.sandbox.refusal import invalid
 from airflow_provider_tallyfy.sandbox.routing import Answer, Call, Routes
 
@@ -23,9 +24,15 @@ def search(call: Call) -> Answer:
     return Answer({kind: page(call, SEARCHES[kind](call, text), dict, default=20).data for kind in kinds})
 
 
+def _runs(call: Call) -> list[Run]:
+    """The runs that are not archived, as the replica has them."""
+    shown = map(call.organization.as_read, call.organization.runs.values())
+    return [run for run in shown if run is not None and run.archived_at is None]
+
+
 def _processes(call: Call, text: str) -> list[dict[str, Any]]:
     keys = ("id", "increment_id", "name", "status", "type", "due_date_passed", "due_soon")
-    runs = [run for run in call.organization.runs.values() if run.archived_at is None and text in run.name.lower()]
+    runs = [run for run in _runs(call) if text in run.name.lower()]
     rows = [call.serializer.run(run) for run in runs]
     return [{key: row[key] for key in keys if key in row} for row in rows]
 
@@ -40,8 +47,7 @@ def _tasks(call: Call, text: str) -> list[dict[str, Any]]:
     return [
         # No run_id: the search does not give it.
         {"id": task.id, "increment_id": task.increment_id, "name": task.title, "status": task.status}
-        for run in call.organization.runs.values()
-        if run.archived_at is None
+        for run in _runs(call)
         for task in call.organization.tasks_of(run).values()
         if text in task.title.lower()
     ]
