@@ -148,10 +148,10 @@ class TestEncode:
             ("Company", True, "answers['Company']=True is of type bool; it must be a text, a number or a date"),
             ("Company", ["a"], "is of type list"),
             ("Company", "\ud800", "half a character"),
-            ("Company", math.nan, "a number that JSON does not carry safely"),
-            ("Company", 10**300, "a number that JSON does not carry safely"),
-            ("Company", Decimal("sNaN"), "a number that JSON does not carry safely"),
-            ("Company", Decimal("1e9999"), "a number that JSON does not carry safely"),
+            ("Company", math.nan, "a number that can't be sent safely as JSON"),
+            ("Company", 10**300, "a number that can't be sent safely as JSON"),
+            ("Company", Decimal("sNaN"), "a number that can't be sent safely as JSON"),
+            ("Company", Decimal("1e9999"), "a number that can't be sent safely as JSON"),
             ("Notes", "x" * 30_001, "answers['Notes'] has 30001 characters; Tallyfy takes 30000"),
             ("Contact", "ann", "answers['Contact']='ann' is not an e-mail address"),
             ("Contact", 7, "is not an e-mail address"),
@@ -179,7 +179,7 @@ class TestEncode:
             ("Contract", "s3://bucket/report.pdf", "is not the URL of a file"),
             ("Contract", [{"name": "a.pdf"}], "names no file"),
             ("Score", date(2026, 3, 1), "can't be sent as JSON"),
-            ("Score", {"a": math.inf}, "a number that JSON does not carry safely"),
+            ("Score", {"a": math.inf}, "a number that can't be sent safely as JSON"),
         ],
     )  # fmt: skip
     def test_what_a_type_does_not_take_is_refused(self, label: str, value: object, words: str) -> None:

@@ -97,7 +97,7 @@ class TestFindTemplate:
         [
             (Response(404, {}, b"{}"), Kind.NOT_FOUND, "no template of this id in the organization, or it is archived"),
             (Response(403, {}, b"{}"), Kind.FORBIDDEN, "403"),
-            (answer({**ROW, "id": B}), Kind.SERVER, "not what was asked for"),
+            (answer({**ROW, "id": B}), Kind.SERVER, "which is not the requested object"),
             (answer({**ROW, "steps": [{"title": "Approve"}]}), Kind.SERVER, "a step without an id"),
             (answer({**ROW, "steps": [None]}), Kind.SERVER, "a step without an id"),
         ],

@@ -186,7 +186,7 @@ def find_field(argument: str, fields: Sequence[FormField], key: str) -> FormFiel
     if found:
         ids = ", ".join(field.id for field in found)
         raise ArgumentError(f"{argument}: {show(key)} names {len(found)} fields. Use the id of one of them: {ids}.")
-    near = did_you_mean(key, [text for field in fields for text in (field.label, field.alias) if text])
+    near = did_you_mean(key, [text for field in fields for text in (field.alias, field.label) if text])
     there_are = f"There are {listing(labels.values())}." if fields else "The form has no fields."
     raise ArgumentError(f"{argument}: no field has the id, alias or label {show(key)}{near}. {there_are}")
 

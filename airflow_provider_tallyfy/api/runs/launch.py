@@ -362,8 +362,8 @@ def _settle(org: str, exchange: Exchange, ready: Prepared, key: LaunchKey, answe
         exchange.request,
         Kind.INDETERMINATE if key.lasting else Kind.UNREPEATABLE,
         f"{exchange.request.label} may or may not have launched a run of the template {ready.template.title!r} "
-        f"({ready.template.id}): {describe_reply(exchange)}. The run would have the key {key.code}: {why}. Look in Tallyfy, also "
-        f"among archived runs, for one named {show(ready.body['name'])} whose summary ends in '(key {key.code})'. "
+        f"({ready.template.id}): {describe_reply(exchange)}. The run would have the key {key.code}: {why}. Look in "
+        f"Tallyfy, also among archived runs, for one named {show(ready.body['name'])} whose summary ends in '(key {key.code})'. "
         f"{after}",
         like=exchange,
     )

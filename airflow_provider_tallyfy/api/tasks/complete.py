@@ -252,7 +252,7 @@ def _write_answers(
     if not left:
         return None
     if result.maybe_done:
-        text = f"{write.label} was not carried out ({describe_reply(result)}): read afterwards, the answers are not there. "
+        text = f"{write.label} was not carried out ({describe_reply(result)}): a read does not show the answers. "
         raise about(write, Kind.SERVER, f"{text}A retry does it.", like=result)
     if not result.ok:
         reject(result)
