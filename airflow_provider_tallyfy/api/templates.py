@@ -10,7 +10,7 @@ from airflow_provider_tallyfy.api import titles
 from airflow_provider_tallyfy.api.endpoints import templates as endpoints
 from airflow_provider_tallyfy.api.forms.fields import FormField, fields_of, flag_of, listing, match, text_of
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, did_you_mean, show
-from airflow_provider_tallyfy.api.protocol.messages import Flow, related
+from airflow_provider_tallyfy.api.protocol.messages import Flow, related, whole_number
 from airflow_provider_tallyfy.api.protocol.pagination import Walk
 from airflow_provider_tallyfy.api.protocol.problems import Kind, about, reject
 
@@ -135,10 +135,9 @@ def steps_of(rows: Iterable[Any]) -> list[Step]:
     return [_step(row) for row in live]
 
 
-def _position(row: Mapping[str, Any]) -> float:
-    position = row.get("position")
-    is_number = isinstance(position, (int, float)) and not isinstance(position, bool)
-    return float(position) if is_number and position is not None else float("inf")
+def _position(row: Mapping[str, Any]) -> tuple[bool, int]:
+    position = whole_number(row.get("position"))
+    return position is None, position or 0
 
 
 def _step(row: Mapping[str, Any]) -> Step:

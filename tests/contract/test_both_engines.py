@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_tallyfy.api import titles
+from airflow_provider_tallyfy.api import templates, titles
 from airflow_provider_tallyfy.api.endpoints import custom, organization
 from airflow_provider_tallyfy.api.protocol.reading import ask
 from airflow_provider_tallyfy.api.runs import archive, delete, kickoff, labels, read, update
@@ -247,6 +247,10 @@ CASES: dict[str, Case] = {
         )
         for kind in (titles.TAG, titles.TEMPLATE, titles.FOLDER, titles.GROUP, titles.MEMBER)
     },
+    "a template with its steps": Case(
+        lambda world: templates.find_template(world.org, "template", "Invoice"),
+        lambda _, found: (found.title, len(found.kickoff), len(found.steps)) == ("Invoice", 2, 3),
+    ),
     "who am I": Case(lambda _: ask(organization.get_me()), lambda _, me: bool(me["id"])),
     "the organization": Case(
         lambda world: ask(organization.get_organization(world.org)), lambda world, found: found["id"] == world.org

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_tallyfy.api.forms.fields import FormField, find_field, stored_answers, told_apart
-from airflow_provider_tallyfy.api.forms.values import Members, decode_value, encode_value, is_blank, names_addresses
+from airflow_provider_tallyfy.api.forms.people import Members, names_addresses
+from airflow_provider_tallyfy.api.forms.values import decode_value, encode_value, is_blank
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_text, show
 
 MISTAKES = 50  # lines of an error at most
@@ -76,9 +77,8 @@ def encode(
             mistakes.append(str(error))
             continue
         if field.id in keys:
-            mistakes.append(
-                f"{argument}: {show(keys[field.id])} and {show(key)} name the same field. Keep one of them."
-            )
+            both = f"{show(keys[field.id])} and {show(key)}"
+            mistakes.append(f"{argument}: {both} name the same field, {show(field.name)}. Keep one of them.")
             continue
         keys[field.id] = key
         if value is None:

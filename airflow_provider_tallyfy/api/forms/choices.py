@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from airflow_provider_tallyfy.api.forms.entries import each, entries
 from airflow_provider_tallyfy.api.forms.fields import FormField, Option, flag_of, folded, listing
 from airflow_provider_tallyfy.api.protocol.arguments import (
     ArgumentError,
     check_object,
     check_text,
     did_you_mean,
-    listed,
     show,
 )
 
@@ -37,33 +37,21 @@ def dropdown(where: str, field: FormField, value: object) -> dict[str, Any]:
 
 def multiselect(where: str, field: FormField, value: object) -> list[dict[str, Any]]:
     """The chosen options. Without ``selected`` Tallyfy stores them and shows nothing."""
-    entries = _entries(where, value)
-    chosen, wrong = [], []
-    for place, entry in enumerate(entries):
-        if isinstance(entry, Mapping) and not flag_of(entry.get("selected"), absent=True):
-            continue
-        spot = f"{where}[{place}]" if len(entries) > 1 else where
-        try:
-            chosen.append({**dropdown(spot, field, entry), "selected": True})
-        except ArgumentError as error:
-            wrong.append(str(error))
-    if wrong:
-        raise ArgumentError("\n".join(wrong))
-    if isinstance(value, (set, frozenset)):
+    is_one = isinstance(value, str) and any(folded(option.text) == folded(value) for option in field.options)
+    chosen = each(
+        where,
+        filter(is_selected, [value] if is_one else entries(where, value)),
+        lambda spot, entry: {**dropdown(spot, field, entry), "selected": True},
+    )
+    if isinstance(value, (set, frozenset)) and field.options:
         order = [option.id for option in field.options]
-        chosen.sort(key=lambda row: order.index(row["id"]) if row["id"] in order else len(order))
+        chosen.sort(key=lambda row: order.index(row["id"]))
     return [row for place, row in enumerate(chosen) if row not in chosen[:place]]
 
 
-def _entries(where: str, value: object) -> list[Any]:
-    if isinstance(value, str) and value.lstrip()[:1] == "[":
-        raise ArgumentError(
-            f"{where}={show(value)} is not a list. A list that went through a Jinja string becomes text: pass it as "
-            "task.output, or set render_template_as_native_obj=True on the DAG."
-        )
-    if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)):
-        return listed(where, value)
-    return [value]
+def is_selected(entry: object) -> bool:
+    """Whether an option is chosen, given or stored as an object that may say so."""
+    return not isinstance(entry, Mapping) or flag_of(entry.get("selected"), absent=True)
 
 
 def _option(where: str, field: FormField, value: object) -> Option:
@@ -89,8 +77,6 @@ def _option(where: str, field: FormField, value: object) -> Option:
 def _by_word(where: str, field: FormField, value: object) -> list[Option]:
     """By exact text, then by text in any letter case, then by id."""
     words = _words(where, field, value)
-    if isinstance(value, bool):
-        return [option for option in field.options if folded(option.text) in words]
     for word in words:
         if exact := [option for option in field.options if option.text == word]:
             return exact

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, did_you_mean, show
 from airflow_provider_tallyfy.api.protocol.messages import related
@@ -16,7 +16,8 @@ _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 T = TypeVar("T")
 
 
-class Option(NamedTuple):
+@dataclass(frozen=True)
+class Option:
     """One option of a radio, dropdown or multiselect field."""
 
     id: int | str

@@ -16,15 +16,14 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from airflow_provider_tallyfy.api.forms import choices
-from airflow_provider_tallyfy.api.forms.fields import FormField, flag_of, listing, match
+from airflow_provider_tallyfy.api.forms import choices, people
+from airflow_provider_tallyfy.api.forms.entries import each, entries
+from airflow_provider_tallyfy.api.forms.fields import FormField, listing, match
 from airflow_provider_tallyfy.api.protocol.arguments import (
     ArgumentError,
-    check_id,
     check_json,
     check_object,
     check_text,
-    check_user_id,
     did_you_mean,
     listed,
     show,
@@ -33,20 +32,16 @@ from airflow_provider_tallyfy.api.timestamps import check_instant, instant
 
 TEXT_LIMIT = 200  # characters of a text field
 TEXTAREA_LIMIT = 30_000
-BUCKETS = ("users", "guests", "groups")
-
-Members = Mapping[str, int]
-"""E-mail address in lower case to user id."""
 
 
-def encode_value(where: str, field: FormField, value: object, members: Members | None) -> Any:
+def encode_value(where: str, field: FormField, value: object, members: people.Members | None) -> Any:
     """Return an answer in the form that its field's type takes.
 
     :param where: the argument and the key, for errors.
     :raises ArgumentError: with one line per mistake.
     """
     if field.kind == "assignees_form":
-        return _people(where, value, members)
+        return people.encode(where, value, members)
     if field.kind not in _KINDS:
         return check_json(where, value)
     kind = _KINDS[field.kind]
@@ -72,7 +67,7 @@ def is_blank(field: FormField, stored: Any) -> bool:
     if field.kind == "table" and isinstance(stored, list):
         return all(cell in (None, "") for cell in stored)
     if field.kind == "multiselect" and isinstance(stored, list):
-        return all(isinstance(row, Mapping) and not _is_selected(row) for row in stored)
+        return not any(map(choices.is_selected, stored))
     return False
 
 
@@ -120,15 +115,7 @@ def _textarea(where: str, field: FormField, value: object) -> str:
 
 
 def _email(where: str, field: FormField, value: object) -> str:
-    address = _address(value)
-    if address is None:
-        raise ArgumentError(f"{where}={show(value)} is not an e-mail address.")
-    return check_text(where, address)
-
-
-def _address(value: object) -> str | None:
-    is_one = isinstance(value, str) and re.fullmatch(r"[^@\s]+@[^@\s]+", value.strip()) and "{{" not in value
-    return value.strip() if is_one and isinstance(value, str) else None
+    return people.check_address(where, value)
 
 
 def _date(where: str, value: object) -> str:
@@ -171,10 +158,6 @@ def _read_date(field: FormField, stored: Any) -> Any:
 # -- choices -----------------------------------------------------------------------------------------------------------
 
 
-def _is_selected(row: Mapping[str, Any]) -> bool:
-    return flag_of(row.get("selected"), absent=True)
-
-
 def _read_option(field: FormField, stored: Any) -> Any:
     if not isinstance(stored, Mapping):
         return stored
@@ -187,7 +170,7 @@ def _read_option(field: FormField, stored: Any) -> Any:
 def _read_options(field: FormField, stored: Any) -> Any:
     if not isinstance(stored, list):
         return [_read_option(field, stored)] if isinstance(stored, Mapping) else stored
-    return [_read_option(field, row) for row in stored if not isinstance(row, Mapping) or _is_selected(row)]
+    return [_read_option(field, row) for row in stored if choices.is_selected(row)]
 
 
 # -- tables ------------------------------------------------------------------------------------------------------------
@@ -208,7 +191,7 @@ def _table(where: str, field: FormField, value: object) -> list[Any]:
         raise ArgumentError(
             f"{where} has {len(cells)} cells; the table has {len(field.columns)} columns: {listing(field.columns)}."
         )
-    return _each(where, cells, lambda place, cell: None if _is_nothing(cell) else _scalar(place, cell))
+    return each(where, cells, lambda place, cell: None if _is_nothing(cell) else _scalar(place, cell))
 
 
 def _by_column(where: str, field: FormField, value: Mapping[Any, Any]) -> list[Any]:
@@ -238,96 +221,11 @@ def _read_table(field: FormField, stored: Any) -> Any:
     return [None if cell == "" else cell for cell in stored] if isinstance(stored, list) else stored
 
 
-# -- people ------------------------------------------------------------------------------------------------------------
-
-
-def _people(where: str, value: object, members: Members | None) -> dict[str, list[Any]]:
-    """Members by id or e-mail address, guests by address, groups by id."""
-    found: dict[str, list[Any]] = {bucket: [] for bucket in BUCKETS}
-    if isinstance(value, Mapping):
-        wrong = [
-            f"{where}: {show(key)} is none of 'users', 'guests' and 'groups'." for key in value if key not in found
-        ]
-        for bucket in BUCKETS:
-            try:
-                entries = _entries(f"{where}[{bucket!r}]", value.get(bucket))
-                found[bucket] = _each(f"{where}[{bucket!r}]", entries, _PERSON[bucket](members))
-            except ArgumentError as error:
-                wrong.append(str(error))
-        if wrong:
-            raise ArgumentError("\n".join(wrong))
-    else:
-        for bucket, person in _each(where, _entries(where, value), _anybody(members)):
-            found[bucket].append(person)
-    return {bucket: list(dict.fromkeys(people)) for bucket, people in found.items()}
-
-
-def _entries(where: str, value: object) -> list[Any]:
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return []
-    if isinstance(value, str) and value.lstrip()[:1] in "[{":
-        raise ArgumentError(
-            f"{where}={show(value)} is not a list. A list that went through a Jinja string becomes text: pass it as "
-            "task.output, or set render_template_as_native_obj=True on the DAG."
-        )
-    if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)):
-        return listed(where, value)
-    return [value]
-
-
-def names_addresses(value: object) -> bool:
-    """Whether an answer that names people may name a member by e-mail address. Looks only where looking is harmless."""
-    if isinstance(value, Mapping):
-        return names_addresses(value.get("users"))
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return any(map(_address, value))
-    return _address(value) is not None or (isinstance(value, Iterable) and not isinstance(value, (str, bytes)))
-
-
-def _anybody(members: Members | None) -> Callable[[str, Any], tuple[str, Any]]:
-    def check(where: str, value: Any) -> tuple[str, Any]:
-        address = _address(value)
-        if address is None:
-            try:
-                return "users", check_user_id(where, value)
-            except ArgumentError:
-                raise ArgumentError(
-                    f"{where}={show(value)} is neither an e-mail address nor a user id (a whole number, such as 1001)."
-                ) from None
-        member = (members or {}).get(address.casefold())
-        return ("guests", check_text(where, address)) if member is None else ("users", member)
-
-    return check
-
-
-def _user(members: Members | None) -> Callable[[str, Any], Any]:
-    def check(where: str, value: Any) -> Any:
-        bucket, person = _anybody(members)(where, value)
-        if bucket != "users":
-            near = did_you_mean(person, members or ())
-            raise ArgumentError(f"{where}={show(value)} is no member's e-mail address{near}. Guests go into 'guests'.")
-        return person
-
-    return check
-
-
-def _guest(members: Members | None) -> Callable[[str, Any], Any]:
-    return lambda where, value: _email(where, _ANY_FIELD, value)
-
-
-def _group(members: Members | None) -> Callable[[str, Any], Any]:
-    return check_id
-
-
-_ANY_FIELD = FormField("", "", "", "email")
-_PERSON = {"users": _user, "guests": _guest, "groups": _group}
-
-
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
 def _files(where: str, field: FormField, value: object) -> list[dict[str, Any]]:
-    return _each(where, _entries(where, value), _file)
+    return each(where, entries(where, value), _file)
 
 
 def _file(where: str, value: Any) -> dict[str, Any]:
@@ -369,20 +267,6 @@ def _read_files(field: FormField, stored: Any) -> Any:
 
 
 # -- the table ---------------------------------------------------------------------------------------------------------
-
-
-def _each(where: str, values: Iterable[Any], check: Callable[[str, Any], Any]) -> list[Any]:
-    """Check every value, and tell of all that are wrong."""
-    everything = list(values)
-    done, wrong = [], []
-    for place, value in enumerate(everything):
-        try:
-            done.append(check(f"{where}[{place}]" if len(everything) > 1 else where, value))
-        except ArgumentError as error:
-            wrong.append(str(error))
-    if wrong:
-        raise ArgumentError("\n".join(wrong))
-    return done
 
 
 def _as_stored(field: FormField, stored: Any) -> Any:

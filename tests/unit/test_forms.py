@@ -1,0 +1,593 @@
+"""Answers by label: encoded by the type of their field, refused all at once, read back as they were given."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+import pendulum
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from airflow_provider_tallyfy.api.forms import (
+    FormField,
+    Option,
+    check_answers,
+    decode,
+    encode,
+    fields_of,
+    labelled,
+    needs_members,
+)
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError
+
+YES_NO = [{"id": 7, "text": "Yes"}, {"id": 8, "text": "No"}]
+SIZES = [{"id": 1, "text": "S"}, {"id": 2, "text": "L"}, {"id": 3, "text": "XL"}]
+ROWS: list[dict[str, Any]] = [
+    {"id": "f1", "label": "Company", "alias": "company_1", "field_type": "text", "required": True},
+    {"id": "f2", "label": "Notes", "field_type": "textarea"},
+    {"id": "f3", "label": "Contact", "field_type": "email"},
+    {"id": "f4", "label": "Start", "field_type": "date"},
+    {"id": "f5", "label": "Plan", "field_type": "radio", "options": YES_NO},
+    {"id": "f6", "label": "Size", "field_type": "dropdown", "options": SIZES},
+    {"id": "f7", "label": "Modules", "field_type": "multiselect", "options": [{"id": 1, "text": "SSO"}, *SIZES[1:]]},
+    {"id": "f8", "label": "Items", "field_type": "table", "columns": [{"id": 1, "label": "Item"}, {"label": "Qty"}]},
+    {"id": "f9", "label": "Team", "field_type": "assignees_form"},
+    {"id": "f10", "label": "Contract", "field_type": "file"},
+    {"id": "f11", "label": "Score", "field_type": "rating"},
+]
+FORM = fields_of(ROWS)
+BY_LABEL = {field.label: field for field in FORM}
+SIGNED = "https://x.org/a/My%20file.pdf?sig=s3cret#p"
+UPLOADED = {"id": "4", "filename": "a.pdf", "source": "local"}
+MEMBERS = {"ann@example.com": 1001}
+
+
+def encoded(label: str, value: object, **more: Any) -> Any:
+    """What Tallyfy gets for one answer."""
+    (answer,) = encode("answers", [BY_LABEL[label]], {label: value}, **more).values()
+    return answer
+
+
+def refused(fields: list[FormField], answers: object, **more: Any) -> list[str]:
+    """The lines that say what is wrong with answers."""
+    with pytest.raises(ArgumentError) as caught:
+        encode("answers", fields, answers, **more)
+    return str(caught.value).split("\n")
+
+
+def a_file(name: str, url: str) -> dict[str, Any]:
+    return {"filename": name, "source": "url", "url": url}
+
+
+class Colour(str, Enum):
+    RED = "Red"
+
+
+class TestEncode:
+    @pytest.mark.parametrize(
+        ("label", "value", "sent"),
+        [
+            ("Company", "Acme", "Acme"),
+            ("Company", "x" * 200, "x" * 200),
+            ("Company", 7, 7),
+            ("Company", 1.5, 1.5),
+            ("Company", 2**53 + 1, "9007199254740993"),
+            ("Company", Decimal("1.10"), "1.10"),
+            ("Company", Decimal("1E+3"), "1000"),
+            ("Company", date(2026, 3, 1), "2026-03-01"),
+            ("Company", Colour.RED, "Red"),
+            ("Notes", 7, "7"),
+            ("Notes", "x" * 30_000, "x" * 30_000),
+            ("Contact", " ann@example.com ", "ann@example.com"),
+            ("Start", date(2026, 3, 1), "2026-03-01"),
+            ("Start", "2026-03-01", "2026-03-01"),
+            ("Start", datetime(2026, 3, 1, 12), "2026-03-01T12:00:00Z"),
+            ("Start", pendulum.datetime(2026, 3, 1, 12, tz="Europe/Berlin"), "2026-03-01T11:00:00Z"),
+            ("Start", pendulum.date(2026, 3, 1), "2026-03-01"),
+            ("Start", "2026-03-01 12:00:00+01:00", "2026-03-01T11:00:00Z"),
+            ("Start", "2026-03-01T12:00:00.500+01:00", "2026-03-01T11:00:00.500000Z"),
+            ("Plan", "Yes", "Yes"),
+            ("Plan", " yes ", "Yes"),
+            ("Plan", 7, "Yes"),
+            ("Plan", True, "Yes"),
+            ("Plan", False, "No"),
+            ("Plan", {"id": 8, "text": "No"}, "No"),
+            ("Size", "L", {"id": 2, "text": "L"}),
+            ("Size", "xl", {"id": 3, "text": "XL"}),
+            ("Size", "2", {"id": 2, "text": "L"}),
+            ("Size", 2.0, {"id": 2, "text": "L"}),
+            ("Size", {"id": "2"}, {"id": 2, "text": "L"}),
+            ("Size", {"text": "l", "value": None}, {"id": 2, "text": "L"}),
+            ("Modules", ["SSO", "l"], [{"id": 1, "text": "SSO", "selected": True}, {**SIZES[1], "selected": True}]),
+            ("Modules", {"XL", "SSO"}, [{"id": 1, "text": "SSO", "selected": True}, {**SIZES[2], "selected": True}]),
+            ("Modules", ("SSO", "sso", 1), [{"id": 1, "text": "SSO", "selected": True}]),
+            ("Modules", "SSO", [{"id": 1, "text": "SSO", "selected": True}]),
+            ("Modules", [{"id": 1, "text": "SSO", "selected": False}, "L"], [{**SIZES[1], "selected": True}]),
+            ("Modules", {"XL"}, [{**SIZES[2], "selected": True}]),
+            ("Items", ["Widget", 3], ["Widget", 3]),
+            ("Items", ("Widget", ""), ["Widget", None]),
+            ("Items", {"qty": 3, "Item": "Widget"}, ["Widget", 3]),
+            ("Items", {"Qty": date(2026, 3, 1)}, [None, "2026-03-01"]),
+            (
+                "Team",
+                ["ann@example.com", "BOB@else.com", 7, "7"],
+                {"users": [1001, 7], "guests": ["BOB@else.com"], "groups": []},
+            ),
+            ("Team", "Ann@Example.com", {"users": [1001], "guests": [], "groups": []}),
+            (
+                "Team",
+                {"users": ["ann@example.com", 7], "groups": ["a" * 32]},
+                {"users": [1001, 7], "guests": [], "groups": ["a" * 32]},
+            ),
+            ("Contract", SIGNED, [a_file("My file.pdf", SIGNED)]),
+            (
+                "Contract",
+                ["http://x.org", "https://x.org/b/"],
+                [a_file("x.org", "http://x.org"), a_file("b", "https://x.org/b/")],
+            ),
+            ("Contract", {"url": "https://x.org/a.pdf"}, [a_file("a.pdf", "https://x.org/a.pdf")]),
+            ("Contract", [UPLOADED], [UPLOADED]),
+            ("Score", {"stars": [1, None, True]}, {"stars": [1, None, True]}),
+        ],
+    )  # fmt: skip
+    def test_each_type_has_its_form(self, label: str, value: object, sent: Any) -> None:
+        found = encoded(label, value, members=MEMBERS)
+        assert (found, type(found)) == (sent, type(sent))
+
+    @pytest.mark.parametrize(
+        ("label", "value", "words"),
+        [
+            ("Company", "x" * 201, "answers['Company'] has 201 characters; Tallyfy takes 200"),
+            ("Company", True, "answers['Company']=True is of type bool; it must be a text, a number or a date"),
+            ("Company", ["a"], "is of type list"),
+            ("Company", "\ud800", "half a character"),
+            ("Company", math.nan, "a number that JSON does not carry safely"),
+            ("Company", 10**300, "a number that JSON does not carry safely"),
+            ("Company", Decimal("sNaN"), "a number that JSON does not carry safely"),
+            ("Company", Decimal("1e9999"), "a number that JSON does not carry safely"),
+            ("Notes", "x" * 30_001, "answers['Notes'] has 30001 characters; Tallyfy takes 30000"),
+            ("Contact", "ann", "answers['Contact']='ann' is not an e-mail address"),
+            ("Contact", 7, "is not an e-mail address"),
+            ("Start", "soon", "answers['Start']='soon' is not a point in time"),
+            ("Start", "2026-02-30", "is not a point in time"),
+            ("Start", 20260301, "is not a point in time"),
+            ("Plan", "Or so", "answers['Plan']='Or so' is not an option of this field. There are 'Yes', 'No'."),
+            ("Size", "XLL", "(did you mean 'XL'"),
+            ("Size", True, "is not an option"),
+            ("Size", {"id": 2, "text": "S"}, "is not an option"),
+            ("Size", ["L"], "is of type list; it must be the text of one of the options: 'S', 'L', 'XL'"),
+            ("Modules", "['SSO', 'L']", "set render_template_as_native_obj=True"),
+            ("Modules", ["SSO", "Audit"], "answers['Modules'][1]='Audit' is not an option"),
+            ("Items", ["Widget"], "answers['Items'] has 1 cells; the table has 2 columns: 'Item', 'Qty'."),
+            ("Items", ["Widget", ["x"]], "answers['Items'][1]=['x'] is of type list"),
+            ("Items", {"Itme": "x"}, "answers['Items']: 'Itme' is not a column (did you mean 'Item'?)"),
+            ("Items", {"Item": "x", "item": "y"}, "'Item' and 'item' name one column"),
+            ("Items", "Widget", "is not a row of a table"),
+            ("Team", ["ann"], "answers['Team']='ann' is neither an e-mail address nor a user id"),
+            ("Team", {"users": ["bob@else.com"]}, "answers['Team']['users']='bob@else.com' is no member's e-mail"),
+            ("Team", {"guests": [7]}, "answers['Team']['guests']=7 is not an e-mail address"),
+            ("Team", {"owners": [7]}, "'owners' is none of 'users', 'guests' and 'groups'"),
+            ("Team", "[1001]", "set render_template_as_native_obj=True"),
+            ("Contract", "report.pdf", "answers['Contract']='report.pdf' is not the URL of a file"),
+            ("Contract", "s3://bucket/report.pdf", "is not the URL of a file"),
+            ("Contract", [{"name": "a.pdf"}], "names no file"),
+            ("Score", date(2026, 3, 1), "can't be sent as JSON"),
+            ("Score", {"a": math.inf}, "a number that JSON does not carry safely"),
+        ],
+    )  # fmt: skip
+    def test_what_a_type_does_not_take_is_refused(self, label: str, value: object, words: str) -> None:
+        (line,) = refused([BY_LABEL[label]], {label: value}, members=MEMBERS)
+        assert words in line
+
+    def test_all_mistakes_are_told_at_once(self) -> None:
+        answers = {
+            "Compny": "Acme", "Size": "XXL", "Modules": ["a", "SSO", "b"], "Start": "soon", "Items": [1, 2, 3],
+            "Team": {"users": [0], "x": 1}, "f2": 1, "notes": 2, "Plan": "Yes",
+        }  # fmt: skip
+        first, *lines = refused(FORM, answers)
+        assert first == f"answers has {len(lines)} mistakes:"
+        for line, words in zip(
+            lines,
+            [
+                "no field has the id, alias or label 'Compny' (did you mean 'Company'",
+                "answers['Size']='XXL'", "answers['Modules'][0]='a'", "answers['Modules'][2]='b'", "answers['Start']",
+                "answers['Items'] has 3 cells", "answers['Team']: 'x'", "answers['Team']['users']=0",
+                "answers: 'f2' and 'notes' name the same field, 'Notes'", "answers: 'Company' is required",
+            ],
+            strict=True,
+        ):  # fmt: skip
+            assert words in line
+
+    def test_many_mistakes_are_counted(self) -> None:
+        lines = refused(FORM, {f"unknown {number}": 1 for number in range(200)}, complete=False)
+        assert (len(lines), lines[0], lines[-1]) == (52, "answers has 200 mistakes:", "  ... and 150 more")
+
+    @pytest.mark.parametrize(
+        ("answers", "words"),
+        [
+            ("{'Company': 'x'}", "is not an object of labels and answers. An object that went through a Jinja"),
+            ([{"Company": "x"}], "is not an object of labels and answers"),
+            ({1: "x"}, "has the name 1 of type int"),
+            ({"\ud800": "x"}, "half a character"),
+        ],
+    )
+    def test_answers_must_be_an_object_of_labels(self, answers: object, words: str) -> None:
+        assert words in "\n".join(refused(FORM, answers))
+        with pytest.raises(ArgumentError):
+            check_answers("answers", answers)
+
+    def test_no_answers_at_all(self) -> None:
+        assert encode("answers", FORM, None, complete=False) == {}
+        assert refused([], {"a": 1}) == ["answers: no field has the id, alias or label 'a'. The form has no fields."]
+
+    @pytest.mark.parametrize(
+        ("kind", "value", "sent"),
+        [
+            ("radio", "Any text", "Any text"),
+            ("dropdown", {"id": 4, "text": "Any", "value": None}, {"id": 4, "text": "Any"}),
+            ("multiselect", [{"id": 4, "text": "Any"}], [{"id": 4, "text": "Any", "selected": True}]),
+            ("dropdown", "Any", "does not show the options of this field"),
+            ("dropdown", {"id": 4}, 'must hold "id" and "text"'),
+        ],
+    )
+    def test_options_that_tallyfy_does_not_show_are_given_whole(self, kind: str, value: object, sent: Any) -> None:
+        field = FormField("f", "", "From a list", kind)
+        if isinstance(sent, str) and kind != "radio":
+            assert sent in refused([field], {"f": value})[0]
+        else:
+            assert encode("answers", [field], {"f": value}) == {"f": sent}
+
+    def test_two_options_of_one_text_need_the_id(self) -> None:
+        options = (Option(1, "Other"), Option(2, "Other"), Option(3, "OTHER"))
+        field = FormField("f", "", "Reason", "dropdown", options=options)
+        (line,) = refused([field], {"f": "Other"})
+        assert line.endswith("""fits 2 options: give {"id": 1, "text": 'Other'} or {"id": 2, "text": 'Other'}.""")
+        assert encode("answers", [field], {"f": {"id": 2, "text": "Other"}}) == {"f": {"id": 2, "text": "Other"}}
+        assert encode("answers", [field], {"f": "OTHER"}) == {"f": {"id": 3, "text": "OTHER"}}
+        radio = FormField("f", "", "Reason", "radio", options=options)
+        assert encode("answers", [radio], {"f": "Other"}) == {"f": "Other"}, "a radio field is sent the text alone"
+
+    def test_an_option_that_looks_like_a_list_is_one_option(self) -> None:
+        field = FormField("f", "", "Kinds", "multiselect", options=(Option(1, "[none]"), Option(2, "TRUE")))
+        assert encode("answers", [field], {"f": "[none]"})["f"] == [{"id": 1, "text": "[none]", "selected": True}]
+        assert encode("answers", [field], {"f": True})["f"] == [{"id": 2, "text": "TRUE", "selected": True}]
+
+    def test_a_text_that_is_another_options_id_means_the_text(self) -> None:
+        field = FormField("f", "", "Count", "dropdown", options=(Option(1, "2"), Option(2, "1")))
+        assert encode("answers", [field], {"f": 2}) == {"f": {"id": 1, "text": "2"}}
+
+    def test_a_table_of_one_name_for_two_columns_takes_a_list(self) -> None:
+        field = FormField("f", "", "T", "table", columns=("A", "A"))
+        assert "'A' names 2 columns; use a list" in refused([field], {"f": {"A": 1}})[0]
+        assert encode("answers", [field], {"f": [1, 2]}) == {"f": [1, 2]}
+
+
+class TestRequired:
+    @pytest.mark.parametrize(
+        ("answers", "stored", "missing"),
+        [
+            ({}, {}, True),
+            ({"Company": None}, {}, True),
+            ({"Company": ""}, {}, True),
+            ({"Company": "  "}, {"f1": "Acme"}, True),
+            ({"Company": None}, {"f1": "Acme"}, False),
+            ({}, {"f1": "Acme"}, False),
+            ({}, {"f1": ""}, True),
+            ({}, [], True),
+            ({"company_1": 0}, {}, False),
+        ],
+    )
+    def test_an_answer_given_or_stored_will_do(self, answers: Any, stored: Any, missing: bool) -> None:
+        if missing:
+            assert refused(FORM, answers, stored=stored) == ["answers: 'Company' is required, and has no answer."]
+        else:
+            encode("answers", FORM, answers, stored=stored)
+        encode("answers", FORM, answers, stored=stored, complete=False)
+
+    @pytest.mark.parametrize(
+        ("label", "empty"),
+        [
+            ("Size", ""), ("Modules", []), ("Modules", [{"id": 1, "selected": False}]), ("Items", ["", None]),
+            ("Items", {}), ("Team", []), ("Team", {"users": []}), ("Contract", []), ("Score", {}),
+        ],
+    )  # fmt: skip
+    def test_an_empty_value_of_any_type_is_no_answer(self, label: str, empty: object) -> None:
+        field = BY_LABEL[label]
+        needed = FormField(**{**vars(field), "required": True})
+        assert refused([needed], {label: empty}) == [f"answers: '{label}' is required, and has no answer."]
+
+    @pytest.mark.parametrize(
+        ("label", "empty", "sent"),
+        [
+            ("Company", "", ""), ("Start", " ", ""), ("Size", "", ""), ("Modules", "", []), ("Modules", [], []),
+            ("Contract", "", []), ("Team", "", {"users": [], "guests": [], "groups": []}),
+        ],
+    )  # fmt: skip
+    def test_an_empty_value_clears_an_answer(self, label: str, empty: object, sent: object) -> None:
+        assert encoded(label, empty, complete=False) == sent
+
+    def test_a_table_can_not_be_cleared(self) -> None:
+        table = [BY_LABEL["Items"]]
+        empties: list[Any] = ["", [], {}, [None, ""]]
+        for empty in empties:
+            assert encode("answers", table, {"Items": empty}) == {}
+            (line,) = refused(table, {"Items": empty}, stored={"f8": ["Widget", 1]})
+            assert line.endswith("Tallyfy has no way to clear a table.")
+
+
+class TestKeys:
+    NAMES = fields_of(
+        [
+            {"id": "size", "alias": "a1", "label": "Id"},
+            {"id": "i2", "alias": "size", "label": "Alias"},
+            {"id": "i3", "alias": "a3", "label": "size"},
+            {"id": "i4", "alias": "a4", "label": "Straße  9"},
+            {"id": "i5", "alias": "a5", "label": "Name"},
+            {"id": "i6", "alias": "a6", "label": "Name"},
+            {"id": "i7", "alias": "NAME", "label": "Cafe\u0301"},
+        ]
+    )
+
+    @pytest.mark.parametrize(
+        ("key", "field"),
+        [
+            ("size", "size"), ("Alias", "i2"), ("SIZE", "size"), ("A3", "i3"), ("strasse 9", "i4"), ("NAME", "i7"),
+            ("Name (i6)", "i6"), ("café", "i7"), (" alias ", "i2"),
+        ],
+    )  # fmt: skip
+    def test_id_then_alias_then_label_then_any_letter_case(self, key: str, field: str) -> None:
+        assert encode("answers", self.NAMES, {key: "x"}) == {field: "x"}
+
+    def test_a_tie_names_the_ids(self) -> None:
+        (line,) = refused(self.NAMES, {"Name": "x"})
+        assert line == "answers: 'Name' names 2 fields. Use the id of one of them: i5, i6."
+
+    def test_a_key_of_nothing_names_the_nearest(self) -> None:
+        (line,) = refused(self.NAMES, {"Alais": "x"})
+        assert "(did you mean 'Alias'" in line
+        assert "There are 'Id', 'Alias', 'size'" in line
+
+
+class TestFields:
+    def test_all_that_a_row_says(self) -> None:
+        (field,) = fields_of(
+            {
+                "data": [
+                    {"id": 7, "alias": None, "label": "Size", "field_type": "dropdown", "required": "1",
+                     "options": {"data": [{"id": 1, "label": "S"}, {"text": "?"}, "x", {"id": 2, "value": 5}]},
+                     "columns": [{"id": 1, "label": "A"}, {"id": 2}, "B"]},
+                    {"id": 7, "label": "again"}, {"label": "no id"}, None, "text", {"id": True},
+                ]
+            }
+        )  # fmt: skip
+        assert field == FormField("7", "", "Size", "dropdown", True, (Option(1, "S"), Option(2, "5")), ("A", "", "B"))
+
+    @pytest.mark.parametrize("rows", [None, {}, [], "text", 7, {"data": None}])
+    def test_what_is_no_list_has_no_fields(self, rows: object) -> None:
+        assert fields_of(rows) == []
+
+
+class TestPeople:
+    @pytest.mark.parametrize(
+        ("answers", "asks"),
+        [
+            ({"Team": ["ann@example.com"]}, True),
+            ({"team": "ann@example.com"}, True),
+            ({"Team": {"users": ["ann@example.com"]}}, True),
+            ({"Team": (mail for mail in ["ann@example.com"])}, True),
+            ({"Team": {"guests": ["ann@example.com"]}}, False),
+            ({"Team": [7, "8"]}, False),
+            ({"Team": None, "Contact": "ann@example.com"}, False),
+            ({"Nobody": ["ann@example.com"]}, False),
+            ("text", False),
+        ],
+    )
+    def test_the_members_count_where_an_address_may_be_one_of_theirs(self, answers: Any, asks: bool) -> None:
+        assert needs_members(FORM, answers) is asks
+
+    def test_asking_uses_nothing_up(self) -> None:
+        answers = {"Team": (mail for mail in ["ann@example.com"])}
+        assert needs_members(FORM, answers)
+        assert encode("answers", FORM, answers, members=MEMBERS, complete=False)["f9"]["users"] == [1001]
+
+
+# -- back again --------------------------------------------------------------------------------------------------------
+
+_texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200).filter(str.strip)
+_numbers = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
+_moments = st.datetimes(timezones=st.just(timezone.utc)).map(lambda m: m.isoformat().replace("+00:00", "Z"))
+_mails = st.from_regex(r"[a-z0-9.]{1,8}@[a-z]{1,8}\.com", fullmatch=True)
+_urls = st.from_regex(r"https://[a-z]{1,8}\.com/[a-z0-9%?=#/.]{0,20}", fullmatch=True)
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**20), 10**20) | _numbers | _texts | st.just(""),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_texts, inner, max_size=4),
+    max_leaves=12,
+)
+_cells = st.none() | _texts | _numbers
+#: Per field of the form, its answers in the form in which they are read back.
+CANONICAL: dict[str, st.SearchStrategy[Any]] = {
+    "Company": _texts | _numbers,
+    "Notes": _texts,
+    "Contact": _mails,
+    "Start": st.dates().map(date.isoformat) | _moments,
+    "Plan": st.sampled_from(["Yes", "No"]),
+    "Size": st.sampled_from(["S", "L", "XL"]),
+    "Modules": st.lists(st.sampled_from(["SSO", "L", "XL"]), min_size=1, unique=True),
+    "Items": st.lists(_cells, min_size=2, max_size=2).filter(lambda cells: cells != [None, None]),
+    "Team": st.fixed_dictionaries(
+        {
+            "users": st.lists(st.integers(1, 2**62), unique=True, max_size=3),
+            "guests": st.lists(_mails, unique=True, max_size=3),
+            "groups": st.lists(st.from_regex(r"[0-9a-f]{32}", fullmatch=True), unique=True, max_size=3),
+        }
+    ).filter(lambda people: any(people.values())),
+    "Contract": st.lists(
+        _urls | st.fixed_dictionaries({"id": _texts, "filename": _texts, "source": st.just("local")}), min_size=1
+    ),
+    "Score": _json.filter(lambda value: value not in (None, "", [], {})),
+}
+
+
+class TestDecode:
+    def test_every_type_has_a_strategy(self) -> None:
+        assert set(CANONICAL) == set(BY_LABEL)
+
+    @pytest.mark.parametrize("label", CANONICAL)
+    @given(data=st.data())
+    def test_what_goes_in_by_label_comes_back(self, label: str, data: st.DataObject) -> None:
+        value = data.draw(CANONICAL[label])
+        sent = encode("answers", FORM, {label: value}, complete=False)
+        stored = json.loads(json.dumps(sent))
+        assert stored == sent
+        back = decode(FORM, stored)
+        assert list(back) == list(BY_LABEL)
+        assert back.pop(label) == value
+        assert set(back.values()) == {None}
+        assert encode("answers", FORM, {**back, label: value}, complete=False) == sent
+
+    @given(st.datetimes(timezones=st.timezones()) | st.dates())
+    @example(datetime.max.replace(tzinfo=timezone(timedelta(hours=-1))))
+    def test_a_moment_comes_back_as_the_same_moment(self, moment: date) -> None:
+        try:
+            sent = encoded("Start", moment)
+        except ArgumentError:
+            assert isinstance(moment, datetime), "in UTC it is beyond the calendar"
+            return
+        text = decode(FORM, {"f4": sent})["Start"]
+        if isinstance(moment, datetime):
+            # In UTC, because Python takes an hour that a zone has twice for equal to no moment of another zone.
+            assert datetime.fromisoformat(text.replace("Z", "+00:00")) == moment.astimezone(timezone.utc)
+        else:
+            assert date.fromisoformat(text) == moment
+
+    @pytest.mark.parametrize(
+        ("label", "stored", "value"),
+        [
+            ("Start", "2026-03-01 12:00:00", "2026-03-01T12:00:00Z"),
+            ("Start", "2026-03-01T12:00:00.000Z", "2026-03-01T12:00:00Z"),
+            ("Start", "next week", "next week"),
+            ("Start", "0001-01-01T00:00:00+23:00", "0001-01-01T00:00:00+23:00"),
+            ("Company", {"value": "x"}, {"value": "x"}),
+            ("Plan", {"id": 7, "text": "Yes"}, "Yes"),
+            ("Size", {"id": "2"}, "L"),
+            ("Size", {"id": 99}, {"id": 99}),
+            ("Size", {"id": 99, "text": "Removed since"}, "Removed since"),
+            ("Size", "L", "L"),
+            ("Modules", [{**SIZES[1], "selected": True}, {**SIZES[2], "selected": False}, {"id": 1}], ["L", "SSO"]),
+            ("Modules", [{**SIZES[2], "selected": False}], None),
+            ("Modules", {"id": 1, "text": "SSO"}, ["SSO"]),
+            ("Modules", [None, 7], [None, 7]),
+            ("Items", ["Widget", ""], ["Widget", None]),
+            ("Items", ["", None], None),
+            ("Items", [["Widget", 1]], [["Widget", 1]]),
+            ("Team", {"users": [], "guests": [], "groups": []}, None),
+            ("Team", {"users": [{"id": 7}]}, {"users": [{"id": 7}]}),
+            ("Contract", [{**a_file("a", "https://x.org/a"), "full_url": "https://x.org/a"}], ["https://x.org/a"]),
+            ("Contract", {"source": "local", "id": 4}, [{"source": "local", "id": 4}]),
+            ("Contract", "https://x.org/a", "https://x.org/a"),
+            ("Score", 0, 0),
+            ("Company", "", None),
+            ("Company", [], None),
+        ],
+    )
+    def test_what_tallyfy_may_hold(self, label: str, stored: Any, value: Any) -> None:
+        assert decode(FORM, {BY_LABEL[label].id: stored})[label] == value
+
+    @given(st.dictionaries(st.sampled_from([field.id for field in FORM]), _json) | _json, _json | st.just(ROWS))
+    def test_nothing_that_is_stored_is_an_error(self, stored: Any, rows: Any) -> None:
+        for fields in (FORM, fields_of(rows)):
+            json.dumps(decode(fields, stored), allow_nan=False)
+
+    def test_fields_of_one_label_are_told_apart_by_their_ids(self) -> None:
+        fields = fields_of([{"id": "a", "label": "Name"}, {"id": "b", "label": "Name"}, {"id": "c", "alias": "x"}])
+        values = {"Name (a)": "1", "Name (b)": "2", "x": "3"}
+        assert decode(fields, {"a": "1", "b": "2", "c": "3"}) == values
+        assert encode("answers", fields, values) == {"a": "1", "b": "2", "c": "3"}
+
+    def test_labels_of_several_steps_are_told_apart_by_their_titles(self) -> None:
+        amount, note, again = (fields_of([{"id": i, "label": label}]) for i, label in ("aA", "bN", "cA"))
+        approval = [*fields_of([{"id": "d", "label": "A"}]), *note]
+        assert labelled([("", amount, {"a": 1}), ("Approve", approval, {"d": 2, "b": 3})]) == {
+            "A (a)": 1,
+            "A (Approve)": 2,
+            "N": 3,
+        }
+        twice = [("Check", amount, {"a": 1}), ("Check", again, {"c": 2}), ("Pay", note, {})]
+        assert labelled(twice) == {"A (a)": 1, "A (c)": 2, "N": None}
+
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from(["", "A", "B"]), st.sampled_from("xy"), st.sampled_from(["", "l", "l (A)", "l (x)"])
+            ),
+            unique_by=lambda row: row[:2],
+        )
+    )
+    def test_no_answer_hides_another(self, rows: list[tuple[str, str, str]]) -> None:
+        forms = [(title, [FormField(i, "", label, "text")], {i: f"{title}/{i}"}) for title, i, label in rows]
+        assert sorted(labelled(forms).values()) == sorted(f"{title}/{i}" for title, i, _ in rows)
+
+
+# -- anything at all ---------------------------------------------------------------------------------------------------
+
+
+class Spiteful:
+    """An object that can't even be looked at."""
+
+    def _refuse(self, *args: object) -> Any:
+        raise RuntimeError("an object that can't be looked at")
+
+    __repr__ = __str__ = __eq__ = __bool__ = __iter__ = __len__ = __int__ = __float__ = __index__ = _refuse
+    __hash__ = None  # type: ignore[assignment]  # as for a list: it can't be put into a set
+
+
+def _failing() -> Iterator[str]:
+    yield "SSO"
+    raise LookupError("a generator that fails")
+
+
+_RING: list[Any] = ["a"]
+_RING.append(_RING)
+_ODD: list[Any] = [
+    _RING, b"x", 1j, ..., object, timedelta(1), range(3), {"a"}, frozenset(), math.nan, -math.inf,
+    Decimal("NaN"), Decimal("1e9999"), 10**5000, "\ud800", "x" * 10**5, datetime.min, Option(1, "S"), "[", "{",
+    date.max, datetime.max.replace(tzinfo=timezone.utc), "https://[", "http://x/\ud800", {None: None}, {1: 2}, "@",
+]  # fmt: skip
+# By their number, because Hypothesis writes down what it samples from, and not all of these can be written down.
+_odd = st.integers(0, len(_ODD) - 1).map(lambda number: _ODD[number])
+_anything = st.recursive(
+    _odd
+    | _json
+    | st.builds(Spiteful)
+    | st.floats()
+    | st.decimals()
+    | st.datetimes()
+    | st.binary()
+    | st.builds(_failing),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.tuples(inner)
+        | st.dictionaries(
+            st.sampled_from(["id", "text", "url", "users", "Item", "guests", "selected"]), inner, max_size=3
+        )
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*BY_LABEL, "f1", "x"]), _anything, max_size=3) | _anything)
+def test_anything_is_either_sent_as_json_or_refused(answers: Any) -> None:
+    needs_members(FORM, answers)
+    try:
+        sent = encode("answers", FORM, answers, members=MEMBERS)
+    except ArgumentError:
+        return
+    json.dumps(sent, allow_nan=False).encode()
+    decode(FORM, sent)
