@@ -90,7 +90,7 @@ def completes(title: str, by_id: bool = False, core: bool = False, **arguments: 
     def holds(desk: Desk, outcome: complete.TaskOutcome) -> bool:
         task = desk.task(title)
         comment = [thread["content"] for thread in task["threads"]["data"]]
-        return (
+        return bool(
             outcome.task["id"] == task["id"]
             and task["status"] == "completed"
             and task["is_approved"] is arguments.get("approve")
@@ -295,6 +295,8 @@ FINAL: Mapping[str, Callable[[str], bool]] = {
     "other_answer": lambda error: error.startswith(
         ("TallyfyNotAppliedError: ", "TallyfyNotFoundError: There is no run")
     ),
+    # No page says that anything but a launch needs a seat. Whoever is told so has to make room first.
+    "seats_exhausted": lambda error: error.startswith("TallyfyConflictError: "),
     "unreadable_page": lambda error: error.startswith("TallyfyNotAppliedError: "),
     "other_run": lambda error: error.startswith("TallyfyNotAppliedError: "),
     # The id of a new tag is only known from this answer.

@@ -42,9 +42,9 @@ def test_either_status_or_completed_at_makes_a_task_complete(task: dict[str, Any
 @pytest.mark.parametrize(
     ("value", "approved"),
     [
-        *((value, True) for value in (True, 1, "1", "true", "True")),
-        *((value, False) for value in (False, 0, "0", "false")),
-        *((value, None) for value in (None, "", 2, [], {"a": 1})),
+        *[(True, True), (1, True), ("1", True), ("true", True), ("True", True)],
+        *[(False, False), (0, False), ("0", False), ("false", False)],
+        *[(None, None), ("", None), (2, None), ([], None), ({"a": 1}, None)],
     ],
 )
 def test_decision_is_read_in_each_of_its_spellings(value: Any, approved: bool | None) -> None:
