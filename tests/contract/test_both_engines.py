@@ -119,7 +119,7 @@ def with_task_complete(world: World, desk: Desk) -> Any:
 
 
 def submitted(desk: Desk) -> bool:
-    return (desk.sandbox.run(desk.run_id) or {})["prerun_status"] == "complete"
+    return bool((desk.sandbox.run(desk.run_id) or {})["prerun_status"] == "complete")
 
 
 TASK_CASES: dict[str, Case] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable
 from itertools import islice
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_tallyfy._compat import AirflowFailException
+from airflow_provider_tallyfy.api import activity
 from airflow_provider_tallyfy.exceptions import (
     TallyfyArchivedError,
     TallyfyArgumentError,
@@ -425,6 +427,43 @@ class TestLostAnswer:
         assert desk.told("completed") == 1
 
 
+class Killed(BaseException):
+    """The process of the task is killed."""
+
+
+class TestKilled:
+    """A process that ends at any moment, and Airflow's retry: the same as a process that was not killed."""
+
+    @pytest.mark.parametrize("sent", [False, True])
+    @pytest.mark.parametrize("at", range(4))
+    def test_retry_does_what_is_still_to_do(
+        self, desk: Desk, connect: Callable[..., TallyfyHook], monkeypatch: pytest.MonkeyPatch, at: int, sent: bool
+    ) -> None:
+        def complete(hook: TallyfyHook) -> dict[str, Any]:
+            return hook.complete_task(
+                desk.run_id, APPROVE, approve=False, answers={"Reason": "Too dear"}, comment="Rejected by a DAG"
+            )
+
+        first = connect(desk.sandbox)
+        send = first._transport.send
+
+        def send_or_die(request: Any) -> Any:
+            is_last = len(desk.methods) == at
+            reply = send(request) if sent or not is_last else None
+            if is_last:
+                raise Killed
+            return reply
+
+        monkeypatch.setattr(first._transport, "send", send_or_die)
+        with pytest.raises(Killed):
+            complete(first)
+        task = complete(connect(desk.sandbox))
+        assert (task["status"], task["is_approved"]) == ("completed", False)
+        assert desk.answer("Reason", APPROVE) == "Too dear"
+        assert (desk.told("completed"), desk.told("commented")) == (1, 1)
+        assert [write.split(" ")[0] for write, _ in desk.writes] == ["PUT", "POST", "POST"], "each write once"
+
+
 class TestCommenting:
     def test_comment_is_written_when_the_task_is_complete(self, desk: Desk, hook: TallyfyHook) -> None:
         hook.complete_task(desk.run_id, "Confirm", comment=" Done by Airflow ")
@@ -563,6 +602,10 @@ class TestReading:
         for status in ("done", 7):
             with pytest.raises(TallyfyArgumentError, match="status"):
                 hook.iter_tasks(desk.run_id, status=status)  # type: ignore[arg-type]  # refused before anything is sent
+
+    def test_every_filter_of_the_feed_is_spelled_out(self) -> None:
+        names = {name for name in inspect.signature(TallyfyHook.iter_activity).parameters if name != "self"}
+        assert names == set(activity.FILTERS)
 
     def test_templates(self, desk: Desk, hook: TallyfyHook) -> None:
         [template] = [one for one in hook.iter_templates() if one["title"] == "Onboarding"]
