@@ -188,6 +188,13 @@ class TestRefusing:
             hook.complete_task(desk.run_id, EXPIRE)
         assert desk.writes == []
 
+    def test_task_that_does_not_say_whether_it_is_complete_is_left_alone(self, desk: Desk, hook: TallyfyHook) -> None:
+        desk.sandbox.fail("GET", "*", Fault.without("status", "completed_at"), times=None)
+        for method in (hook.complete_task, hook.reopen_task):
+            with pytest.raises(TallyfyServerError, match="does not say whether it is complete"):
+                method(desk.run_id, "Confirm")
+        assert desk.writes == []
+
     def test_who_may_not_is_told_so_in_tallyfys_words(self, desk: Desk, hook: TallyfyHook) -> None:
         desk.sandbox.fail("POST", "*", Fault.status(403, {"error": True, "message": "Only assignees may complete."}))
         with pytest.raises(TallyfyForbiddenError, match="Only assignees may complete"):

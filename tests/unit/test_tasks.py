@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime, timedelta, timezone
 from typing import Any, ClassVar
 
@@ -11,6 +12,9 @@ from airflow import DAG
 
 from airflow_provider_tallyfy._compat import BaseOperator
 from airflow_provider_tallyfy.api.activity import checked_filters
+from airflow_provider_tallyfy.api.endpoints.tasks import complete_task, get_task
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Lost
+from airflow_provider_tallyfy.api.protocol.retry import RetryPolicy, Send, Wait, exchange
 from airflow_provider_tallyfy.api.runs.kickoff import is_submitted
 from airflow_provider_tallyfy.api.tasks import model
 from airflow_provider_tallyfy.api.tasks.answers import answers_of
@@ -112,6 +116,16 @@ def test_comment_counts_as_there_if_it_was_made_since_the_completion(made: str |
 )
 def test_kickoff_form_is_submitted_if_its_status_says_so(run: dict[str, Any], submitted: bool | None) -> None:
     assert is_submitted(run) is submitted
+
+
+def test_log_says_that_a_write_is_in_doubt_and_not_that_the_read_failed() -> None:
+    write, read = complete_task("o", "r", "t"), get_task("o", "r", "t")
+    lost = Exchange(write, Lost("cut", "RemoteDisconnected", sent=True))
+    steps = exchange(replace(read, after=lost), RetryPolicy(jitter=lambda: 0.0))
+    wait = next(steps)
+    assert isinstance(wait, Wait)
+    assert wait.reason == "POST /runs/r/completed-tasks may or may not have been done; reading again in 1.0 s"
+    assert next(steps) == Send(read)
 
 
 def field(identity: str, label: str, **more: Any) -> dict[str, Any]:

@@ -26,7 +26,8 @@ class Request:
     :param json: JSON body, or ``None`` for no body.
     :param expects: what its answer must hold.
     :param identity: the ``id`` that the object in its answer must have; ``None`` = any id.
-    :param after: the exchange that this request repeats, because a read has shown that it was not carried out.
+    :param after: the exchange that this request repeats, because a read has shown that it was not carried out; of a
+        read, the write of which it looks again whether it was.
     """
 
     method: str
