@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import date, datetime, timedelta, timezone
 from typing import Any, ClassVar
 
@@ -13,8 +12,8 @@ from airflow import DAG
 from airflow_provider_tallyfy._compat import BaseOperator
 from airflow_provider_tallyfy.api.activity import checked_filters
 from airflow_provider_tallyfy.api.endpoints.tasks import complete_task, get_task
-from airflow_provider_tallyfy.api.protocol.messages import Exchange, Lost
-from airflow_provider_tallyfy.api.protocol.retry import RetryPolicy, Send, Wait, exchange
+from airflow_provider_tallyfy.api.once import LAG, look_until
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Lost, Pause, Response
 from airflow_provider_tallyfy.api.runs.kickoff import is_submitted
 from airflow_provider_tallyfy.api.tasks import model
 from airflow_provider_tallyfy.api.tasks.answers import answers_of
@@ -118,14 +117,21 @@ def test_kickoff_form_is_submitted_if_its_status_says_so(run: dict[str, Any], su
     assert is_submitted(run) is submitted
 
 
-def test_log_says_that_a_write_is_in_doubt_and_not_that_the_read_failed() -> None:
+def test_log_says_which_write_is_in_doubt_while_its_outcome_is_read() -> None:
     write, read = complete_task("o", "r", "t"), get_task("o", "r", "t")
     lost = Exchange(write, Lost("cut", "RemoteDisconnected", sent=True))
-    steps = exchange(replace(read, after=lost), RetryPolicy(jitter=lambda: 0.0))
-    wait = next(steps)
-    assert isinstance(wait, Wait)
-    assert wait.reason == "POST /runs/r/completed-tasks may or may not have been done; reading again in 1.0 s"
-    assert next(steps) == Send(read)
+    looking = look_until(read, lost, model.is_complete)
+    assert next(looking) == read
+    for seconds in LAG:
+        again = looking.send(Exchange(read, Response(200, body=b'{"id": "t", "status": "active"}')))
+        assert again == read
+        assert again.pause == Pause(
+            seconds,
+            "POST /runs/r/completed-tasks may or may not have been done, and does not show; "
+            f"reading again in {seconds} s",
+        )
+    with pytest.raises(StopIteration):
+        looking.send(Exchange(read, Response(200, body=b'{"id": "t", "status": "completed"}')))
 
 
 def field(identity: str, label: str, **more: Any) -> dict[str, Any]:

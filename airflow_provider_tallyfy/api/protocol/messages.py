@@ -17,6 +17,18 @@ Expects = Literal["json", "object", "list"]
 
 
 @dataclass(frozen=True)
+class Pause:
+    """A wait before a request is sent, because what it reads may not be shown yet.
+
+    :param seconds: how long.
+    :param reason: why, for the log.
+    """
+
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True)
 class Request:
     """One request to the Tallyfy API, and what a success has to name to be taken for its answer.
 
@@ -26,8 +38,8 @@ class Request:
     :param json: JSON body, or ``None`` for no body.
     :param expects: what its answer must hold.
     :param identity: the ``id`` that the object in its answer must have; ``None`` = any id.
-    :param after: the exchange that this request repeats, because a read has shown that it was not carried out; of a
-        read, the write of which it looks again whether it was.
+    :param after: the exchange that this request repeats, because a read has shown that it was not carried out.
+    :param pause: what is waited before it is sent for the first time.
     """
 
     method: str
@@ -37,6 +49,7 @@ class Request:
     expects: Expects = "json"
     identity: str | None = None
     after: Exchange | None = field(default=None, compare=False, repr=False)
+    pause: Pause | None = field(default=None, compare=False, repr=False)
 
     @property
     def repeatable(self) -> bool:

@@ -159,21 +159,18 @@ def exchange(request: Request, policy: RetryPolicy) -> Generator[Step, Reply | N
     """Send a request as often as the policy says. Yields steps; is sent the reply to each ``Send``.
 
     For a request that repeats an exchange (``request.after``), the attempts of that one count as well; where the policy
-    allows no more, that exchange is returned and nothing is sent. So it is for a read that looks again whether a write
-    was carried out.
+    allows no more, that exchange is returned and nothing is sent.
     """
     doubt: Reply | None = None
     waited, attempts = Waited(), 0
+    if request.pause is not None:
+        yield Wait(request.pause.seconds, request.pause.reason)
     if request.after is not None:
         attempts = request.after.attempts
         waited = Waited(faults=attempts - 1)
         wait = policy.next_wait(request, request.after.reply, waited, not_done=True)
         if wait is None:
             return request.after
-        if request.reads and not request.after.request.reads:
-            doubt_about = request.after.request.label
-            reason = f"{doubt_about} may or may not have been done; reading again in {wait.seconds:.1f} s"
-            wait = replace(wait, reason=reason)
         waited = waited.after(wait)
         yield wait
     while True:
