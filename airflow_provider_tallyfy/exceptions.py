@@ -149,7 +149,7 @@ class TallyfyValidationError(TallyfyClientError):
 
 
 class TallyfyConflictError(TallyfyClientError):
-    """409: something else is in the way, such as no free seat."""
+    """Something else is in the way: no free seat (409), an open issue, an approval decided in the other way."""
 
 
 class TallyfyArchivedError(TallyfyClientError):

@@ -21,7 +21,7 @@ def checked_filters(given: Mapping[str, Any]) -> dict[str, Any]:
     :raises ArgumentError: for a bad value, and for only one of ``entity_type`` and ``entity_id``, because Tallyfy
         ignores a half of the pair and would return the activities of everything.
     """
-    params = {name: _CHECKS[name](name, value) for name, value in given.items() if value is not None}
+    params = {name: FILTERS[name](name, value) for name, value in given.items() if value is not None}
     for one, other in (("entity_type", "entity_id"), ("origin_type", "origin_id")):
         if (one in params) is not (other in params):
             there, lacks = (one, other) if one in params else (other, one)
@@ -60,7 +60,8 @@ def _page_size(argument: str, value: object) -> int:
     return value
 
 
-_CHECKS: Mapping[str, Callable[[str, object], Any]] = {
+#: Filter to check.
+FILTERS: Mapping[str, Callable[[str, object], Any]] = {
     "entity_type": lambda argument, value: check_choice(argument, value, ENTITIES),
     "entity_id": _text,
     "type": _text,

@@ -13,10 +13,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Request, Response
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Pause, Request, Response
 from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected, about, reject
 from airflow_provider_tallyfy.api.runs.read import describe_repeat, describe_reply
 
+#: Seconds before each further read of what does not show: Tallyfy's read replicas lag behind.
+LAG = (1.0, 2.0, 5.0, 12.0)
 #: Refusals that may also mean that it was done before: settled by reading.
 _MAYBE_ALREADY = frozenset({400, 403, 404, 409, 410, 422})
 
@@ -100,9 +102,7 @@ def undecided(exchange: Exchange, found: Exchange, shown: str) -> Rejected:
 
 
 def look_until(read: Request, behind: Exchange, shows: Callable[[Any], bool]) -> Flow[Exchange]:
-    """Read until what a doubtful write was for shows, as often and with such waits as a repetition would be made.
-
-    Reads may come from a replica that lags behind, so that one read which does not show it proves nothing.
+    """Read until what a doubtful write was for shows, at once and after each of the pauses ``LAG``.
 
     :param read: the read.
     :param behind: the write whose outcome is in doubt.
@@ -110,10 +110,11 @@ def look_until(read: Request, behind: Exchange, shows: Callable[[Any], bool]) ->
     :return: the last exchange of the read.
     """
     exchange = yield read
-    attempts = 1
-    while exchange.ok and not shows(exchange.value):
-        again = yield replace(read, after=replace(behind, attempts=attempts))
-        if again.request.method != read.method:  # the policy allows no more: the exchange behind it came back
+    for seconds in LAG:
+        if not exchange.ok or shows(exchange.value):
             break
-        exchange, attempts = again, attempts + 1
+        reason = (
+            f"{behind.request.label} may or may not have been done, and does not show; reading again in {seconds} s"
+        )
+        exchange = yield replace(read, pause=Pause(seconds, reason))
     return exchange

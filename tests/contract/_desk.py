@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_tallyfy.sandbox import Sandbox
+from airflow_provider_tallyfy.sandbox import Fault, Sandbox
 
 #: One field of every type.
 EVERY_FIELD: tuple[dict[str, Any], ...] = (
@@ -35,6 +37,9 @@ STEPS: tuple[dict[str, Any], ...] = (
     {"title": "Confirm"},
     {"title": "confirm", "alias": "confirm-again"},
 )
+COLLECT, APPROVE, EXPIRE = "Collect details", "Approve", "Read the policy"
+#: How :attr:`Desk.writes` names a completion.
+COMPLETED = "POST completed-tasks"
 KICKOFF: tuple[dict[str, Any], ...] = ({"label": "Customer", "required": True}, {"label": "Amount"})
 
 
@@ -98,3 +103,26 @@ def new_desk(sandbox: Sandbox, **more: Any) -> Desk:
     template = sandbox.add_template("Onboarding", STEPS, KICKOFF)
     prerun = {"Customer": "Acme", "Amount": "7"}
     return Desk(sandbox, sandbox.add_run("Onboarding Acme", template=template, prerun=prerun, **more))
+
+
+def complete_it(desk: Desk, title: str, approve: bool | None = None) -> Callable[[], object]:
+    """Somebody completes a task meanwhile."""
+    return lambda: desk.set(title, status="completed", completed_at=time.time(), is_approved=approve)
+
+
+#: Faults after which a write is done.
+APPLIED = [
+    Fault.drop_after(),
+    Fault.error_after(),
+    Fault.truncated(),
+    Fault.not_json(),
+    Fault.other_answer({"data": []}),
+]
+#: Faults after which it is not.
+LEFT_UNDONE = [
+    Fault.drop_before(),
+    Fault.server_error(),
+    Fault.status(408),
+    Fault.not_json(applies=False),
+    Fault.status(501),
+]

@@ -15,6 +15,7 @@ from airflow_provider_tallyfy.sandbox import Sandbox
 from tests.contract._asking import Ask, asking
 from tests.contract._bulk import Task
 from tests.contract._clock import FastClock
+from tests.contract._desk import Desk, new_desk
 from tests.contract._office import Office, furnish
 
 _NUMBERS = itertools.count(1)
@@ -80,6 +81,12 @@ def report_path(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def office(sandbox: Sandbox) -> Office:
     """The test's organization, furnished."""
     return furnish(sandbox)
+
+
+@pytest.fixture
+def desk(sandbox: Sandbox) -> Desk:
+    """A run of the test's organization, with tasks of every kind."""
+    return new_desk(sandbox)
 
 
 @pytest.fixture

@@ -129,7 +129,7 @@ def completes(title: str, by_id: bool = False, core: bool = False, **arguments: 
     def holds(desk: Desk, outcome: complete.TaskOutcome) -> bool:
         task = desk.task(title)
         comment = [thread["content"] for thread in task["threads"]["data"]]
-        return (
+        return bool(
             outcome.task["id"] == task["id"]
             and task["status"] == "completed"
             and task["is_approved"] is arguments.get("approve")
@@ -158,7 +158,7 @@ def with_task_complete(world: World, desk: Desk) -> Any:
 
 
 def submitted(desk: Desk) -> bool:
-    return (desk.sandbox.run(desk.run_id) or {})["prerun_status"] == "complete"
+    return bool((desk.sandbox.run(desk.run_id) or {})["prerun_status"] == "complete")
 
 
 TASK_CASES: dict[str, Case] = {
@@ -333,13 +333,14 @@ def pivot(name: str) -> int:
 #: Errors that Airflow does not retry, by the fault that may end in them. Any other fault is a passing one.
 FINAL: Mapping[str, Callable[[str], bool]] = {
     "status": lambda error: "408" not in error,
-    "seats_exhausted": lambda error: error.startswith("TallyfyConflictError: "),
     "redirect": lambda error: error.startswith("TallyfyClientError: "),
     "without": lambda error: error.startswith("TallyfyNotAppliedError: "),
     # A yes that was none; and an empty list, which is an honest answer to the question for one.
     "other_answer": lambda error: error.startswith(
         ("TallyfyNotAppliedError: ", "TallyfyNotFoundError: There is no run")
     ),
+    # No page says that anything but a launch needs a seat. Whoever is told so has to make room first.
+    "seats_exhausted": lambda error: error.startswith("TallyfyConflictError: "),
     "unreadable_page": lambda error: error.startswith("TallyfyNotAppliedError: "),
     "other_run": lambda error: error.startswith("TallyfyNotAppliedError: "),
     # The id of a new tag is only known from this answer.

@@ -84,7 +84,9 @@ class TestReading:
         self, desk: Desk, hook: TallyfyHook
     ) -> None:
         run = hook.get_run(desk.run_id, answers=True)
-        assert [record.route for record in desk.sandbox.requests] == [f"/runs/{desk.run_id}"]
+        [record] = desk.sandbox.requests
+        assert record.route == f"/runs/{desk.run_id}"
+        assert record.query == {"with": "ko_form_fields,form_fields,tasks", "form_fields_values": "true"}
         answers = run.pop("answers")
         assert run == hook.get_run(desk.run_id)
         given_ones = {label: value for label, value in answers.items() if value is not None}

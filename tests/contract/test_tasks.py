@@ -1,10 +1,7 @@
-"""Completing tasks: what is refused before anything is written, what is written once, how lost answers are settled."""
+"""Completing tasks: what is refused before anything is written, and what is written once."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from itertools import islice
 from typing import Any
 
 import pytest
@@ -16,28 +13,15 @@ from airflow_provider_tallyfy.exceptions import (
     TallyfyConflictError,
     TallyfyError,
     TallyfyForbiddenError,
-    TallyfyIndeterminateError,
     TallyfyNotAppliedError,
     TallyfyNotFoundError,
-    TallyfyRateLimitedError,
     TallyfyServerError,
-    TallyfyUnrepeatableError,
-    TallyfyValidationError,
 )
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
 from tests.contract._asking import Ask
-from tests.contract._clock import FastClock
-from tests.contract._desk import Desk, new_desk
+from tests.contract._desk import APPROVE, COLLECT, COMPLETED, EXPIRE, Desk, complete_it
 from tests.contract._office import UNKNOWN
-
-COLLECT, APPROVE, EXPIRE = "Collect details", "Approve", "Read the policy"
-COMPLETED = "POST completed-tasks"
-
-
-@pytest.fixture
-def desk(sandbox: Sandbox) -> Desk:
-    return new_desk(sandbox)
 
 
 class TestFinding:
@@ -186,6 +170,13 @@ class TestRefusing:
             hook.complete_task(desk.run_id, EXPIRE)
         assert desk.writes == []
 
+    def test_task_that_does_not_say_whether_it_is_complete_is_left_alone(self, desk: Desk, hook: TallyfyHook) -> None:
+        desk.sandbox.fail("GET", "*", Fault.without("status", "completed_at"), times=None)
+        for method in (hook.complete_task, hook.reopen_task):
+            with pytest.raises(TallyfyServerError, match="does not say whether it is complete"):
+                method(desk.run_id, "Confirm")
+        assert desk.writes == []
+
     def test_who_may_not_is_told_so_in_tallyfys_words(self, desk: Desk, hook: TallyfyHook) -> None:
         desk.sandbox.fail("POST", "*", Fault.status(403, {"error": True, "message": "Only assignees may complete."}))
         with pytest.raises(TallyfyForbiddenError, match="Only assignees may complete"):
@@ -271,11 +262,6 @@ class TestCompleting:
             hook.complete_task(desk.run_id, desk.task_id("Confirm"))
 
 
-def complete_it(desk: Desk, title: str, approve: bool | None = None) -> Callable[[], object]:
-    """Somebody completes a task meanwhile."""
-    return lambda: desk.set(title, status="completed", completed_at=time.time(), is_approved=approve)
-
-
 class TestAlreadyComplete:
     @pytest.mark.parametrize(
         ("decided", "approve", "ends_well"),
@@ -337,276 +323,3 @@ class TestAlreadyComplete:
         desk.sandbox.when(before, "*", complete_it(desk, APPROVE, False))
         with pytest.raises(TallyfyConflictError, match="is complete and rejected, yet it was to be approved"):
             hook.complete_task(desk.run_id, APPROVE, approve=True, answers={"Reason": "x"})
-
-
-#: Faults after which the task is complete.
-APPLIED = [
-    Fault.drop_after(),
-    Fault.error_after(),
-    Fault.truncated(),
-    Fault.not_json(),
-    Fault.other_answer({"data": []}),
-]
-#: Faults after which it is not.
-LEFT_UNDONE = [
-    Fault.drop_before(),
-    Fault.server_error(),
-    Fault.status(408),
-    Fault.not_json(applies=False),
-    Fault.status(501),
-]
-
-
-class TestLostAnswer:
-    @pytest.mark.parametrize("fault", APPLIED, ids=lambda fault: fault.name)
-    def test_completion_that_was_carried_out_is_seen_by_reading(
-        self, desk: Desk, hook: TallyfyHook, fault: Fault
-    ) -> None:
-        desk.sandbox.fail("POST", "*", fault)
-        outcome = hook.complete_task_outcome(desk.run_id, APPROVE, approve=False)
-        assert (outcome.task["status"], outcome.task["is_approved"]) == ("completed", False)
-        assert "read afterwards, the task is complete" in outcome.note
-        assert desk.methods == ["GET", "POST", "GET"]
-        assert desk.told("completed") == 1
-
-    @pytest.mark.parametrize("fault", LEFT_UNDONE, ids=lambda fault: fault.name)
-    def test_completion_that_does_not_show_is_never_sent_again_on_a_guess(
-        self, desk: Desk, hook: TallyfyHook, fault: Fault, waits: list[float]
-    ) -> None:
-        desk.sandbox.fail("POST", "*", fault)
-        with pytest.raises(
-            TallyfyIndeterminateError, match=r"may or may not have been done.*It was not sent again"
-        ) as e:
-            hook.complete_task(desk.run_id, "Confirm", comment="Done")
-        assert not isinstance(e.value, AirflowFailException), "Airflow's retry reads first"
-        assert desk.methods.count("POST") == 1
-        assert desk.methods.count("GET") == (2 if fault.answer and fault.answer[0] == 501 else 5), "reads may lag"
-        assert waits == sorted(waits)
-
-        task = hook.complete_task(desk.run_id, "Confirm", comment="Done")
-        assert task["status"] == "completed"
-        assert (desk.told("completed"), desk.told("commented")) == (1, 1)
-
-    def test_read_that_lags_behind_is_read_again(self, desk: Desk, hook: TallyfyHook, waits: list[float]) -> None:
-        stale = Fault.other_answer({"data": desk.task("Confirm")})
-        desk.sandbox.fail("POST", "*", Fault.drop_after())
-        desk.sandbox.fail("GET", "*", stale, times=2, after=1)
-        outcome = hook.complete_task_outcome(desk.run_id, "Confirm")
-        assert (outcome.how, outcome.task["status"]) == ("checked", "completed")
-        assert desk.methods == ["GET", "POST", "GET", "GET", "GET"]
-        assert len(waits) == 2
-        assert desk.told("completed") == 1
-
-    def test_read_that_fails_too_leaves_it_open(self, desk: Desk, hook: TallyfyHook) -> None:
-        desk.sandbox.fail("POST", "*", Fault.drop_after())
-        desk.sandbox.fail("GET", "*", Fault.server_error(), times=None, after=1)
-        with pytest.raises(TallyfyIndeterminateError, match=r"reading it failed too \(the answer was 503"):
-            hook.complete_task(desk.run_id, "Confirm")
-        desk.sandbox.forget_faults()
-        assert hook.complete_task_outcome(desk.run_id, "Confirm").how == "already"
-        assert desk.told("completed") == 1
-
-    def test_hook_without_retries_reads_once(self, desk: Desk, connect: Callable[..., TallyfyHook]) -> None:
-        hook = connect(desk.sandbox, hook={"max_retries": 0})
-        desk.sandbox.fail("POST", "*", Fault.drop_before())
-        with pytest.raises(TallyfyIndeterminateError, match="It was not sent again"):
-            hook.complete_task(desk.run_id, "Confirm")
-        assert desk.methods == ["GET", "POST", "GET"]
-
-    @pytest.mark.parametrize("fault", [*APPLIED, *LEFT_UNDONE], ids=lambda fault: f"{fault.name}-{fault.applies}")
-    def test_answers_are_written_and_the_task_completed_once(self, desk: Desk, hook: TallyfyHook, fault: Fault) -> None:
-        desk.sandbox.fail("PUT", "*", fault)
-        try:
-            hook.complete_task(desk.run_id, COLLECT, answers={"Amount": 5})
-        except TallyfyServerError:
-            assert desk.methods.count("POST") == 0
-            hook.complete_task(desk.run_id, COLLECT, answers={"Amount": 5})
-        assert desk.answer("Amount", COLLECT) == 5
-        assert desk.told("completed") == 1
-
-
-class TestCommenting:
-    def test_comment_is_written_when_the_task_is_complete(self, desk: Desk, hook: TallyfyHook) -> None:
-        hook.complete_task(desk.run_id, "Confirm", comment=" Done by Airflow ")
-        assert [write for write, _ in desk.writes] == [COMPLETED, "POST comment"]
-        assert [thread["content"] for thread in desk.task("Confirm")["threads"]["data"]] == ["Done by Airflow"]
-
-    @pytest.mark.parametrize("comment", [None, "", "  ", "None"])
-    def test_blank_comment_is_none(self, desk: Desk, hook: TallyfyHook, comment: str | None) -> None:
-        hook.complete_task(desk.run_id, "Confirm", comment=comment)
-        assert [write for write, _ in desk.writes] == [COMPLETED]
-
-    def test_retry_does_not_write_it_again(self, desk: Desk, hook: TallyfyHook) -> None:
-        for _ in range(2):
-            outcome = hook.complete_task_outcome(desk.run_id, "Confirm", comment="Done")
-        assert outcome.note.endswith("the comment is there already")
-        assert desk.told("commented") == 1
-
-    def test_comment_of_an_earlier_completion_does_not_count(self, desk: Desk, hook: TallyfyHook) -> None:
-        hook.complete_task(desk.run_id, "Confirm", comment="Done")
-        desk.set("Confirm", completed_at=time.time() + 60)
-        hook.complete_task(desk.run_id, "Confirm", comment="Done")
-        assert desk.told("commented") == 2
-
-    def test_hourly_cap_fails_with_the_task_complete_and_a_retry_comments(self, desk: Desk, hook: TallyfyHook) -> None:
-        cap = {"message": "You've reached the hourly limit for comments.", "code": "RATE_LIMIT_EXCEEDED"}
-        desk.sandbox.fail("POST", "*/comment", Fault.status(429, cap, {"Retry-After": "1800"}))
-        with pytest.raises(TallyfyRateLimitedError, match=r"is complete, but not its comment.*hourly limit") as caught:
-            hook.complete_task(desk.run_id, "Confirm", comment="Done")
-        assert caught.value.retry_after == 1800
-        assert not isinstance(caught.value, AirflowFailException)
-        hook.complete_task(desk.run_id, "Confirm", comment="Done")
-        assert (desk.told("completed"), desk.told("commented")) == (1, 1)
-
-    @pytest.mark.parametrize("fault", APPLIED, ids=lambda fault: fault.name)
-    def test_lost_answer_is_settled_by_reading(self, desk: Desk, hook: TallyfyHook, fault: Fault) -> None:
-        desk.sandbox.fail("POST", "*/comment", fault, times=2)
-        assert hook.complete_task(desk.run_id, "Confirm", comment="Done")["status"] == "completed"
-        written = hook.comment_on_task(desk.task_id("Confirm"), "Done")
-        assert written["content"] == "Done"
-        assert desk.told("commented") == 2
-
-    @pytest.mark.parametrize("fault", LEFT_UNDONE, ids=lambda fault: fault.name)
-    def test_lost_answer_that_does_not_show_is_never_sent_again(
-        self, desk: Desk, hook: TallyfyHook, fault: Fault
-    ) -> None:
-        desk.sandbox.fail("POST", "*/comment", fault, times=2)
-        with pytest.raises(TallyfyIndeterminateError, match="Another try looks for it first") as caught:
-            hook.complete_task(desk.run_id, "Confirm", comment="Done")
-        assert not isinstance(caught.value, TallyfyUnrepeatableError)
-        with pytest.raises(TallyfyUnrepeatableError, match="Look at the task before you write it again"):
-            hook.comment_on_task(desk.task_id("Confirm"), "Done")
-        assert desk.told("commented") == 0
-        hook.complete_task(desk.run_id, "Confirm", comment="Done")
-        assert (desk.told("completed"), desk.told("commented")) == (1, 1)
-
-    def test_without_threads_a_retry_does_not_comment(self, desk: Desk, hook: TallyfyHook) -> None:
-        hook.complete_task(desk.run_id, "Confirm", comment="Done")
-        desk.sandbox.fail("GET", "*", Fault.without("threads"))
-        outcome = hook.complete_task_outcome(desk.run_id, "Confirm", comment="Done")
-        assert "the comment was not written, because Tallyfy does not show whether it is there" in outcome.note
-        assert desk.told("commented") == 1
-
-    @pytest.mark.parametrize("content", ["", " ", "None", 7, None, "{{ x }}"])
-    def test_comment_without_text_is_refused(self, desk: Desk, hook: TallyfyHook, content: Any) -> None:
-        with pytest.raises(TallyfyArgumentError, match="content"):
-            hook.comment_on_task(desk.task_id("Confirm"), content)
-        assert desk.methods == []
-
-
-class TestReopening:
-    def test_complete_task_is_reopened_once(self, desk: Desk, hook: TallyfyHook) -> None:
-        hook.complete_task(desk.run_id, "Confirm")
-        for _ in range(2):
-            assert hook.reopen_task(desk.run_id, "Confirm")["status"] == "in-progress"
-        assert desk.told("uncompleted") == 1
-
-    @pytest.mark.parametrize("fault", [*APPLIED, Fault.server_error()], ids=lambda fault: fault.name)
-    def test_lost_answer_is_settled(self, desk: Desk, hook: TallyfyHook, fault: Fault) -> None:
-        complete_it(desk, APPROVE, False)()
-        desk.sandbox.fail("DELETE", "*", fault)
-        task = hook.reopen_task(desk.run_id, APPROVE)
-        assert (task["status"], task["completed_at"]) == ("in-progress", None)
-
-
-class TestKickoff:
-    def test_form_is_submitted_and_reopened_once_each(self, desk: Desk, hook: TallyfyHook) -> None:
-        for _ in range(2):
-            assert hook.reopen_kickoff(desk.run_id)["prerun_status"] == "incomplete"
-        for _ in range(2):
-            assert hook.submit_kickoff(desk.run_id)["prerun_status"] == "complete"
-        assert desk.methods == ["GET", "DELETE", "GET", "GET", "POST", "GET"]
-
-    @pytest.mark.parametrize("fault", APPLIED, ids=lambda fault: fault.name)
-    def test_lost_answer_is_settled_by_reading(self, desk: Desk, hook: TallyfyHook, fault: Fault) -> None:
-        hook.reopen_kickoff(desk.run_id)
-        desk.sandbox.fail("POST", "*", fault)
-        assert hook.submit_kickoff(desk.run_id)["prerun_status"] == "complete"
-        assert desk.methods.count("POST") == 1
-
-    def test_submission_that_does_not_show_is_not_sent_again(self, desk: Desk, hook: TallyfyHook) -> None:
-        hook.reopen_kickoff(desk.run_id)
-        desk.sandbox.fail("POST", "*", Fault.drop_before())
-        with pytest.raises(TallyfyIndeterminateError, match="not show that the kick-off form is submitted"):
-            hook.submit_kickoff(desk.run_id)
-        assert desk.methods.count("POST") == 1
-
-    def test_archived_run_is_refused(self, desk: Desk, hook: TallyfyHook) -> None:
-        desk.sandbox.archive(desk.run_id)
-        for method in (hook.submit_kickoff, hook.reopen_kickoff):
-            with pytest.raises(TallyfyArchivedError, match="kick-off form can't change"):
-                method(desk.run_id)
-        assert desk.writes == []
-
-    def test_missing_answer_is_told(self, desk: Desk, hook: TallyfyHook, ask: Ask) -> None:
-        hook.reopen_kickoff(desk.run_id)
-        with desk.sandbox.organization.lock:
-            desk.sandbox.organization.runs[desk.run_id].prerun.clear()
-        with pytest.raises(TallyfyValidationError, match="Customer is required"):
-            hook.submit_kickoff(desk.run_id)
-
-
-class TestReading:
-    def test_tasks_are_read_page_by_page_when_they_are_wanted(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        steps = [f"Step {number}" for number in range(250)]
-        desk = Desk(sandbox, sandbox.add_run("Long", template=sandbox.add_template("Long", steps)))
-        tasks = hook.iter_tasks(desk.run_id, include=["form_fields"])
-        assert desk.methods == []
-        assert [task["title"] for task in islice(tasks, 3)] == steps[:3]
-        assert desk.methods == ["GET"]
-        assert len(list(tasks)) == 247
-        assert desk.methods == ["GET"] * 3
-
-    def test_tasks_are_filtered_by_status(self, desk: Desk, hook: TallyfyHook) -> None:
-        hook.complete_task(desk.run_id, "Confirm")
-        assert [task["title"] for task in hook.iter_tasks(desk.run_id, status="complete")] == ["Confirm"]
-        for status in ("done", 7):
-            with pytest.raises(TallyfyArgumentError, match="status"):
-                hook.iter_tasks(desk.run_id, status=status)  # type: ignore[arg-type]  # refused before anything is sent
-
-    def test_templates(self, desk: Desk, hook: TallyfyHook) -> None:
-        [template] = [one for one in hook.iter_templates() if one["title"] == "Onboarding"]
-        read = hook.get_template(template["id"])
-        assert [step["title"] for step in read["steps"]["data"]][:2] == [COLLECT, APPROVE]
-        assert [field["label"] for field in read["prerun"]] == ["Customer", "Amount"]
-        with pytest.raises(TallyfyNotFoundError):
-            hook.get_template(UNKNOWN)
-
-    def test_activity_is_the_audit_trail(self, desk: Desk, hook: TallyfyHook) -> None:
-        hook.complete_task(desk.run_id, "Confirm", comment="Done")
-        hook.archive_run(desk.run_id)
-        verbs = [row["verb"][0] for row in hook.iter_activity(entity_type="run", entity_id=desk.run_id)]
-        assert {"archived", "completed", "commented"} <= set(verbs)
-        assert [row["verb"] for row in hook.iter_activity(verb="archived")] == [["archived"]]
-        today = time.strftime("%Y-%m-%d", time.gmtime())
-        assert list(hook.iter_activity(created_before="2020-01-01")) == []
-        assert len(list(hook.iter_activity(created_after=today, per_page=1))) >= 3
-
-    @pytest.mark.parametrize(
-        ("filters", "told"),
-        [
-            ({"entity_type": "run"}, "entity_type='run' needs entity_id beside it"),
-            ({"entity_id": UNKNOWN}, "needs entity_type beside it"),
-            ({"entity_type": "runs", "entity_id": UNKNOWN}, "did you mean 'run'"),
-            ({"source": "member"}, "did you mean 'Member'"),
-            ({"created_after": "yesterday"}, "created_after='yesterday' is not a point in time"),
-            ({"search": "x"}, "has 1 characters; Tallyfy takes 2 to 100"),
-            ({"verb": ""}, "verb='' is empty"),
-            ({"actor_id": True}, "actor_id=True"),
-            ({"per_page": 1000}, "per_page=1000 must be a whole number from 1 to 100"),
-        ],
-    )
-    def test_bad_filter_is_refused_before_anything_is_sent(
-        self, desk: Desk, hook: TallyfyHook, filters: dict[str, Any], told: str
-    ) -> None:
-        with pytest.raises(TallyfyArgumentError, match=told):
-            hook.iter_activity(**filters)
-        assert desk.methods == []
-
-
-def test_waits_between_reads_are_those_of_the_policy(desk: Desk, hook: TallyfyHook, clock: FastClock) -> None:
-    desk.sandbox.fail("POST", "*", Fault.drop_before())
-    with pytest.raises(TallyfyIndeterminateError):
-        hook.complete_task(desk.run_id, "Confirm")
-    assert len(clock.slept) == hook.max_retries
-    assert 0.7 < clock.slept[0] <= 1 < clock.slept[1] <= 2 < clock.slept[2] <= 4

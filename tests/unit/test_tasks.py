@@ -11,6 +11,9 @@ from airflow import DAG
 
 from airflow_provider_tallyfy._compat import BaseOperator
 from airflow_provider_tallyfy.api.activity import checked_filters
+from airflow_provider_tallyfy.api.endpoints.tasks import complete_task, get_task
+from airflow_provider_tallyfy.api.once import LAG, look_until
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Lost, Pause, Response
 from airflow_provider_tallyfy.api.runs.kickoff import is_submitted
 from airflow_provider_tallyfy.api.tasks import model
 from airflow_provider_tallyfy.api.tasks.answers import answers_of
@@ -42,9 +45,9 @@ def test_either_status_or_completed_at_makes_a_task_complete(task: dict[str, Any
 @pytest.mark.parametrize(
     ("value", "approved"),
     [
-        *((value, True) for value in (True, 1, "1", "true", "True")),
-        *((value, False) for value in (False, 0, "0", "false")),
-        *((value, None) for value in (None, "", 2, [], {"a": 1})),
+        *[(True, True), (1, True), ("1", True), ("true", True), ("True", True)],
+        *[(False, False), (0, False), ("0", False), ("false", False)],
+        *[(None, None), ("", None), (2, None), ([], None), ({"a": 1}, None)],
     ],
 )
 def test_decision_is_read_in_each_of_its_spellings(value: Any, approved: bool | None) -> None:
@@ -112,6 +115,23 @@ def test_comment_counts_as_there_if_it_was_made_since_the_completion(made: str |
 )
 def test_kickoff_form_is_submitted_if_its_status_says_so(run: dict[str, Any], submitted: bool | None) -> None:
     assert is_submitted(run) is submitted
+
+
+def test_log_says_which_write_is_in_doubt_while_its_outcome_is_read() -> None:
+    write, read = complete_task("o", "r", "t"), get_task("o", "r", "t")
+    lost = Exchange(write, Lost("cut", "RemoteDisconnected", sent=True))
+    looking = look_until(read, lost, model.is_complete)
+    assert next(looking) == read
+    for seconds in LAG:
+        again = looking.send(Exchange(read, Response(200, body=b'{"id": "t", "status": "active"}')))
+        assert again == read
+        assert again.pause == Pause(
+            seconds,
+            "POST /runs/r/completed-tasks may or may not have been done, and does not show; "
+            f"reading again in {seconds} s",
+        )
+    with pytest.raises(StopIteration):
+        looking.send(Exchange(read, Response(200, body=b'{"id": "t", "status": "completed"}')))
 
 
 def field(identity: str, label: str, **more: Any) -> dict[str, Any]:

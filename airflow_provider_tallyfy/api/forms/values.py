@@ -85,7 +85,7 @@ def _scalar(where: str, value: object) -> str | int | float:
             f"{where}={show(value)} is of type {type(value).__name__}; it must be a text, a number or a date."
         )
     if not _is_carried(value):
-        raise ArgumentError(f"{where}={show(value)} is a number that JSON does not carry safely.")
+        raise ArgumentError(f"{where}={show(value)} is a number that can't be sent safely as JSON.")
     if isinstance(value, Decimal):
         return format(value, "f")
     if isinstance(value, float):

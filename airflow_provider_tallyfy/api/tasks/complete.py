@@ -83,6 +83,7 @@ def complete(
     text = check_comment("comment", comment)
     task = yield from find(org, run_id, name, include=INCLUDE)
     read = task_endpoints.get_task(org, run_id, str(task["id"]), INCLUDE)
+    _check_state(read, task)
     _check_decision(task, approve)
     if is_complete(task):
         outcome = yield from _already(org, read, task, approve, given)
@@ -99,15 +100,23 @@ def reopen(org: str, run_id: str, name: str) -> Flow[TaskOutcome]:
     :param name: the task's id, title or alias.
     """
     task = yield from find(org, run_id, name)
+    read = task_endpoints.get_task(org, run_id, str(task["id"]))
+    _check_state(read, task)
     if complete_state(task) is False:
         return TaskOutcome(task, "already", "it is open already")
     write = task_endpoints.reopen_task(org, run_id, str(task["id"]))
-    read = task_endpoints.get_task(org, run_id, str(task["id"]))
     done = yield from bring_about(write, read, lambda value: complete_state(value) is False, "the task is open")
     return TaskOutcome(done.value, done.how, done.note)
 
 
 # -- before anything is written ----------------------------------------------------------------------------------------
+
+
+def _check_state(read: Request, task: Task) -> None:
+    """Refuse a task of which nothing says whether it is complete: it may be, and people would be told again."""
+    if complete_state(task) is None:
+        text = f"{read.label}: the task {describe(task)} that Tallyfy returned does not say whether it is complete."
+        raise about(read, Kind.SERVER, text)
 
 
 def _check_decision(task: Task, approve: bool | None) -> None:
