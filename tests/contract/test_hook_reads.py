@@ -258,7 +258,7 @@ class TestConnectionTest:
     def test_light_member_is_warned(self, sandbox: Sandbox, connect: Connect) -> None:
         ok, text = connect(sandbox, password=sandbox.token_for("light")).test_connection()
         assert ok
-        assert "role: light. A light member may not archive or activate runs" in text
+        assert "role: light. Light members may not archive or activate runs" in text
 
     @pytest.mark.parametrize("foreign", ["403", "404"])
     def test_wrong_organization(self, sandbox: Sandbox, connect: Connect, foreign: Any) -> None:

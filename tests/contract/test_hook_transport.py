@@ -87,9 +87,9 @@ class TestHttpHook:
         sandbox.fail("GET", "/me", Fault.status(404))
         assert hook.run("/me", extra_options={"check_response": False}).status_code == 404
 
-    def test_arguments_that_make_no_request(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_run_refuses_arguments_that_make_no_request(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         for arguments in ({"endpoint": "/me", "json": {1, 2}}, {"endpoint": "/me", "headers": {"X-A": "b\r\nC: d"}}):
-            with pytest.raises(TallyfyArgumentError, match="No request can be made of these arguments"):
+            with pytest.raises(TallyfyArgumentError, match="No request can be built from these arguments"):
                 hook.run(**arguments)
         assert sandbox.requests == []
 

@@ -1,4 +1,4 @@
-"""The part of the hook that changes many runs."""
+"""Methods of the hook that change many runs."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ _DOING = ("archive", "activate", "update", "restore")
 _FIELDS = tuple(field.name for field in fields(BulkOptions))
 
 
-class BulkRunsHook(TallyfyBaseHook):
-    """The part of :class:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook` that changes many runs."""
+class BulkRunsMixin(TallyfyBaseHook):
+    """Methods of :class:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook` that change many runs."""
 
     def archive_runs(self, run_ids: Iterable[Any], **options: Unpack[BulkArguments]) -> Report:
         """Archive many runs.
 
         :param run_ids: ids, or rows; see :meth:`bulk_change`.
         :param options: see :meth:`bulk_change`.
-        :return: what became of each.
+        :return: the result for each run.
         """
         return self._change("archive", run_ids, options)
 
     def activate_runs(self, run_ids: Iterable[Any], **options: Unpack[BulkArguments]) -> Report:
-        """Bring many archived runs back.
+        """Bring many archived runs back to life.
 
         :param run_ids: ids, or rows; see :meth:`bulk_change`.
         :param options: see :meth:`bulk_change`.
-        :return: what became of each.
+        :return: the result for each run.
         """
         return self._change("activate", run_ids, options)
 
@@ -54,16 +54,16 @@ class BulkRunsHook(TallyfyBaseHook):
         :param changes: the fields of :meth:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook.update_run_outcome`,
             ``extra_fields`` and ``create_missing_tags`` included.
         :param options: see :meth:`bulk_change`.
-        :return: what became of each.
+        :return: the result for each run.
         """
         return self._change("update", run_ids, options, changes=changes)
 
     def restore_runs(self, updated: Report | Iterable[Any], **options: Unpack[BulkArguments]) -> Report:
-        """Put back what an update of many runs replaced. Runs that were modified since are left alone.
+        """Put back the values that an update of many runs replaced. Runs modified since then are skipped.
 
         :param updated: the report of :meth:`update_runs`, or rows with ``run_id``, ``last_updated`` and ``before``.
         :param options: see :meth:`bulk_change`.
-        :return: what became of each.
+        :return: the result for each run.
         """
         rows: Any = updated
         if isinstance(updated, Report):
@@ -71,7 +71,7 @@ class BulkRunsHook(TallyfyBaseHook):
         return self._change("restore", rows, options)
 
     def _change(self, doing: Doing, run_ids: Iterable[Any], options: BulkArguments, **changes: Any) -> Report:
-        # Here, for an option that is called like an argument of bulk_change() would be a TypeError there.
+        # Checked before the call: an option with the name of another argument of bulk_change() would be a TypeError.
         self._checked(_check_names, options, (*_FIELDS, "max_runs", "options"))
         return self.bulk_change(doing, run_ids, **changes, **options).run()
 
@@ -85,16 +85,17 @@ class BulkRunsHook(TallyfyBaseHook):
         options: BulkOptions | None = None,
         **more: Unpack[BulkOptionsByName],
     ) -> BulkChange:
-        """Prepare a change of many runs; call ``run()`` on what is returned.
+        """Prepare a change of many runs. Nothing is changed until you call ``run()`` on the result.
 
-        :param doing: ``archive``, ``activate``, ``update``, or ``restore`` = put back what an update replaced.
+        :param doing: ``archive``, ``activate``, ``update``, or ``restore`` (put back what an update replaced).
         :param run_ids: ids, or rows with ``id`` and ``last_updated`` as
             :meth:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook.find_runs` returns them. Repeated ids count once.
-        :param changes: for ``update``: what to change.
-        :param max_runs: refuse a longer list, before anything is sent.
+        :param changes: for ``update``: the fields to change and their new values.
+        :param max_runs: refuse a longer list before anything is sent.
         :param options: see :class:`~airflow_provider_tallyfy.client.bulk_options.BulkOptions`.
-        :param more: the fields of ``options``, one by one; they count more.
-        :raises TallyfyArgumentError: for bad arguments; nothing was sent.
+        :param more: single fields of ``options``; they take precedence over ``options``.
+        :return: the prepared change.
+        :raises TallyfyArgumentError: for bad arguments. Nothing was sent.
         """
         self._checked(check_choice, "doing", doing, _DOING)
         chosen = self._checked(_options, options, more)
