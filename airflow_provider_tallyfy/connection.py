@@ -29,8 +29,10 @@ DEFAULT_BASE_URL = "https://go.tallyfy.com/api"
 DEFAULT_WEB_URL = "https://go.tallyfy.com"
 DEFAULT_TIMEOUT = 60.0  # seconds
 LONGEST_TIMEOUT = 86_400.0  # seconds; sockets take no number of any size
+TIMEOUT_RULE = f"a number of seconds above 0, at most {LONGEST_TIMEOUT:.0f}"
 DEFAULT_MAX_RETRIES = 3
 MOST_RETRIES = 20
+MAX_RETRIES_RULE = f"a whole number from 0 to {MOST_RETRIES}"
 
 
 @dataclass(frozen=True)

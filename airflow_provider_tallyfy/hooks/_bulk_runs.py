@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_choice, check_flag, show
+from airflow_provider_tallyfy.api.protocol.arguments import (
+    ArgumentError,
+    check_choice,
+    check_concurrency,
+    check_count,
+    check_flag,
+    show,
+)
 from airflow_provider_tallyfy.api.runs import update
 from airflow_provider_tallyfy.api.runs.report import Report, targets
 from airflow_provider_tallyfy.client.bulk import BulkChange
@@ -19,8 +26,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_tallyfy.client.bulk_options import BulkArguments, BulkOptionsByName
 
-MOST_WORKERS = 64
-_DOING = ("archive", "activate", "update", "restore")
 _FIELDS = tuple(field.name for field in fields(BulkOptions))
 
 
@@ -97,9 +102,10 @@ class BulkRunsMixin(TallyfyBaseHook):
         :return: the prepared change.
         :raises TallyfyArgumentError: for bad arguments. Nothing was sent.
         """
-        self._checked(check_choice, "doing", doing, _DOING)
+        self._checked(check_choice, "doing", doing, get_args(Doing))
         chosen = self._checked(_options, options, more)
-        self._checked(_check_number, "max_runs", max_runs)
+        if max_runs is not None:
+            self._checked(check_count, "max_runs", max_runs)
         wanted = self._checked(targets, "run_ids", run_ids, max_runs)
         prepared: dict[str, Any] = {}
         if doing == "update":
@@ -127,8 +133,9 @@ def _options(options: BulkOptions | None, more: Mapping[str, Any]) -> BulkOption
     if options is not None and not isinstance(options, BulkOptions):
         raise ArgumentError(f"options={show(options)} is not a BulkOptions.")
     chosen = replace(options or BulkOptions(), **more)
-    _check_number("concurrency", chosen.concurrency, MOST_WORKERS, needed=True)
-    _check_number("max_failures", chosen.max_failures)
+    check_concurrency("concurrency", chosen.concurrency)
+    if chosen.max_failures is not None:
+        check_count("max_failures", chosen.max_failures)
     for name in ("look_first", "dry_run", "skip_modified"):
         if (value := getattr(chosen, name)) is not None:
             setattr(chosen, name, check_flag(name, value))
@@ -139,11 +146,4 @@ def _options(options: BulkOptions | None, more: Mapping[str, Any]) -> BulkOption
 
 def _check_names(given: Iterable[str], known: tuple[str, ...]) -> None:
     if unknown := sorted(set(given) - set(known)):
-        raise ArgumentError(f"{unknown[0]!r} is not an option of a bulk change. There are {', '.join(known)}.")
-
-
-def _check_number(name: str, value: object, most: int | None = None, *, needed: bool = False) -> None:
-    if value is None and not needed:
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1 or (most and value > most):
-        raise ArgumentError(f"{name}={show(value)} is not a whole number from 1" + (f" to {most}." if most else " on."))
+        raise ArgumentError(f"{unknown[0]!r} is not an option of a bulk change. The options are {', '.join(known)}.")

@@ -7,14 +7,13 @@ from typing import Any, NoReturn
 
 from airflow_provider_tallyfy import connection_form
 from airflow_provider_tallyfy.api.endpoints import organization as organization_endpoints
-from airflow_provider_tallyfy.api.protocol.arguments import check_id, check_texts, show
+from airflow_provider_tallyfy.api.protocol.arguments import check_confirm, check_id, check_texts
 from airflow_provider_tallyfy.api.protocol.messages import Flow
 from airflow_provider_tallyfy.api.protocol.reading import ask
 from airflow_provider_tallyfy.api.runs import archive, delete, labels, read, update
 from airflow_provider_tallyfy.api.runs.archive import Outcome
 from airflow_provider_tallyfy.api.runs.model import Run
 from airflow_provider_tallyfy.exceptions import (
-    TallyfyArgumentError,
     TallyfyError,
     TallyfyForbiddenError,
     TallyfyNotFoundError,
@@ -279,8 +278,7 @@ class TallyfyHook(FindRunsMixin, BulkRunsMixin, HttpHookMixin):
         :raises TallyfyValidationError: if the run is not archived.
         :raises TallyfyForbiddenError: if the token's user is no admin.
         """
-        if confirm is not True:
-            raise TallyfyArgumentError(f"confirm={show(confirm)}: deleting a run cannot be undone. Pass confirm=True.")
+        self._checked(check_confirm, "confirm", confirm)
         return self._perform(delete.delete(self.organization_id, run_id))
 
     # -- tags and folders of a run -----------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
-"""Operators for Tallyfy runs ("processes" in Tallyfy's web app): the import path that DAG files use.
+"""All operators, under the import path that DAG files use. A run is a "process" in Tallyfy's web app.
 
-Imported at every parse of a DAG file, so the hook, and requests with it, is imported only when a task runs.
+Airflow imports this module whenever it parses a DAG file. The hook, and with it requests, is imported only when a task
+runs.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ def test_one_fault_is_one_failed_task(run_example: RunExample, tallyfy_sandbox: 
         "report": ["skipped"],
     }
     assert done.state == "failed"
-    assert "The task 'archive' was not run, so there is nothing to report." in done.log
+    assert "The task 'archive' did not run, so there is nothing to report." in done.log
 
 
 def test_fields_are_rendered_under_the_names_of_the_arguments(

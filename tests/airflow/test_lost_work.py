@@ -66,8 +66,8 @@ def test_undo_into_the_report_that_it_reads_is_refused_before_anything_is_sent(
     )  # fmt: skip
 
     assert (done.task("undo").state, done.task("undo").tries) == ("failed", 1)
-    assert "TallyfyArgumentError: from_report and report_path are one file" in done.log
-    assert "Give report_path a name of its own. Nothing was changed." in done.log
+    assert "TallyfyArgumentError: from_report and report_path are the same file" in done.log
+    assert "Use another report_path. Nothing was changed." in done.log
     assert tallyfy_sandbox.requests == []
     assert report.read_text() == before
 

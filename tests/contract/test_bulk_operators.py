@@ -76,7 +76,7 @@ class TestFailure:
     def test_passing_faults_are_worth_a_retry(self, sandbox: Sandbox, task: Task) -> None:
         ids = sandbox.add_runs(30)
         sandbox.fail("DELETE", f"/runs/{ids[3]}", Fault.server_error(503), times=None)
-        with pytest.raises(TallyfyBulkError, match="A retry does only what is still to do") as caught:
+        with pytest.raises(TallyfyBulkError, match="A retry changes only the remaining runs") as caught:
             task.execute(TallyfyBulkArchiveRunsOperator, run_ids=ids)
         assert not isinstance(caught.value, AirflowFailException)
         sandbox.forget_faults()

@@ -122,7 +122,7 @@ class TestTask:
 
     @pytest.mark.parametrize("state", ["upstream_failed", "skipped", "removed", None])
     def test_is_skipped_where_the_bulk_task_was_not_run(self, state: str | None, hook: TallyfyHook) -> None:
-        with pytest.raises(AirflowSkipException, match="'archive' was not run"):
+        with pytest.raises(AirflowSkipException, match="'archive' did not run"):
             self.run(hook, None, {"archive": state})
 
     @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ class TestTask:
     def test_is_an_error_where_it_was_run_or_does_not_exist(
         self, states: dict[str, str | None], hook: TallyfyHook
     ) -> None:
-        with pytest.raises(TallyfyArgumentError, match="left no outcome"):
+        with pytest.raises(TallyfyArgumentError, match="left no result"):
             self.run(hook, None, states)
 
     def test_links_each_run_that_it_names(self, hook: TallyfyHook) -> None:

@@ -236,7 +236,7 @@ class TestSaved:
             assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == 4
             return
         sandbox.forget_requests()
-        with pytest.raises(TallyfyArgumentError, match=f"holds a report that would be lost: {words}"):
+        with pytest.raises(TallyfyArgumentError, match=f"contains a report that would be lost: {words}"):
             task.execute(TallyfyBulkArchiveRunsOperator, run_ids=new, report_path=report_path, **second)
         assert sandbox.requests == []
         assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == 3
@@ -251,7 +251,7 @@ class TestSaved:
         other = Header("archive", sandbox.organization_id, dag_id="sweep", dag_run_id="r1", task_id="t", map_index=1)
         report = Report.of("archive", targets("run_ids", second))
         sandbox.when("DELETE", "/runs/*", lambda: _report_files.ReportFile(report_path, other).write(report), after=10)
-        with pytest.raises(TallyfyArgumentError, match="was overwritten by another task meanwhile"):
+        with pytest.raises(TallyfyArgumentError, match="was overwritten by another task in the meantime"):
             task.execute(
                 TallyfyBulkArchiveRunsOperator, run_ids=first, report_path=report_path, identity={"task_id": "bulk"}
             )
@@ -273,7 +273,7 @@ class TestSaved:
             Report.of("archive", targets("run_ids", others)), ended=True
         )
         file.write(report)
-        with pytest.raises(TallyfyArgumentError, match="was overwritten by another task meanwhile"):
+        with pytest.raises(TallyfyArgumentError, match="was overwritten by another task in the meantime"):
             file.write(report, ended=True)
         assert list(rows_in(path)) == others
         assert list(rows_in(f"{path}.mine.0")) == mine

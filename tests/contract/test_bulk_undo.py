@@ -77,7 +77,7 @@ class TestUndo:
         path.with_name("hard").hardlink_to(path)
         sandbox.forget_requests()
         before = path.read_text()
-        with pytest.raises(TallyfyArgumentError, match="from_report and report_path are one file"):
+        with pytest.raises(TallyfyArgumentError, match="from_report and report_path are the same file"):
             task.execute(TallyfyBulkActivateRunsOperator, from_report=str(path), report_path=spelt(path))
         assert (sandbox.requests, path.read_text()) == ([], before)
 
@@ -110,7 +110,7 @@ class TestUndo:
         more, next_night = sandbox.add_runs(1), {"run_id": "r2"}
         task.execute(TallyfyBulkArchiveRunsOperator, run_ids=more, report_path=report_path, identity=next_night)
         sandbox.forget_requests()
-        with pytest.raises(TallyfyArgumentError, match=r"another report than in the first try.*overwritten meanwhile"):
+        with pytest.raises(TallyfyArgumentError, match=r"not the report that the first try .*overwritten"):
             task.execute(TallyfyBulkActivateRunsOperator, try_number=2, **undo)
         assert sandbox.requests == []
 
@@ -266,7 +266,7 @@ class TestRestore:
         ("arguments", "words"),
         [
             ({"restore": True, "from_report": "x", "summary": "y"}, "summary can't be given as well"),
-            ({"restore": True, "run_ids": ["a" * 32]}, "restore=True needs the from_report"),
+            ({"restore": True, "run_ids": ["a" * 32]}, "restore=True needs from_report"),
             ({"restore": "yes", "from_report": "x"}, "restore='yes' is not True or False"),
             ({"run_ids": ["a" * 32]}, "nothing to update"),
         ],

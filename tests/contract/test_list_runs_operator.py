@@ -141,7 +141,7 @@ class TestLog:
             r"not updated since [\d-]{10} \d\d:\d\d UTC, limit='3', order='last_updated'\) in organization", caplog.text
         )
         assert "Looked at 3 runs, kept 1." in caplog.text
-        assert "Runs that did not match, by the first filter that says so: stale_after: 2." in caplog.text
+        assert "Runs that did not match, by the first filter that excluded them: stale_after: 2." in caplog.text
 
     def test_warns_of_a_filter_that_tallyfy_ignores(
         self, find: Any, sandbox: Sandbox, caplog: pytest.LogCaptureFixture

@@ -88,7 +88,7 @@ def test_backfill_of_the_sweep_does_no_harm(ui: Ui, sandbox: Sandbox, connect: C
         assert kept is not None
         assert int(kept[1]) == (0 if number else len(archived))
     ui.task(SWEEP, runs[-1]["dag_run_id"], "archive")
-    ui.sees("0 runs to archive in organization")
+    ui.sees("Archiving 0 runs of organization")
     ui.task(SWEEP, runs[0]["dag_run_id"], "report", "xcom")
     ui.sees("return_value", f"{len(archived)} runs: {len(archived)} archived")
 
