@@ -25,11 +25,11 @@ from airflow_provider_tallyfy.client.requests_transport import RequestsTransport
 from airflow_provider_tallyfy.client.scrub import proxy_passwords
 from airflow_provider_tallyfy.connection import (
     DEFAULT_BASE_URL,
-    LONGEST_TIMEOUT,
-    MOST_RETRIES,
+    MAX_RETRIES_RULE,
+    TIMEOUT_RULE,
     Settings,
-    seconds,
-    whole_number,
+    as_max_retries,
+    as_timeout,
 )
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyConfigurationError
 from airflow_provider_tallyfy.hooks._connection_lookup import look_up_connection
@@ -54,12 +54,13 @@ class TallyfyBaseHook(HttpHook):
         timeout: float | None = None,
         max_retries: int | None = None,
     ) -> None:
-        for name, value, rule, ok in (
-            ("timeout", timeout, f"a number of seconds above 0, at most {LONGEST_TIMEOUT:.0f}", _is_timeout),
-            ("max_retries", max_retries, f"a whole number from 0 to {MOST_RETRIES}", _is_retries),
-        ):
-            if value is not None and not ok(value):
-                raise TallyfyArgumentError(f"{name}={show(value)} must be {rule}, or None for the connection's own.")
+        checks: tuple[tuple[str, object, Callable[[object], object], str], ...] = (
+            ("timeout", timeout, as_timeout, TIMEOUT_RULE),
+            ("max_retries", max_retries, as_max_retries, MAX_RETRIES_RULE),
+        )
+        for name, value, read, rule in checks:
+            if value is not None and (isinstance(value, str) or read(value) is None):
+                raise TallyfyArgumentError(f"{name}={show(value)} must be {rule}, or None to use the connection's.")
         super().__init__(method="GET", http_conn_id=tallyfy_conn_id, tcp_keep_alive=False)
         self.tallyfy_conn_id = tallyfy_conn_id
         self._organization_id = organization_id
@@ -159,11 +160,3 @@ class TallyfyBaseHook(HttpHook):
             return function(*args, **kwargs)
         except ArgumentError as error:
             raise TallyfyArgumentError(str(error)) from None
-
-
-def _is_timeout(value: object) -> bool:
-    return not isinstance(value, str) and seconds(value, LONGEST_TIMEOUT) is not None
-
-
-def _is_retries(value: object) -> bool:
-    return not isinstance(value, str) and whole_number(value, MOST_RETRIES) is not None
