@@ -1,8 +1,8 @@
 """The base of the hook: looks up the connection once, and sends requests over one engine.
 
-:class:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook` is put together from mixins, one file for each group of
-methods (``_find_runs.py``, ``_bulk_runs.py``, ...). Every mixin derives from :class:`TallyfyBaseHook` and from nothing
-else, so ``self._perform`` is found here and the mixins do not depend on each other.
+:class:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook` combines several classes, one file for each group of methods
+(``_find_runs.py``, ``_bulk_runs.py``, ...). Each of them derives from :class:`TallyfyBaseHook` only, so they do not
+depend on each other, and ``self._perform`` is defined here.
 """
 
 from __future__ import annotations

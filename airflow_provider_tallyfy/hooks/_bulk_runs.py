@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _FIELDS = tuple(field.name for field in fields(BulkOptions))
 
 
-class BulkRunsMixin(TallyfyBaseHook):
+class BulkRunsHook(TallyfyBaseHook):
     """Methods of :class:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook` that change many runs."""
 
     def archive_runs(self, run_ids: Iterable[Any], **options: Unpack[BulkArguments]) -> Report:

@@ -16,7 +16,7 @@ from airflow_provider_tallyfy.hooks._base import TallyfyBaseHook
 _NO_FILTERS = ("self", "unknown", "include", "form_fields_values", "sort", "per_page", "limit", "order", "fields")
 
 
-class FindRunsMixin(TallyfyBaseHook):
+class FindRunsHook(TallyfyBaseHook):
     """Methods of :class:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook` that find runs."""
 
     def iter_runs(

@@ -23,7 +23,7 @@ from airflow_provider_tallyfy.exceptions import TallyfyApiError, TallyfyArgument
 from airflow_provider_tallyfy.hooks._base import TallyfyBaseHook
 
 
-class HttpHookMixin(TallyfyBaseHook):
+class HttpHookMethods(TallyfyBaseHook):
     """Overrides the methods that ``HttpHook.run()`` calls, so that they use the transport of this hook."""
 
     def get_conn(

@@ -19,14 +19,14 @@ from airflow_provider_tallyfy.exceptions import (
     TallyfyNotFoundError,
     TallyfyUnreachableError,
 )
-from airflow_provider_tallyfy.hooks._bulk_runs import BulkRunsMixin
-from airflow_provider_tallyfy.hooks._find_runs import FindRunsMixin
-from airflow_provider_tallyfy.hooks._http_hook_methods import HttpHookMixin
+from airflow_provider_tallyfy.hooks._bulk_runs import BulkRunsHook
+from airflow_provider_tallyfy.hooks._find_runs import FindRunsHook
+from airflow_provider_tallyfy.hooks._http_hook_methods import HttpHookMethods
 
 TEST_TIMEOUT = 15.0  # seconds; a person waits for the answer
 
 
-class TallyfyHook(FindRunsMixin, BulkRunsMixin, HttpHookMixin):
+class TallyfyHook(FindRunsHook, BulkRunsHook, HttpHookMethods):
     """The Tallyfy API. A hook looks up its connection once and keeps one ``requests.Session``. Use it in one thread.
 
     Methods raise only subclasses of :class:`~airflow_provider_tallyfy.exceptions.TallyfyError`: argument and

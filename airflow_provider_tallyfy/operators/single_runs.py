@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_tallyfy.operators._task_arguments import TaskArguments
 
 IfAlready = Literal["succeed", "skip", "fail"]
+IF_ALREADY = get_args(IfAlready)
 
 #: The fields that an update can change. Each is an argument of the update operators.
 UPDATE_FIELDS = (
@@ -68,7 +69,7 @@ class TallyfySingleRunOperator(TallyfyBaseOperator):
 
     def __init__(self, *, run_id: str | XComArg, if_already: IfAlready, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        checked(check_choice, "if_already", if_already, get_args(IfAlready))
+        checked(check_choice, "if_already", if_already, IF_ALREADY)
         self.run_id = run_id
         self.if_already = if_already
         check_literals(self, {"run_id": check_id})
