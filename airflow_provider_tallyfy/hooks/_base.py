@@ -1,6 +1,6 @@
 """The base of the hook: looks up the connection once, and sends requests over one engine.
 
-:class:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook` combines several classes, one file for each group of methods
+:class:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook` combines several classes, one file per group of methods
 (``_find_runs.py``, ``_bulk_runs.py``, ...). Each of them derives from :class:`TallyfyBaseHook` only, so they do not
 depend on each other, and ``self._perform`` is defined here.
 """
