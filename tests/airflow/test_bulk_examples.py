@@ -65,7 +65,9 @@ def test_sweep_and_undo(run_example: RunExample, organization: Sandbox, tmp_path
     assert state_of(organization) == before
 
 
-def test_guard_refuses_more_than_expected(run_example: RunExample, organization: Sandbox, tmp_path: Path) -> None:
+def test_max_runs_fails_the_dag_run_if_there_are_more(
+    run_example: RunExample, organization: Sandbox, tmp_path: Path
+) -> None:
     done = run_example("tallyfy_nightly_sweep", max_runs=1000, reports=str(tmp_path))
     assert done.state == "failed"
     assert done.states["guard"] == ["failed"]
@@ -105,7 +107,7 @@ def test_a_sweep_that_failed_fails_the_dag_run(
     assert sorted(row["result"] for row in rows) == [*["changed"] * 9, "failed"]
 
 
-def test_one_fault_is_one_failed_task(run_example: RunExample, tallyfy_sandbox: Sandbox, tmp_path: Path) -> None:
+def test_one_failure_is_one_failed_task(run_example: RunExample, tallyfy_sandbox: Sandbox, tmp_path: Path) -> None:
     tallyfy_sandbox.fail("GET", "/runs", Fault.status(403), times=None)
     done = run_example("tallyfy_nightly_sweep", reports=str(tmp_path))
     assert done.states == {
@@ -156,7 +158,7 @@ def test_tag_the_runs_of_a_template(run_example: RunExample, tallyfy_sandbox: Sa
         assert run["tags"] == []
 
 
-def test_a_wrong_value_in_a_mapped_task_burns_no_retry(run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
+def test_a_wrong_value_in_a_mapped_task_fails_without_a_retry(run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
     # Airflow makes a mapped operator when the task runs, so its arguments are first seen there.
     run_id = tallyfy_sandbox.add_run("Stale")
     done = run_dag(

@@ -164,7 +164,7 @@ def test_sandbox_what_airflow_did(demos: Demos) -> None:
     assert len(links) == number
 
 
-def test_account_is_only_listed_unless_told_otherwise(demos: Demos) -> None:
+def test_account_is_only_listed_by_default(demos: Demos) -> None:
     account = demos.listed
     assert account.demo.returncode == 0, account.demo.output
     assert account.sandbox.runs() == account.before
@@ -176,7 +176,7 @@ def test_account_is_only_listed_unless_told_otherwise(demos: Demos) -> None:
     assert "make demo ARCHIVE=1" in account.demo.output
 
 
-def test_account_is_archived_when_told_so(demos: Demos) -> None:
+def test_account_is_archived_on_request(demos: Demos) -> None:
     account = demos.archived
     assert sorted(run["name"] for run in account.sandbox.runs(archived=True)) == sorted(account.stale)
     rows = rows_in(account.demo.output, "2. 3 runs are stale; archived just now: 2 (*)")
@@ -186,7 +186,7 @@ def test_account_is_archived_when_told_so(demos: Demos) -> None:
     assert [row.split()[:2] for row in rows if not row.startswith(" * ")] == [["Locked", "complete"]]
 
 
-def test_failure_is_told(demos: Demos) -> None:
+def test_failure_is_explained(demos: Demos) -> None:
     output = demos.archived.demo.output
     assert demos.archived.demo.returncode == 1
     told = " ".join(output.split())
@@ -253,7 +253,7 @@ def test_airflow_is_stopped_when_the_terminal_is_closed(tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("given", ["TALLYFY_ORGANIZATION_ID", "TALLYFY_ACCESS_TOKEN"])
-def test_half_an_account_is_refused(given: str, tmp_path: Path) -> None:
+def test_incomplete_account_is_refused(given: str, tmp_path: Path) -> None:
     demo = Running(tmp_path, **{given: "a" * 32}).end()
     assert demo.returncode == 1
     assert f"{given} is set" in demo.output

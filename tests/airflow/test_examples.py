@@ -36,7 +36,7 @@ def test_airflow_reads_them_without_a_warning() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_form_can_be_sent_as_it_comes_up(name: str) -> None:
+def test_form_can_be_submitted_unchanged(name: str) -> None:
     # Airflow 3 takes a blank box for null, and its button stays grey as long as that does not fit a param's type.
     [dag] = _airflow.dags_in(EXAMPLES / f"{name}.py").values()
     params = {key: dag.params.get_param(key) for key in dag.params}
@@ -51,7 +51,7 @@ def test_dag_bag_has_no_import_errors(airflow_home: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_example_says_what_it_does_and_uses_nothing_that_may_be_missing(name: str) -> None:
+def test_example_has_a_docstring_and_uses_no_optional_context(name: str) -> None:
     [dag] = _airflow.dags_in(EXAMPLES / f"{name}.py").values()
     assert dag.doc_md
     assert "Needs: the connection ``tallyfy_default``" in dag.doc_md

@@ -68,7 +68,7 @@ class Runs:
         return [f"{record.method}{'' if record.applied else ' not done'}" for record in found]
 
 
-def test_two_lengths_on_a_write_that_was_done_are_a_lost_answer(run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
+def test_answer_with_two_lengths_is_a_lost_answer(run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
     runs = Runs(tallyfy_sandbox, Fault.two_lengths())
     done = run_dag(ALL_WAYS, **runs.params)
 
@@ -83,9 +83,7 @@ def test_two_lengths_on_a_write_that_was_done_are_a_lost_answer(run_dag: RunDag,
     assert "GET" in runs.sent(runs.single["archive"])
 
 
-def test_web_page_instead_of_a_write_is_looked_after_and_the_write_sent_again(
-    run_dag: RunDag, tallyfy_sandbox: Sandbox
-) -> None:
+def test_write_answered_with_a_web_page_is_checked_and_sent_again(run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
     runs = Runs(tallyfy_sandbox, Fault.not_json(applies=False))
     done = run_dag(ALL_WAYS, **runs.params)
 
@@ -103,7 +101,7 @@ def test_web_page_instead_of_a_write_is_looked_after_and_the_write_sent_again(
     assert {done.task(way).tries for way in runs.bulk} <= {1, 2}
 
 
-def test_web_page_for_ever_uses_all_tries_and_asks_about_the_host(
+def test_permanent_web_page_uses_all_tries_and_asks_about_the_host(
     run_dag: RunDag, tallyfy_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connection = tallyfy_sandbox.connection_json(extra={"max_retries": 0})

@@ -54,7 +54,7 @@ def archive(run_dag: RunDag, sandbox: Sandbox, report: str) -> list[str]:
 # -- an undo that fails at first --------------------------------------------------------------------------------------
 
 
-def test_undo_into_the_report_that_it_reads_is_refused_before_anything_is_sent(
+def test_undo_into_its_own_source_report_is_refused_before_anything_is_sent(
     run_dag: RunDag, tallyfy_sandbox: Sandbox, tmp_path: Path
 ) -> None:
     report = tmp_path / "sweep.jsonl"
@@ -73,7 +73,7 @@ def test_undo_into_the_report_that_it_reads_is_refused_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("own_report", [True, False], ids=["with a report of its own", "without one"])
-def test_undo_that_found_tallyfy_down_restores_everything_on_its_second_try(
+def test_undo_that_fails_in_an_outage_restores_everything_on_its_second_try(
     own_report: bool,
     run_dag: RunDag,
     tallyfy_sandbox: Sandbox,

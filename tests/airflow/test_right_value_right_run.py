@@ -83,7 +83,7 @@ def other(tallyfy_sandbox: Sandbox) -> str:
     return tallyfy_sandbox.add_run("New", archived=True, users=[stranger])
 
 
-def test_answer_about_another_run_is_no_answer(run_dag: RunDag, tallyfy_sandbox: Sandbox, other: str) -> None:
+def test_answer_about_another_run_is_not_accepted(run_dag: RunDag, tallyfy_sandbox: Sandbox, other: str) -> None:
     member = tallyfy_sandbox.add_member("ann@example.com")
     before = truth(tallyfy_sandbox, other)
 
@@ -176,7 +176,7 @@ fork()
 """
 
 
-def test_hook_that_was_used_before_a_fork_gets_its_own_answers(run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
+def test_hook_used_before_a_fork_gets_its_own_answers(run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
     parts = [list(tallyfy_sandbox.add_runs(25, f"Part {number}")) for number in range(3)]
     done = run_dag(FORKING, parts=parts)
 

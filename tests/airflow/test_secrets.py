@@ -76,7 +76,7 @@ def leftovers(
     return found
 
 
-def test_token_is_nowhere(leftovers: dict[str, bytes], tallyfy_sandbox: Sandbox) -> None:
+def test_token_is_found_nowhere(leftovers: dict[str, bytes], tallyfy_sandbox: Sandbox) -> None:
     assert any(run["summary"] == "New" for run in tallyfy_sandbox.runs())
     assert b"rendered_task_instance_fields" in leftovers["dump of airflow.db"]
     assert b"tallyfy_run_url" in leftovers["dump of airflow.db"]

@@ -100,7 +100,9 @@ def test_button_leads_to_the_run(done: DagRun, tallyfy_sandbox: Sandbox, run_id:
         assert done.task(task_id).link == address
 
 
-def test_log_can_be_followed(done: DagRun, tallyfy_sandbox: Sandbox, run_id: str, tag_before: str, tag_id: str) -> None:
+def test_log_shows_each_change(
+    done: DagRun, tallyfy_sandbox: Sandbox, run_id: str, tag_before: str, tag_id: str
+) -> None:
     organization = tallyfy_sandbox.organization_id
     assert [line for line in done.messages if not line.startswith("DEBUG")] == [
         f"INFO Activating run {run_id} of organization {organization}.",

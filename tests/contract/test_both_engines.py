@@ -261,7 +261,7 @@ def test_every_field_of_an_update_has_a_case() -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_without_a_fault_both_engines_do_the_same(name: str) -> None:
+def test_both_engines_do_the_same_without_a_fault(name: str) -> None:
     ending, wrong = run_on_both(CASES[name])
     assert not wrong, wrong
     assert bool(ending.error) is (name in REFUSED), ending.error
@@ -283,7 +283,7 @@ def test_fault_at_any_request_has_the_same_end_on_both_engines(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", CORE)
-def test_lasting_fault_has_the_same_end_on_both_engines(name: str) -> None:
+def test_permanent_fault_has_the_same_end_on_both_engines(name: str) -> None:
     wrong = [run_and_judge(name, planned, pivot(name), times=None) for planned in TYPICAL_FAULTS]
     assert not any(wrong), "\n".join(filter(None, wrong))
 
@@ -296,6 +296,6 @@ def test_late_or_huge_answer_has_the_same_end_on_both_engines(name: str, fault: 
 
 
 @pytest.mark.parametrize("fault", [name for name, planned in ALL_FAULTS.items() if planned.kind in LATE])
-def test_late_answers_without_a_repetition_have_the_same_end_on_both_engines(fault: str) -> None:
+def test_late_answers_without_retries_have_the_same_end_on_both_engines(fault: str) -> None:
     wrong = run_and_judge("read", ALL_FAULTS[fault], pivot("read"), times=None)
     assert not wrong, wrong

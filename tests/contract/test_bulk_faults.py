@@ -121,7 +121,7 @@ TABLE = [*((name, "ids") for name in CASES), *((name, "rows") for name in WITH_R
 
 class TestArchive:
     @pytest.mark.parametrize(("name", "given"), TABLE)
-    def test_report_is_true_and_a_retry_ends_the_work(
+    def test_report_is_right_and_a_retry_completes_the_work(
         self, name: str, given: str, sandbox: Sandbox, connect: Connect
     ) -> None:
         case = CASES[name]
@@ -148,7 +148,7 @@ class TestArchive:
     @pytest.mark.parametrize("get_archived", ["200", "404"])
     @pytest.mark.parametrize("second_archive", ["200", "404"])
     @pytest.mark.parametrize("archive_body", ["object", "empty", "204"])
-    def test_lost_answers_whatever_tallyfy_answers_then(
+    def test_lost_answers_with_every_form_of_reading(
         self, get_archived: Any, second_archive: Any, archive_body: Any, sandbox: Sandbox, hook: TallyfyHook
     ) -> None:
         sandbox.behaviour = Behaviour(
@@ -162,7 +162,7 @@ class TestArchive:
         assert report.counts["changed"] == RUNS
         assert all(times(sandbox, run_id, "archived") == 1 for run_id in ids)
 
-    def test_token_revoked_half_way(self, sandbox: Sandbox, connect: Connect) -> None:
+    def test_token_revoked_during_the_task(self, sandbox: Sandbox, connect: Connect) -> None:
         ids = sandbox.add_runs(RUNS)
         sandbox.when("DELETE", "/runs/*", lambda: sandbox.revoke(sandbox.token), after=60)
         report = connect(sandbox).archive_runs(ids)
@@ -175,7 +175,7 @@ class TestArchive:
         renewed = connect(sandbox, password=sandbox.token_for("standard"))
         check_retry(sandbox, renewed, report, ids)
 
-    def test_token_revoked_before(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_token_revoked_before_the_task(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         rows = rows_of(sandbox, sandbox.add_runs(RUNS))
         sandbox.revoke(sandbox.token)
         change = hook.bulk_change("archive", rows)
@@ -193,7 +193,7 @@ class TestArchive:
         assert all("403" in entry.reason for entry in report.entries.values())
         assert not report.retryable()
 
-    def test_server_gone_half_way(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_server_down_during_the_task(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         ids = sandbox.add_runs(RUNS)
         sandbox.when("DELETE", "/runs/*", lambda: gone.start(), after=60)
         gone = threading.Thread(target=sandbox.stop)
@@ -206,7 +206,7 @@ class TestArchive:
         sandbox.start()
         check_retry(sandbox, hook, report, ids)
 
-    def test_server_gone_while_pages_are_read(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_server_down_while_pages_are_read(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         rows = rows_of(sandbox, sandbox.add_runs(RUNS))
         sandbox.when("DELETE", "/runs/*", lambda: gone.start(), after=10)
         gone = threading.Thread(target=sandbox.stop)
@@ -292,7 +292,7 @@ class TestUpdate:
                 assert run["summary"] == "", entry
 
     @pytest.mark.parametrize(("name", "put_tags"), UPDATE_TABLE)
-    def test_report_is_true_and_a_retry_ends_the_work(
+    def test_report_is_right_and_a_retry_completes_the_work(
         self, name: str, put_tags: Any, sandbox: Sandbox, connect: Connect, changes: dict[str, Any]
     ) -> None:
         case = UPDATES[name]
@@ -317,7 +317,7 @@ class TestUpdate:
         assert retried.complete, retried.summary()
         self.check(sandbox, retried, changes)
 
-    def test_token_revoked_half_way(self, sandbox: Sandbox, hook: TallyfyHook, changes: dict[str, Any]) -> None:
+    def test_token_revoked_during_the_task(self, sandbox: Sandbox, hook: TallyfyHook, changes: dict[str, Any]) -> None:
         ids = sandbox.add_runs(RUNS, users=[sandbox.add_member("ann@example.com")])
         sandbox.when("PUT", "/runs/*", lambda: sandbox.revoke(sandbox.token), after=60)
         report = hook.update_runs(ids, changes)
@@ -329,7 +329,7 @@ class TestUpdate:
         assert report.counts["changed"] == accepted
         assert 52 <= accepted <= 60
 
-    def test_server_gone_half_way(self, sandbox: Sandbox, hook: TallyfyHook, changes: dict[str, Any]) -> None:
+    def test_server_down_during_the_task(self, sandbox: Sandbox, hook: TallyfyHook, changes: dict[str, Any]) -> None:
         ids = sandbox.add_runs(RUNS, users=[sandbox.add_member("ann@example.com")])
         sandbox.when("PUT", "/runs/*", lambda: gone.start(), after=60)
         gone = threading.Thread(target=sandbox.stop)
@@ -414,7 +414,7 @@ class TestKilled:
         task.execute(TallyfyBulkActivateRunsOperator, from_report=report, include_unclear=True)
         assert sandbox.runs(archived=True) == []
 
-    def test_at_any_moment(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_interruption_at_any_moment_leaves_a_right_report(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         """An exception in the main thread comes wherever that is; nothing hangs, and the report is right."""
         sandbox.add_runs(24)
         sandbox.latency = 0.001

@@ -52,7 +52,7 @@ def seen(text: str) -> str:
 
 
 @pytest.mark.parametrize("name", NASTY)
-def test_what_markdown_makes_of_a_name_is_the_name(name: str) -> None:
+def test_markdown_shows_a_name_unchanged(name: str) -> None:
     text = markdown.render(f"- [{escape(name)}](https://go.tallyfy.com/x): {escape(name)}")
     assert re.sub(r"<[^>]*>", "", text).strip() == html.escape(f"{seen(name)}: {seen(name)}", quote=False).replace(
         '"', "&quot;"
@@ -64,7 +64,7 @@ def test_what_markdown_makes_of_a_name_is_the_name(name: str) -> None:
 
 
 @given(st.text(st.characters() | st.sampled_from("\\`*_{}[]()#+-.!|~^=$@<>&\"'\n\r\u202e:/w"), max_size=30))
-def test_what_markdown_makes_of_any_text_is_that_text(name: str) -> None:
+def test_markdown_shows_any_text_unchanged(name: str) -> None:
     text = escape(name)
     assert text.isprintable() or not text
     assert shown(f"x{text}x") == f"x{seen(name)}x"
@@ -88,7 +88,7 @@ class Lines:
 
 
 @pytest.mark.parametrize("name", NASTY)
-def test_a_run_is_one_line_of_the_log(name: str) -> None:
+def test_each_run_is_one_log_line(name: str) -> None:
     report = Report.of("archive", [Target("a" * 32, None, name), Target("b" * 32, None, name)])
     report.set("a" * 32, "modified", f"because {name}")
     report.set("b" * 32, "failed", f"because {name}")
@@ -98,7 +98,7 @@ def test_a_run_is_one_line_of_the_log(name: str) -> None:
     assert all(line.isprintable() for line in log.lines)
 
 
-def test_what_tallyfy_says_is_one_line_of_the_error(sandbox: Sandbox, task: Task) -> None:
+def test_message_of_tallyfy_is_one_line_of_the_error(sandbox: Sandbox, task: Task) -> None:
     said = "No.\nMarking task as SUCCESS\x1b[2J"
     sandbox.fail("DELETE", "/runs/*", Fault.status(403, {"message": said}), times=None)
     with pytest.raises(TallyfyBulkError) as caught:
@@ -121,7 +121,7 @@ class TestTask:
         return operator.execute({"ti": ti})  # type: ignore[typeddict-item]  # all that it asks for
 
     @pytest.mark.parametrize("state", ["upstream_failed", "skipped", "removed", None])
-    def test_is_skipped_where_the_bulk_task_was_not_run(self, state: str | None, hook: TallyfyHook) -> None:
+    def test_is_skipped_if_the_bulk_task_did_not_run(self, state: str | None, hook: TallyfyHook) -> None:
         with pytest.raises(AirflowSkipException, match="'archive' did not run"):
             self.run(hook, None, {"archive": state})
 
@@ -129,7 +129,7 @@ class TestTask:
         "states",
         [{"archive": "success"}, {"archive": "failed"}, {"archive_0": "skipped", "archive_1": "failed"}, {}],
     )
-    def test_is_an_error_where_it_was_run_or_does_not_exist(
+    def test_fails_if_the_bulk_task_left_no_result_or_does_not_exist(
         self, states: dict[str, str | None], hook: TallyfyHook
     ) -> None:
         with pytest.raises(TallyfyArgumentError, match="left no result"):

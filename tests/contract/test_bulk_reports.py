@@ -37,7 +37,7 @@ def _time_flies(clock: FastClock) -> None:
 
 
 class TestReportFile:
-    def test_holds_every_run(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
+    def test_contains_every_run(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
         ids, done = sandbox.add_runs(40, "Grüße"), sandbox.add_runs(2, archived=True)
         task.execute(TallyfyBulkArchiveRunsOperator, run_ids=[*ids, *done], report_path=report_path)
         rows = rows_in(report_path)
@@ -69,7 +69,9 @@ class TestReportFile:
         assert (result["changed"], result["already"]) == (30, 0), "all of it is this task's doing"
         assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == 30
 
-    def test_a_retry_that_is_killed_keeps_what_is_known(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
+    def test_killed_retry_keeps_the_results_of_the_first_try(
+        self, report_path: str, sandbox: Sandbox, task: Task
+    ) -> None:
         ids = sandbox.add_runs(30)
         sandbox.fail("DELETE", f"/runs/{ids[3]}", Fault.server_error(503), times=None)
         arguments: dict[str, Any] = {"run_ids": ids, "report_path": report_path}
@@ -84,7 +86,7 @@ class TestReportFile:
         sandbox.forget_faults()
         assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == 29
 
-    def test_of_another_day_is_not_taken_for_an_earlier_try(
+    def test_report_of_another_dag_run_is_not_an_earlier_try(
         self, report_path: str, sandbox: Sandbox, task: Task
     ) -> None:
         ids = sandbox.add_runs(5)
@@ -97,7 +99,7 @@ class TestReportFile:
         result = task.execute(TallyfyBulkArchiveRunsOperator, try_number=2, **arguments)
         assert (result["changed"], result["already"]) == (0, 5)
 
-    def test_no_part_is_left_behind(self, sandbox: Sandbox, task: Task, tmp_path: Path) -> None:
+    def test_no_temporary_file_is_left(self, sandbox: Sandbox, task: Task, tmp_path: Path) -> None:
         task.execute(TallyfyBulkArchiveRunsOperator, run_ids=sandbox.add_runs(3), report_path=str(tmp_path / "r.jsonl"))
         assert [path.name for path in tmp_path.iterdir()] == ["r.jsonl"]
 
@@ -110,7 +112,7 @@ class TestSaved:
     """Nothing that goes wrong around the task loses what it did."""
 
     @pytest.mark.parametrize("broken", ["push", "log"])
-    def test_before_anything_that_airflow_does(
+    def test_report_is_saved_before_airflow_can_fail(
         self, broken: str, report_path: str, sandbox: Sandbox, task: Task, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fail(*_: Any, **__: Any) -> None:
@@ -126,7 +128,9 @@ class TestSaved:
         assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == 40
         assert live(sandbox) == 40
 
-    def test_noted_before_it_is_sent(self, sandbox: Sandbox, task: Task, tmp_path: Path) -> None:
+    def test_each_run_is_recorded_before_its_request_is_sent(
+        self, sandbox: Sandbox, task: Task, tmp_path: Path
+    ) -> None:
         path = tmp_path / "r.jsonl"
         sandbox.latency = 0.002
         ids = sandbox.add_runs(60)
@@ -145,7 +149,7 @@ class TestSaved:
         assert max(number for _, number in known) <= 2 * 8, "what became of the others is noted too"
         assert not any(row.get("unclear") for row in rows_in(str(path)).values())
 
-    def test_in_object_storage_what_is_not_tried_is_unclear_until_the_task_ends(
+    def test_untried_runs_are_unclear_in_object_storage_until_the_task_ends(
         self, sandbox: Sandbox, task: Task, tmp_path: Path
     ) -> None:
         path = f"file://{tmp_path}/r.jsonl"
@@ -165,7 +169,7 @@ class TestSaved:
         assert not any(row.get("unclear") for row in rows if row["result"] == "not_tried")
 
     @pytest.mark.parametrize("when", ["at the beginning", "on the way", "at the end"])
-    def test_a_full_disk(
+    def test_full_disk_at_any_moment_loses_no_result(
         self, when: str, sandbox: Sandbox, task: Task, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         path, written = tmp_path / "r.jsonl", _report_files.ReportFile.write
@@ -195,7 +199,7 @@ class TestSaved:
             assert [row["result"] for row in rows_in(str(path)).values()] == ["changed"] * 20
 
     @pytest.mark.parametrize("path", ["file/x", "folder", "\0"])
-    def test_a_path_that_cannot_be_written_is_refused_before_anything_is_sent(
+    def test_unwritable_path_is_refused_before_anything_is_sent(
         self, path: str, sandbox: Sandbox, task: Task, tmp_path: Path
     ) -> None:
         (tmp_path / "file").write_text("")
@@ -204,7 +208,7 @@ class TestSaved:
             task.execute(TallyfyBulkArchiveRunsOperator, run_ids=sandbox.add_runs(3), report_path=str(tmp_path / path))
         assert sandbox.requests == []
 
-    def test_a_file_that_is_no_report_is_not_overwritten(self, sandbox: Sandbox, task: Task, tmp_path: Path) -> None:
+    def test_file_that_is_not_a_report_is_not_overwritten(self, sandbox: Sandbox, task: Task, tmp_path: Path) -> None:
         path = tmp_path / "notes.txt"
         path.write_text("password: hunter2\n")
         for arguments in ({"report_path": str(path), "run_ids": sandbox.add_runs(2)}, {"from_report": str(path)}):
@@ -226,7 +230,7 @@ class TestSaved:
             ({"dry_run": True, "identity": {"task_id": "guard"}}, {}, None),
         ],
     )
-    def test_a_report_that_would_be_missed_is_not_overwritten(
+    def test_report_of_other_work_is_not_overwritten(
         self, first: Any, second: Any, words: str | None, report_path: str, sandbox: Sandbox, task: Task
     ) -> None:
         old, new = sandbox.add_runs(3), sandbox.add_runs(4)
@@ -241,7 +245,7 @@ class TestSaved:
         assert sandbox.requests == []
         assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == 3
 
-    def test_two_tasks_that_write_to_one_path_at_a_time_lose_neither(
+    def test_two_tasks_that_write_to_one_path_at_the_same_time_lose_no_report(
         self, report_path: str, sandbox: Sandbox, task: Task, clock: FastClock
     ) -> None:
         # Object storage has no lock. The moment between a look and a write is short against the seconds between two
@@ -259,7 +263,7 @@ class TestSaved:
         assert list(rows_in(report_path)) == second
         assert task.execute(TallyfyBulkActivateRunsOperator, from_report=f"{report_path}.bulk.0")["changed"] == 20
 
-    def test_what_another_task_has_written_is_not_lost_to_the_next_rewrite(
+    def test_rewrite_keeps_the_report_that_another_task_wrote_in_between(
         self, sandbox: Sandbox, tmp_path: Path
     ) -> None:
         """Object storage can't add lines, so the report is rewritten every few seconds."""
@@ -278,7 +282,7 @@ class TestSaved:
         assert list(rows_in(path)) == others
         assert list(rows_in(f"{path}.mine.0")) == mine
 
-    def test_a_try_that_was_given_up_and_went_on_loses_nothing_of_the_next_one(
+    def test_abandoned_try_that_goes_on_keeps_the_results_of_the_next_try(
         self, report_path: str, sandbox: Sandbox, task: Task, clock: FastClock
     ) -> None:
         """Airflow lost sight of the first try and began another, while the first is still at it."""
@@ -311,7 +315,7 @@ class TestSaved:
             == 30
         )
 
-    def test_half_a_line_does_not_spoil_the_report(
+    def test_partial_line_does_not_make_the_report_unreadable(
         self, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         ids, write = sandbox.add_runs(3), os.write
@@ -332,7 +336,7 @@ class TestSaved:
         file.close()
         assert [bool(row.get("unclear")) for row in rows_in(file.path).values()] == [True, False, True]
 
-    def test_the_disk_that_is_full_is_told_once(
+    def test_full_disk_is_logged_once(
         self, sandbox: Sandbox, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(TallyfyBulkArchiveRunsOperator, "log", logging.getLogger("task"), raising=False)
@@ -348,7 +352,9 @@ class TestSaved:
         )
         assert lines.count("full") == 1
 
-    def test_runs_that_a_list_found_anew_no_longer_holds(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
+    def test_cleared_dag_run_keeps_the_runs_that_are_no_longer_found(
+        self, report_path: str, sandbox: Sandbox, task: Task
+    ) -> None:
         # The DAG run was cleared: `find` no longer finds the runs that the first try archived.
         ids = sandbox.add_runs(10)
         task.execute(TallyfyBulkArchiveRunsOperator, run_ids=ids[:6], report_path=report_path)

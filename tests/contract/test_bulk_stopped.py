@@ -37,12 +37,12 @@ class TestStopped:
         assert report.stopped == "5 runs failed (max_failures=5)"
         assert "Stopped early: 5 runs failed" in report.sentence()
 
-    def test_max_failures_reached_with_the_last_run_stops_nothing(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_max_failures_reached_with_the_last_run_is_not_a_stop(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         report = hook.archive_runs([*sandbox.add_runs(10), UNKNOWN], max_failures=1)
         assert report.counts["failed"] == 1
         assert report.stopped == ""
 
-    def test_less_than_max_failures(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_fewer_failures_than_max_failures_do_not_stop(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         ids = sandbox.add_runs(50)
         sandbox.fail("DELETE", "/runs/*", Fault.status(403), times=4)
         report = hook.archive_runs(ids, max_failures=5)
@@ -64,7 +64,7 @@ class TestStopped:
         assert report.counts["not_tried"] >= 100 - DOWN_AFTER - 3 * 8
         assert report.retryable()
 
-    def test_by_a_signal_while_requests_are_under_way(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_by_a_signal_during_requests(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         ids = sandbox.add_runs(200)
         change = hook.bulk_change("archive", ids)
         sandbox.when("DELETE", "/runs/*", lambda: change.stop("enough"), after=50)
@@ -82,7 +82,7 @@ class TestStopped:
         assert sandbox.requests == []
 
     @pytest.mark.parametrize("at_once", [False, True])
-    def test_while_doubts_are_settled(self, at_once: bool, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_while_unclear_answers_are_checked(self, at_once: bool, sandbox: Sandbox, hook: TallyfyHook) -> None:
         ids = sandbox.add_runs(150)
         sandbox.behaviour = Behaviour(archive_body="empty")
         change = hook.bulk_change("archive", ids)
@@ -96,7 +96,7 @@ class TestStopped:
             assert report.counts["changed"] == 150
         assert report.stopped == "", "all were tried"
 
-    def test_at_once_leaves_doubts_as_doubts(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_at_once_leaves_unclear_answers_unchecked(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         ids = sandbox.add_runs(50)
         sandbox.behaviour = Behaviour(archive_body="empty")
         change = hook.bulk_change("archive", ids)
@@ -106,7 +106,7 @@ class TestStopped:
         assert report.counts["changed"] == 0, "nothing is claimed unread"
         assert count(sandbox, "GET") == 0
 
-    def test_in_a_pause_that_tallyfy_asked_for(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_during_a_wait_that_tallyfy_asked_for(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         # Declined requests changed nothing, so they are not tried again after a stop, without a pause at that.
         ids = sandbox.add_runs(100)
         change = hook.bulk_change("archive", ids)
@@ -118,7 +118,7 @@ class TestStopped:
         assert report.counts == {"changed": 20, "already": 0, "modified": 0, "failed": 0, "not_tried": 80}
         assert count(sandbox, "DELETE") <= 30 + 8
 
-    def test_in_a_pause_after_a_lost_answer(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_during_a_wait_after_a_lost_answer(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         run_id = sandbox.add_run()
         change = hook.bulk_change("archive", [run_id])
         sandbox.fail("DELETE", "/runs/*", Fault.drop_after())
@@ -128,7 +128,7 @@ class TestStopped:
         assert report.counts["changed"] == 1, "read afterwards, it is archived"
         assert count(sandbox, "DELETE") == 2
 
-    def test_reading_does_not_keep_a_failure_from_being_noticed(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_failure_is_noticed_while_pages_are_read(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         # One run on each page: while the task waits for a page, the reader waits for what the writer was told.
         ids = sandbox.add_runs(600, untouched_days=60)
         rows = rows_of(sandbox, ids[::100])
@@ -138,7 +138,7 @@ class TestStopped:
         assert "wait longer" in report.stopped
         assert 1 <= report.counts["failed"] <= 6
 
-    def test_a_mistake_in_a_worker_is_the_failure_of_its_run_alone(
+    def test_unexpected_error_in_a_worker_fails_only_its_run(
         self, sandbox: Sandbox, hook: TallyfyHook, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         ids = sandbox.add_runs(60)
@@ -162,7 +162,7 @@ class TestStopped:
             "ZeroDivisionError: a mistake; it may or may not have been done"
         ] * 3
 
-    def test_mistakes_again_and_again(
+    def test_many_unexpected_errors_stop_the_change(
         self, sandbox: Sandbox, hook: TallyfyHook, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def broken(*_: Any) -> None:
@@ -175,7 +175,7 @@ class TestStopped:
         assert report.stopped == f"{DOWN_AFTER} runs ended in errors that nobody foresaw"
         assert DOWN_AFTER <= report.counts["failed"] <= DOWN_AFTER + 8
 
-    def test_a_mistake_outside_of_the_workers_is_an_error_of_this_provider(
+    def test_unexpected_error_outside_the_workers_becomes_an_error_of_this_provider(
         self, sandbox: Sandbox, hook: TallyfyHook
     ) -> None:
         def broken(report: Report) -> None:
@@ -189,7 +189,7 @@ class TestStopped:
         check_truth(sandbox, change.report, archived=True)
 
     @pytest.mark.parametrize("given", ["ids", "rows"])
-    def test_by_an_interruption_at_any_point(self, given: str, sandbox: Sandbox, connect: Connect) -> None:
+    def test_by_an_exception_at_any_line(self, given: str, sandbox: Sandbox, connect: Connect) -> None:
         """2.11 raises in the task's own thread, wherever that is; what was written is in the report all the same.
 
         Line by line until that thread does nothing but wait; for the rest, see TestKilled in test_bulk_faults.

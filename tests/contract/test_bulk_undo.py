@@ -37,7 +37,7 @@ def _time_flies(clock: FastClock) -> None:
 class TestUndo:
     """Reports as the list of what is to be undone."""
 
-    def test_a_failed_try_does_not_shorten_the_list(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
+    def test_failed_try_keeps_all_runs_for_the_next_try(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
         ids = sandbox.add_runs(30)
         task.execute(TallyfyBulkArchiveRunsOperator, run_ids=ids, report_path=report_path)
         for more in ({}, {"report_path": f"{report_path}.undo"}):
@@ -68,7 +68,7 @@ class TestUndo:
             lambda path: str(path.with_name("hard")),
         ],
     )
-    def test_report_and_source_in_one_file_are_refused(
+    def test_from_report_and_report_path_must_be_different_files(
         self, spelt: Callable[[Path], str], sandbox: Sandbox, task: Task, tmp_path: Path
     ) -> None:
         path = tmp_path / "r.jsonl"
@@ -95,10 +95,10 @@ class TestUndo:
             ("/a\0", "/b", False),
         ],
     )
-    def test_what_is_one_place(self, one: str, other: str, same: bool) -> None:
+    def test_same_file_in_different_spellings(self, one: str, other: str, same: bool) -> None:
         assert _report_files.same_place(one, other) is same
 
-    def test_of_a_report_that_was_overwritten_between_two_tries_is_refused(
+    def test_report_that_was_overwritten_between_two_tries_is_refused(
         self, report_path: str, sandbox: Sandbox, task: Task
     ) -> None:
         task.execute(TallyfyBulkArchiveRunsOperator, run_ids=sandbox.add_runs(9), report_path=report_path)
@@ -114,7 +114,7 @@ class TestUndo:
             task.execute(TallyfyBulkActivateRunsOperator, try_number=2, **undo)
         assert sandbox.requests == []
 
-    def test_only_the_report_of_the_operation_that_it_undoes(
+    def test_report_must_be_of_the_operation_to_undo(
         self, report_path: str, sandbox: Sandbox, task: Task, connect: Callable[..., Any]
     ) -> None:
         ids = sandbox.add_runs(3)
@@ -129,19 +129,19 @@ class TestUndo:
             task.execute(TallyfyBulkActivateRunsOperator, from_report=f"{report_path}.2")
         assert sandbox.requests == []
 
-    def test_of_a_dry_run_is_refused(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
+    def test_report_of_a_dry_run_is_refused(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
         ids = sandbox.add_runs(5)
         task.execute(TallyfyBulkArchiveRunsOperator, run_ids=ids, report_path=report_path, dry_run=True)
         with pytest.raises(TallyfyArgumentError, match="report of a dry run, which changed nothing"):
             task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)
 
-    def test_of_nothing_says_why(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
+    def test_undo_of_no_runs_says_why(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
         ids = sandbox.add_runs(3, archived=True)
         task.execute(TallyfyBulkArchiveRunsOperator, run_ids=ids, report_path=report_path)
         result = task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)
         assert result["sentence"] == ("0 runs: 0 activated. The report shows no archived run (3 runs: 3 already so).")
 
-    def test_of_an_undo_is_a_redo(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
+    def test_undo_of_an_undo(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
         task.execute(TallyfyBulkArchiveRunsOperator, run_ids=sandbox.add_runs(5), report_path=report_path)
         undo = f"{report_path}.undo"
         task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path, report_path=undo)
@@ -150,7 +150,7 @@ class TestUndo:
         assert live(sandbox) == 0
 
     @pytest.mark.parametrize("retried", [True, False], ids=["after a retry", "without a retry"])
-    def test_what_a_killed_try_could_not_note(
+    def test_include_unclear_takes_runs_that_a_killed_try_did_not_record(
         self, retried: bool, report_path: str, sandbox: Sandbox, task: Task
     ) -> None:
         """SIGKILL between an archived run and the note of it; one run was archived by somebody, long before."""
@@ -236,7 +236,7 @@ class TestRestore:
         assert restored.sentence() == "5 runs: 5 restored"
         assert all(run["summary"] == "" and run["name"].startswith("Name") for run in sandbox.runs())
 
-    def test_what_was_half_done_or_done_by_an_earlier_try(
+    def test_restores_runs_that_an_earlier_try_updated_partly_or_fully(
         self, office: dict[str, Any], report_path: str, sandbox: Sandbox, task: Task
     ) -> None:
         # The first try wrote the summary and could not attach the tag, the second one does that.
@@ -254,7 +254,7 @@ class TestRestore:
         assert result["changed"] == 3
         assert all(run["summary"] == "" and run["tags"] == [] for run in sandbox.runs())
 
-    def test_what_the_report_does_not_know_is_a_failure_that_says_so(self, sandbox: Sandbox, hook: Any) -> None:
+    def test_run_whose_old_values_are_unknown_fails_with_that_reason(self, sandbox: Sandbox, hook: Any) -> None:
         report = hook.restore_runs(sandbox.add_runs(2))
         assert report.counts["failed"] == 2
         assert {entry.reason for entry in report.entries.values()} == {

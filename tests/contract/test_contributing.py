@@ -37,7 +37,7 @@ def put(code: str, path: Path) -> None:
     path.write_text("".join(lines))
 
 
-def test_the_walk_through_works_as_it_stands(tmp_path: Path) -> None:
+def test_the_example_of_a_new_endpoint_works_as_written(tmp_path: Path) -> None:
     assert [Path(path).name for path, _ in STEPS] == [
         *("runs.py", "kickoff.py", "tallyfy.py", "single_runs.py", "tallyfy.py", "runs.py", "test_hook_kickoff.py")
     ]
@@ -56,7 +56,7 @@ def test_the_walk_through_works_as_it_stands(tmp_path: Path) -> None:
     assert f"{tests} passed" in done.stdout, done.stdout + done.stderr
 
 
-def test_the_route_is_shown_as_it_is() -> None:
+def test_the_route_is_shown_as_in_the_sandbox() -> None:
     (shown,) = [code for path, code in STEPS if path == ROUTES]
     assert shown in (PACKAGE / ROUTES.removeprefix("airflow_provider_tallyfy/")).read_text()
 
@@ -65,7 +65,7 @@ def test_every_python_block_belongs_to_a_step() -> None:
     assert TEXT.count("```python") == len(STEPS)
 
 
-def test_what_is_told_to_be_run_exists() -> None:
+def test_commands_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for document in ("CONTRIBUTING.md", "RELEASING.md"):
         text = (ROOT / document).read_text()
@@ -77,7 +77,7 @@ def test_what_is_told_to_be_run_exists() -> None:
             assert (ROOT / link).exists(), link
 
 
-def test_every_room_of_the_house_is_there() -> None:
+def test_every_listed_folder_exists() -> None:
     rooms = set(re.findall(r"`([\w.]+/?)`", " ".join(re.findall(r"^\| (`[^|]*) \|", TEXT, re.MULTILINE))))
     assert len(rooms) >= 8
     for room in rooms:

@@ -114,13 +114,13 @@ def mistake() -> None:
     raise ArgumentError(f"run_id={SECRET!r} is no id")
 
 
-def test_a_flow_ends_in_its_value(drive: Driver) -> None:
+def test_perform_returns_the_result_of_the_flow(drive: Driver) -> None:
     closed = Closed()
     assert drive(two(closed), OK, OK) == [200, 200]
     assert (drive.sent, drive.waits, drive.count, closed.how) == ([FIRST, SECOND], [], 2, "ended")
 
 
-def test_each_request_is_repeated_by_the_policy(drive: Driver) -> None:
+def test_each_request_is_repeated_according_to_the_policy(drive: Driver) -> None:
     limited = Response(429, {"retry-after": "7"})
     lost = Lost("cut", "cut", sent=True)
     assert drive(two(Closed()), lost, OK, limited, limited, Response(503), OK) == [200, 200]
@@ -128,7 +128,7 @@ def test_each_request_is_repeated_by_the_policy(drive: Driver) -> None:
 
 
 @pytest.mark.parametrize(("then", "error"), [(refuse, TallyfyNotFoundError), (mistake, TallyfyArgumentError)])
-def test_what_a_flow_raises_is_public_and_holds_no_secret(
+def test_errors_of_a_flow_become_public_exceptions_without_secrets(
     drive: Driver, then: Callable[[], object], error: type[TallyfyError]
 ) -> None:
     closed = Closed()
@@ -144,14 +144,14 @@ class Interruption(BaseException):
 
 
 @pytest.mark.parametrize("fault", [Interruption(), KeyboardInterrupt(), OSError("a mistake of ours")], ids=repr)
-def test_an_interrupted_flow_is_closed(drive: Driver, fault: BaseException) -> None:
+def test_an_interrupted_request_closes_the_flow(drive: Driver, fault: BaseException) -> None:
     closed = Closed()
     with pytest.raises(type(fault)):
         drive(two(closed), OK, fault)
     assert (drive.sent, closed.how) == ([FIRST, SECOND], "interrupted")
 
 
-def test_a_flow_is_closed_when_the_wait_is_interrupted() -> None:
+def test_an_interrupted_wait_closes_the_flow() -> None:
     class Broken(Clock):
         def sleep(self, seconds: float) -> None:
             raise Interruption
@@ -189,7 +189,7 @@ def test_cancelling_closes_the_flow(where: str) -> None:
     assert (reached, closed.how) == ([FIRST], "interrupted")
 
 
-def test_a_flow_without_requests_ends_at_once(drive: Driver) -> None:
+def test_a_flow_without_requests_returns_immediately(drive: Driver) -> None:
     def flow() -> Flow[int]:
         yield from ()
         return 7

@@ -35,11 +35,11 @@ def test_members_are_found() -> None:
     assert not [name for name in found if not hasattr(TallyfyHook, name)]
 
 
-def test_nothing_but_tallyfy_errors_leaves_a_method(fuzz: Fuzz) -> None:
+def test_methods_raise_only_tallyfy_errors(fuzz: Fuzz) -> None:
     fuzz.run(hook_cases(hook_members()), 1200)
     assert fuzz.calls >= 1200
 
 
-def test_nothing_but_tallyfy_errors_comes_of_a_bad_connection(fuzz: Fuzz) -> None:
+def test_bad_connections_raise_only_tallyfy_errors(fuzz: Fuzz) -> None:
     fuzz.run(connection_cases(hook_members()), 300)
     assert fuzz.calls >= 300

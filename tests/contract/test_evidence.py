@@ -60,13 +60,13 @@ def done(sandbox: Sandbox, run_id: str, act: str) -> bool:
 
 @pytest.mark.parametrize("answer", NOT_AN_ANSWER)
 @pytest.mark.parametrize("act", ACTS)
-class TestWrites:
+class TestUnusableAnswerToAWrite:
     @pytest.fixture
     def run_id(self, sandbox: Sandbox, act: str) -> str:
         sandbox.add_run("Other one")
         return sandbox.add_run("Old", users=[sandbox.add_member("ann@example.com")], archived=ACTS[act][1])
 
-    def test_that_was_carried_out_is_found_by_reading(
+    def test_write_that_was_carried_out_is_found_by_reading(
         self, sandbox: Sandbox, hook: TallyfyHook, act: str, answer: str, run_id: str
     ) -> None:
         do, _, verb = ACTS[act]
@@ -76,7 +76,7 @@ class TestWrites:
         assert methods(sandbox)[-2:] == [verb, "GET"]
         assert methods(sandbox).count(verb) == 1
 
-    def test_that_was_not_carried_out_is_sent_again(
+    def test_write_that_was_not_carried_out_is_sent_again(
         self, sandbox: Sandbox, hook: TallyfyHook, act: str, answer: str, run_id: str
     ) -> None:
         do, _, verb = ACTS[act]
@@ -92,7 +92,7 @@ class TestWrites:
         assert methods(sandbox)[-3:] == [verb, "GET", verb]
         assert len(truth(sandbox, run_id)["users"]) == 1
 
-    def test_that_is_never_carried_out_can_be_retried(
+    def test_write_that_is_never_carried_out_can_be_retried(
         self, sandbox: Sandbox, hook: TallyfyHook, act: str, answer: str, run_id: str
     ) -> None:
         do, _, verb = ACTS[act]
@@ -146,9 +146,7 @@ def test_read_is_repeated_and_then_asks_about_the_host(
 
 
 @pytest.mark.parametrize("answer", [name for name in NOT_AN_ANSWER if name != "another run"])
-def test_the_test_button_is_red_for_a_host_that_is_not_the_api(
-    sandbox: Sandbox, hook: TallyfyHook, answer: str
-) -> None:
+def test_connection_test_fails_for_a_host_that_is_not_the_api(sandbox: Sandbox, hook: TallyfyHook, answer: str) -> None:
     sandbox.fail("GET", "*", NOT_AN_ANSWER[answer](True), times=None)
     ok, text = hook.test_connection()
     assert not ok
@@ -156,7 +154,7 @@ def test_the_test_button_is_red_for_a_host_that_is_not_the_api(
     assert sandbox.token not in text
 
 
-def test_the_test_button_is_red_for_another_organization(sandbox: Sandbox, hook: TallyfyHook) -> None:
+def test_connection_test_fails_for_another_organization(sandbox: Sandbox, hook: TallyfyHook) -> None:
     other = Fault.other_answer({"data": {"id": "e" * 32, "name": "Somebody else"}})
     sandbox.fail("GET", "*", other, times=None, after=1)
     ok, text = hook.test_connection()
@@ -173,7 +171,7 @@ def test_members_of_another_run_are_never_written_to_this_one(sandbox: Sandbox, 
     assert bodies(sandbox) == [{"name": "New", "users": [ann], "groups": []}]
 
 
-def test_one_unreadable_answer_is_one_runs_failure(sandbox: Sandbox, hook: TallyfyHook) -> None:
+def test_one_unreadable_answer_fails_one_run(sandbox: Sandbox, hook: TallyfyHook) -> None:
     run_ids = [sandbox.add_run(f"Run {n}") for n in range(6)]
     sandbox.fail("GET", f"/runs/{run_ids[2]}", Fault.other_answer({"error": True}), times=None)
     report = hook.update_runs(run_ids, {"summary": "Checked"})
@@ -184,7 +182,7 @@ def test_one_unreadable_answer_is_one_runs_failure(sandbox: Sandbox, hook: Tally
 
 @pytest.mark.parametrize("answer", [name for name in NOT_AN_ANSWER if name not in {"an empty object", "null"}])
 @pytest.mark.parametrize("archived", [False, True], ids=["archive", "activate"])
-def test_bulk_write_that_was_not_carried_out_is_sent_again_after_a_look(
+def test_bulk_write_that_was_not_carried_out_is_sent_again_after_reading(
     sandbox: Sandbox, hook: TallyfyHook, answer: str, archived: bool
 ) -> None:
     run_ids = [sandbox.add_run(f"Run {n}", archived=archived) for n in range(6)]
@@ -203,7 +201,7 @@ def test_bulk_write_that_was_not_carried_out_is_sent_again_after_a_look(
     assert sandbox.calls.count(f"{verb} {path}") == 2
 
 
-class TestStateThatTallyfyDoesNotTell:
+class TestUnknownState:
     """The wanted state is not claimed where nothing shows it."""
 
     @pytest.fixture(autouse=True)
@@ -211,7 +209,7 @@ class TestStateThatTallyfyDoesNotTell:
         sandbox.behaviour = Behaviour(run_state="hidden")
 
     @pytest.mark.parametrize("archived", [True, False])
-    def test_archive_and_activate_do_not_claim_it(self, sandbox: Sandbox, hook: TallyfyHook, archived: bool) -> None:
+    def test_archive_and_activate_report_no_success(self, sandbox: Sandbox, hook: TallyfyHook, archived: bool) -> None:
         run_id = sandbox.add_run(archived=archived)
         for act in (hook.archive_run_outcome, hook.activate_run_outcome):
             for look_first in (True, False):
@@ -244,7 +242,7 @@ class TestListThatIgnoresTheFilter:
             hook.delete_run(live, confirm=True)
         assert "DELETE" not in methods(sandbox)
 
-    def test_live_run_does_not_pass_as_archived(self, sandbox: Sandbox, hook: TallyfyHook, live: str) -> None:
+    def test_live_run_is_not_taken_for_archived(self, sandbox: Sandbox, hook: TallyfyHook, live: str) -> None:
         sandbox.fail("DELETE", "*", Fault.drop_before(), times=None)
         with pytest.raises(TallyfyApiError) as caught:
             hook.archive_run(live)
@@ -252,12 +250,12 @@ class TestListThatIgnoresTheFilter:
         assert "is archived" not in str(caught.value)
 
 
-class TestDeleteForEver:
+class TestPermanentDeletion:
     @pytest.mark.parametrize(
         "fault", [Fault.drop_after(), Fault.error_after(502), Fault.not_json()], ids=lambda f: f.name
     )
     @pytest.mark.parametrize("times", [1, None])
-    def test_whose_answer_is_lost_is_done(
+    def test_deletion_with_a_lost_answer_succeeds(
         self, sandbox: Sandbox, hook: TallyfyHook, fault: Fault, times: int | None
     ) -> None:
         run_id = sandbox.add_run("Gone", archived=True)
@@ -266,7 +264,9 @@ class TestDeleteForEver:
         assert sandbox.run(run_id) is None
 
     @pytest.mark.parametrize("answer", NOT_AN_ANSWER)
-    def test_that_was_not_carried_out_is_not_claimed(self, sandbox: Sandbox, hook: TallyfyHook, answer: str) -> None:
+    def test_deletion_that_was_not_carried_out_is_an_error(
+        self, sandbox: Sandbox, hook: TallyfyHook, answer: str
+    ) -> None:
         run_id = sandbox.add_run(archived=True)
         sandbox.fail("DELETE", "*", NOT_AN_ANSWER[answer](False), times=None)
         with pytest.raises(TallyfyServerError):
@@ -281,28 +281,30 @@ class TestTextThatLooksLikeADate:
 
     @pytest.mark.parametrize("text", TEXTS)
     @pytest.mark.parametrize("field", ["name", "summary"])
-    def test_is_written(self, sandbox: Sandbox, hook: TallyfyHook, field: str, text: str) -> None:
+    def test_another_spelling_is_written(self, sandbox: Sandbox, hook: TallyfyHook, field: str, text: str) -> None:
         run_id = sandbox.add_run(**_with(field, "2026-03-01"))
         hook.update_run(run_id, **_with(field, text))
         assert truth(sandbox, run_id)[field] == text
         assert bodies(sandbox)[0][field] == text
 
     @pytest.mark.parametrize("text", TEXTS)
-    def test_is_written_as_a_kick_off_answer(self, sandbox: Sandbox, hook: TallyfyHook, text: str) -> None:
+    def test_another_spelling_is_written_as_a_kick_off_answer(
+        self, sandbox: Sandbox, hook: TallyfyHook, text: str
+    ) -> None:
         fields = ({"id": AMOUNT, "label": "Amount"}, {"id": NOTE, "label": "Note"})
         template = sandbox.add_template("Order", kickoff_fields=fields)
         run_id = sandbox.add_run(template=template, prerun={AMOUNT: "2026-03-01"})
         hook.update_run(run_id, prerun={AMOUNT: text})
         assert truth(sandbox, run_id)["prerun"][AMOUNT] == text
 
-    def test_and_an_ignored_one_is_an_error(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_ignored_spelling_is_an_error(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         run_id = sandbox.add_run(name="2026-03-01")
         run = {**truth(sandbox, run_id)}
         sandbox.fail("PUT", "/runs/*", Fault.other_answer({"data": run}, applies=False))
         with pytest.raises(TallyfyNotAppliedError, match="name: is '2026-03-01', wanted was '20260301'"):
             hook.update_run(run_id, name="20260301")
 
-    def test_a_date_field_may_spell_its_day_in_another_way(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_date_field_may_be_spelled_in_another_way(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         template = sandbox.add_template(
             "Order", kickoff_fields=({"id": AMOUNT, "label": "When", "field_type": "date"},)
         )
@@ -322,9 +324,7 @@ class TestTextThatLooksLikeADate:
         ("summary", "1.0", "1"),
     ],
 )
-def test_texts_that_are_alike_are_not_the_same(
-    sandbox: Sandbox, hook: TallyfyHook, field: str, have: str, want: str
-) -> None:
+def test_similar_texts_are_different(sandbox: Sandbox, hook: TallyfyHook, field: str, have: str, want: str) -> None:
     run_id = sandbox.add_run(**_with(field, have))
     hook.update_run(run_id, **_with(field, want))
     assert truth(sandbox, run_id)[field] == want
@@ -338,9 +338,7 @@ class TestFolderFallback:
         sandbox.behaviour = Behaviour(with_folders_shape="plain", put_folders="ignore")
 
     @pytest.mark.parametrize("way", ["remove_run_from_folder", "update_run"])
-    def test_takes_out_this_run_and_no_other(
-        self, sandbox: Sandbox, hook: TallyfyHook, office: Office, way: str
-    ) -> None:
+    def test_removes_only_this_run(self, sandbox: Sandbox, hook: TallyfyHook, office: Office, way: str) -> None:
         folder = office.folders[0]
         others = [sandbox.add_run(f"Other {n}", folders=[folder]) for n in range(3)]
         if way == "update_run":
@@ -351,7 +349,7 @@ class TestFolderFallback:
         assert [truth(sandbox, other)["folders"] for other in others] == [[folder]] * 3
         assert any(call.startswith(f"GET /folders/{folder}") for call in sandbox.calls)
 
-    def test_says_so_if_the_folder_does_not_list_the_run(
+    def test_is_an_error_if_the_folder_does_not_list_the_run(
         self, sandbox: Sandbox, hook: TallyfyHook, office: Office
     ) -> None:
         other = sandbox.add_run("Other", folders=[office.folders[0]])
@@ -371,7 +369,7 @@ def test_unknown_field_is_named_with_the_nearest(sandbox: Sandbox, hook: Tallyfy
 
 
 @pytest.mark.parametrize("act", [TallyfyHook.get_run, TallyfyHook.archive_run, TallyfyHook.activate_run])
-def test_a_whole_run_instead_of_its_id(sandbox: Sandbox, hook: TallyfyHook, act: Callable[..., Any]) -> None:
+def test_whole_run_instead_of_its_id_is_refused(sandbox: Sandbox, hook: TallyfyHook, act: Callable[..., Any]) -> None:
     with pytest.raises(TallyfyArgumentError, match=r"is a whole object. Pass its id: row\['id'\]"):
         act(hook, {"id": sandbox.add_run(), "name": "x"})
     assert sandbox.calls == []
@@ -403,7 +401,7 @@ class TestListWithoutEnd:
         assert len(sandbox.calls) < 60
         assert set(methods(sandbox)) == {"GET"}
 
-    def test_run_that_is_looked_for_in_it(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_search_for_a_run_ends(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         sandbox.fail("GET", "/runs", Fault.endless_pages(), times=None)
         sandbox.add_run(archived=True)
         with pytest.raises(TallyfyServerError):

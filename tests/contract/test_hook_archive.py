@@ -71,7 +71,7 @@ class TestArchiveInEveryShape:
         assert ("read afterwards, it is archived" in outcome.note) is silent
 
     @pytest.mark.parametrize("second", ["404", "200"])
-    def test_run_that_is_archived_already(
+    def test_archived_run_is_returned_unchanged(
         self, sandbox: Sandbox, hook: TallyfyHook, shape: Behaviour, second: Any
     ) -> None:
         sandbox.behaviour = Behaviour(**{**vars(shape), "second_archive": second})
@@ -86,7 +86,9 @@ class TestArchiveInEveryShape:
         if second == "404":
             assert outcome.note == "Tallyfy answered 404; the run was archived before"
 
-    def test_looking_first_tells_for_certain(self, sandbox: Sandbox, hook: TallyfyHook, shape: Behaviour) -> None:
+    def test_look_first_knows_whether_the_run_was_archived_before(
+        self, sandbox: Sandbox, hook: TallyfyHook, shape: Behaviour
+    ) -> None:
         live, archived = sandbox.add_run(), sandbox.add_run(archived=True)
         assert hook.archive_run_outcome(archived, look_first=True).how == "already"
         assert sandbox.calls == reading(archived, shape.get_archived)
@@ -197,7 +199,7 @@ class TestFaults:
         ]
 
 
-def test_waits_as_long_as_tallyfy_asks(sandbox: Sandbox, hook: TallyfyHook, waits: list[float]) -> None:
+def test_wait_is_retry_after_or_exponential(sandbox: Sandbox, hook: TallyfyHook, waits: list[float]) -> None:
     sandbox.fail("DELETE", "*", Fault.rate_limited("7"))
     sandbox.fail("DELETE", "*", Fault.rate_limited(_IN_A_MINUTE))
     sandbox.fail("DELETE", "*", Fault.rate_limited("soon"))
@@ -215,7 +217,7 @@ _HOPELESS: list[tuple[str, Fault, type[TallyfyApiError], int | None, str]] = [
 
 
 @pytest.mark.parametrize(("fault", "kind", "status", "says"), [row[1:] for row in _HOPELESS], ids=lambda v: str(v)[:20])
-def test_write_that_never_gets_through(
+def test_write_that_never_arrives_is_an_error(
     sandbox: Sandbox, hook: TallyfyHook, fault: Fault, kind: type[TallyfyApiError], status: int | None, says: str
 ) -> None:
     run_id = sandbox.add_run()
@@ -231,7 +233,7 @@ def test_write_that_never_gets_through(
     assert sandbox.calls == [f"DELETE /runs/{run_id}"] * times + [f"GET /runs/{run_id}"] * (status != 429)
 
 
-def test_write_whose_answer_never_comes_back(sandbox: Sandbox, hook: TallyfyHook) -> None:
+def test_write_without_any_answer_is_settled_by_reading(sandbox: Sandbox, hook: TallyfyHook) -> None:
     run_id = sandbox.add_run()
     sandbox.fail("DELETE", "*", Fault.drop_after(), times=None)
     outcome = hook.archive_run_outcome(run_id)
@@ -245,7 +247,7 @@ def test_write_whose_answer_never_comes_back(sandbox: Sandbox, hook: TallyfyHook
     ("get_archived", "reads", "why"),
     [("200", "/runs/*", "reading it failed too"), ("404", "/runs", "searching the archived runs failed too")],
 )
-def test_doubt_that_reading_cannot_settle(
+def test_unclear_write_is_indeterminate_if_reading_fails(
     sandbox: Sandbox, hook: TallyfyHook, get_archived: Any, reads: str, why: str
 ) -> None:
     sandbox.behaviour = Behaviour(get_archived=get_archived)
@@ -261,7 +263,7 @@ def test_doubt_that_reading_cannot_settle(
     assert is_archived(sandbox, run_id)
 
 
-def test_doubt_that_an_unreadable_list_cannot_settle(sandbox: Sandbox, hook: TallyfyHook) -> None:
+def test_unclear_write_is_indeterminate_if_the_list_is_unreadable(sandbox: Sandbox, hook: TallyfyHook) -> None:
     sandbox.behaviour = Behaviour(get_archived="404")
     run_id = sandbox.add_run()
     sandbox.fail("DELETE", "*", Fault.drop_after(), times=None)
@@ -271,7 +273,7 @@ def test_doubt_that_an_unreadable_list_cannot_settle(sandbox: Sandbox, hook: Tal
     assert "not a list of objects" in str(caught.value)
 
 
-def test_answer_without_a_body_whose_check_fails(sandbox: Sandbox, hook: TallyfyHook) -> None:
+def test_empty_answer_is_an_error_if_the_check_fails(sandbox: Sandbox, hook: TallyfyHook) -> None:
     sandbox.behaviour = Behaviour(archive_body="204")
     run_id = sandbox.add_run()
     sandbox.fail("GET", "*", Fault.server_error(503), times=None)
@@ -282,7 +284,7 @@ def test_answer_without_a_body_whose_check_fails(sandbox: Sandbox, hook: Tallyfy
     assert "reading it failed too (the answer was 503" in str(caught.value)
 
 
-def test_a_yes_that_was_none_is_an_error(sandbox: Sandbox, hook: TallyfyHook) -> None:
+def test_success_answer_for_an_unchanged_run_is_an_error(sandbox: Sandbox, hook: TallyfyHook) -> None:
     run_id = sandbox.add_run("Stubborn")
     sandbox.fail("DELETE", "*", Fault.status(200, {"data": {"id": run_id, "archived_at": None}}))
     with pytest.raises(TallyfyServerError, match=r"answered 200, yet the run 'Stubborn' \(\w+\) is not archived"):
@@ -324,7 +326,7 @@ class TestRefusals:
         assert sandbox.calls == [line.format(run_id)]
         assert is_archived(sandbox, run_id) is before
 
-    def test_token_that_ended(self, sandbox: Sandbox, hook: TallyfyHook, act: Callable[..., object], line: str) -> None:
+    def test_expired_token(self, sandbox: Sandbox, hook: TallyfyHook, act: Callable[..., object], line: str) -> None:
         run_id = sandbox.add_run()
         sandbox.revoke(sandbox.token)
         with pytest.raises(TallyfyAuthError, match="logged out of the Tallyfy web app") as caught:
@@ -333,7 +335,7 @@ class TestRefusals:
         assert isinstance(caught.value, AirflowFailException)
         assert sandbox.calls == [line.format(run_id)]
 
-    def test_long_retry_after_is_told_and_not_slept(
+    def test_long_retry_after_is_reported_and_not_waited_for(
         self, sandbox: Sandbox, hook: TallyfyHook, waits: list[float], act: Callable[..., object], line: str
     ) -> None:
         run_id = sandbox.add_run()
@@ -363,7 +365,7 @@ class TestSearchAmongTheArchived:
         sandbox.add_runs(200, archived=True)
         return run_id
 
-    def test_ends_at_its_bound_and_says_so(self, sandbox: Sandbox, hook: TallyfyHook, oldest: str) -> None:
+    def test_search_stops_at_its_page_limit_and_says_so(self, sandbox: Sandbox, hook: TallyfyHook, oldest: str) -> None:
         with pytest.raises(TallyfyIndeterminateError) as caught:
             hook.archive_run(oldest)
         assert "not among the first 200 of 201 archived runs (the search ends after 2 pages)" in str(caught.value)
@@ -371,7 +373,7 @@ class TestSearchAmongTheArchived:
         assert not isinstance(caught.value, AirflowFailException)
         assert len(sandbox.calls) == 4
 
-    def test_reaches_the_last_page(
+    def test_search_reaches_the_last_page(
         self, sandbox: Sandbox, hook: TallyfyHook, oldest: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(read, "SEARCH_PAGES", 3)

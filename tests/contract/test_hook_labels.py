@@ -23,7 +23,7 @@ from tests.contract._office import UNKNOWN, Office, methods, truth
 @pytest.mark.parametrize("echo", ["sent", "always", "never"])
 class TestTagsAndFolders:
     @pytest.mark.parametrize(("tags", "folders"), [("wrapped", "relations"), ("list", "folders"), ("list", "pivot")])
-    def test_are_replaced_whether_the_update_takes_them_or_not(
+    def test_are_replaced_even_if_the_update_ignores_them(
         self, sandbox: Sandbox, hook: TallyfyHook, office: Office, mode: Any, echo: Any, tags: Any, folders: Any
     ) -> None:
         sandbox.behaviour = Behaviour(
@@ -58,9 +58,7 @@ class TestTagsAndFolders:
         assert truth(sandbox, office.run_id)["tags"] == [office.tags[0]]
 
 
-def test_association_whose_number_is_not_shown_is_left_alone(
-    sandbox: Sandbox, hook: TallyfyHook, office: Office
-) -> None:
+def test_association_without_a_known_number_is_not_removed(sandbox: Sandbox, hook: TallyfyHook, office: Office) -> None:
     sandbox.behaviour = Behaviour(put_tags="ignore")
     # Numbers are all that can be detached by: the id of the tag would be cast to one, and detach somebody else's.
     shown = {**truth(sandbox, office.run_id), "tags": [office.tags[0]]}

@@ -68,7 +68,7 @@ _FIELDS: dict[str, Callable[[Office], tuple[dict[str, Any], dict[str, Any]]]] = 
 
 
 @pytest.mark.parametrize("case", _FIELDS.values(), ids=_FIELDS)
-def test_every_field_is_set_and_nothing_else(
+def test_sets_every_given_field_and_no_other(
     sandbox: Sandbox, hook: TallyfyHook, office: Office, case: Callable[[Office], tuple[dict[str, Any], dict[str, Any]]]
 ) -> None:
     changes, wanted = case(office)
@@ -93,7 +93,7 @@ def test_members_and_groups_survive_a_rename(sandbox: Sandbox, hook: TallyfyHook
 
 
 @pytest.mark.parametrize("users", ["gone", 7, [None], {"data": 7}], ids=repr)
-def test_members_that_are_not_shown_stop_the_update(
+def test_update_is_refused_if_tallyfy_does_not_show_the_members(
     sandbox: Sandbox, hook: TallyfyHook, office: Office, users: Any
 ) -> None:
     shown = {"id": office.run_id, "name": "Invoice 7", "archived_at": None, "users": users, "groups": []}
@@ -112,7 +112,7 @@ def test_members_that_are_not_shown_stop_the_update(
 
 class TestNothingToDo:
     @pytest.mark.parametrize("shape", ["ints", "objects"])
-    def test_a_run_that_has_every_value_is_left_alone(
+    def test_run_that_has_every_value_is_not_written(
         self, sandbox: Sandbox, hook: TallyfyHook, office: Office, shape: Any
     ) -> None:
         sandbox.behaviour = Behaviour(users_shape=shape, owner_id_type="str")
@@ -129,7 +129,9 @@ class TestNothingToDo:
         assert (outcome.how, outcome.note) == ("already", "it had every wanted value before")
         assert sandbox.calls == [f"GET /runs/{office.run_id}?with=tags%2Cfolders"]
 
-    def test_no_argument_is_an_error_that_lists_them(self, sandbox: Sandbox, hook: TallyfyHook, office: Office) -> None:
+    def test_update_without_fields_is_an_error_that_lists_them(
+        self, sandbox: Sandbox, hook: TallyfyHook, office: Office
+    ) -> None:
         with pytest.raises(TallyfyArgumentError, match=r"nothing to update: give at least one of name, .*prerun"):
             hook.update_run(office.run_id, name=None, tags=None)
         assert sandbox.calls == []
@@ -196,7 +198,7 @@ class TestArchivedRun:
         assert isinstance(caught.value, AirflowFailException)
         assert set(methods(sandbox)) == {"GET"}
 
-    def test_that_was_archived_between_read_and_write(
+    def test_run_archived_between_read_and_write(
         self, sandbox: Sandbox, hook: TallyfyHook, office: Office, put: Any, get: Any
     ) -> None:
         sandbox.behaviour = Behaviour(put_archived=put, get_archived=get)
@@ -243,9 +245,7 @@ def test_one_fault_is_survived(
     assert methods(sandbox) == sent
 
 
-def test_answer_that_never_comes_back_is_settled_by_reading(
-    sandbox: Sandbox, hook: TallyfyHook, office: Office
-) -> None:
+def test_lost_answers_are_settled_by_reading(sandbox: Sandbox, hook: TallyfyHook, office: Office) -> None:
     sandbox.fail("PUT", "/runs/*", Fault.drop_after(), times=None)
     outcome = hook.update_run_outcome(office.run_id, name="New")
     assert (outcome.how, outcome.note) == (
@@ -263,7 +263,7 @@ _HOPELESS: dict[str, tuple[Fault, type[TallyfyApiError], int | None]] = {
 
 
 @pytest.mark.parametrize(("fault", "kind", "status"), _HOPELESS.values(), ids=_HOPELESS)
-def test_update_that_never_gets_through_can_be_retried(
+def test_update_that_never_arrives_can_be_retried(
     sandbox: Sandbox, hook: TallyfyHook, office: Office, fault: Fault, kind: type[TallyfyApiError], status: int | None
 ) -> None:
     sandbox.fail("PUT", "/runs/*", fault, times=None)
@@ -292,7 +292,7 @@ class TestRefusals:
             hook.update_run(UNKNOWN, name="x")
         assert set(methods(sandbox)) == {"GET"}
 
-    def test_run_that_was_deleted_for_ever_meanwhile(self, sandbox: Sandbox, hook: TallyfyHook, office: Office) -> None:
+    def test_run_that_was_deleted_meanwhile(self, sandbox: Sandbox, hook: TallyfyHook, office: Office) -> None:
         gone = Fault.status(404, {"error": True, "message": "Resource not found", "code": "RESOURCE_NOT_FOUND"})
         sandbox.fail("*", "/runs/*", gone, times=None, after=1)
         with pytest.raises(TallyfyNotFoundError) as caught:
@@ -317,7 +317,9 @@ class TestRefusals:
         assert "PUT" not in methods(sandbox)
 
 
-def test_field_that_no_run_shows_is_taken_on_tallyfys_word(sandbox: Sandbox, hook: TallyfyHook, office: Office) -> None:
+def test_field_that_runs_do_not_show_is_reported_as_unverified(
+    sandbox: Sandbox, hook: TallyfyHook, office: Office
+) -> None:
     outcome = hook.update_run_outcome(office.run_id, publicly_hidden_fields=["comments"])
     assert outcome.note == "Tallyfy does not show publicly_hidden_fields, so that could not be checked"
     # Without that word, nothing says that it was done.
@@ -326,7 +328,7 @@ def test_field_that_no_run_shows_is_taken_on_tallyfys_word(sandbox: Sandbox, hoo
         hook.update_run(office.run_id, publicly_hidden_fields=[])
 
 
-def test_server_that_keeps_members_is_fine_too(sandbox: Sandbox, hook: TallyfyHook, office: Office) -> None:
+def test_update_works_if_the_server_keeps_members(sandbox: Sandbox, hook: TallyfyHook, office: Office) -> None:
     sandbox.behaviour = dataclasses.replace(sandbox.behaviour, put_without_members="keeps")
     hook.update_run(office.run_id, name="New", users=[])
     run = truth(sandbox, office.run_id)

@@ -179,7 +179,7 @@ def test_the_overview_of_an_empty_organization(sandbox: Sandbox) -> None:
         ("application/json, application/problem+json;q=0.5", False),
     ],
 )
-def test_the_pages_are_for_everybody_who_does_not_demand_json(
+def test_the_pages_are_served_to_clients_that_accept_more_than_json(
     sandbox: Sandbox, office: Office, accept: str | None, is_page: bool
 ) -> None:
     for address in ("/", f"/{sandbox.organization_id}/processes/{office.run_id}"):
@@ -215,7 +215,7 @@ def test_the_changing_part_keeps_the_filters(sandbox: Sandbox, office: Office, h
 
 
 @pytest.mark.parametrize("change", ["add_run", "add_tag_to_run", "complete", "request"])
-def test_whatever_changes_is_noticed(sandbox: Sandbox, office: Office, hook: TallyfyHook, change: str) -> None:
+def test_every_change_updates_the_page(sandbox: Sandbox, office: Office, hook: TallyfyHook, change: str) -> None:
     before = look(sandbox).mark
     changes: dict[str, Any] = {
         "add_run": lambda: sandbox.add_run("New one"),
@@ -243,9 +243,7 @@ def test_open_in_tallyfy_leads_to_the_page_of_the_run(sandbox: Sandbox, office: 
         assert words in page.text, words
 
 
-def test_the_history_says_who_did_what_and_which_requests_touched_the_run(
-    sandbox: Sandbox, office: Office, hook: TallyfyHook
-) -> None:
+def test_the_history_shows_events_and_requests_of_the_run(sandbox: Sandbox, office: Office, hook: TallyfyHook) -> None:
     other = sandbox.add_run("Another")
     hook.get_run(other)
     hook.update_run(office.run_id, prerun={AMOUNT: "250"}, add_tags=["Sales"])
@@ -297,7 +295,7 @@ def test_a_long_history_is_capped_with_a_count(sandbox: Sandbox, hook: TallyfyHo
     assert len(re.findall(r"GET /runs/", page.text)) == 100
 
 
-def test_addresses_that_lead_nowhere_say_so_in_words(sandbox: Sandbox) -> None:
+def test_unknown_addresses_show_an_explanation(sandbox: Sandbox) -> None:
     for organization_id, words in ((sandbox.organization_id, "No such run"), ("0" * 32, "another organization")):
         answer = fetch(sandbox, f"/{organization_id}/processes/{'1' * 32}")
         assert answer.status_code == 404
@@ -307,7 +305,7 @@ def test_addresses_that_lead_nowhere_say_so_in_words(sandbox: Sandbox) -> None:
 # -- safety ----------------------------------------------------------------------------------------------------------
 
 
-def test_hostile_names_stay_text_everywhere(sandbox: Sandbox) -> None:
+def test_hostile_names_are_escaped_everywhere(sandbox: Sandbox) -> None:
     who = sandbox.add_member("eve@example.com", first_name=HOSTILE, last_name=HOSTILE)
     tag = sandbox.add_tag(HOSTILE, color='red"/><script>alert(3)</script>')
     folder, group = sandbox.add_folder(HOSTILE), sandbox.add_group(HOSTILE, [who])
@@ -358,7 +356,7 @@ def test_no_page_shows_a_token(sandbox: Sandbox) -> None:
     assert "***" in page.text
 
 
-def test_a_page_is_told_to_load_and_run_nothing_but_its_own(sandbox: Sandbox) -> None:
+def test_security_policy_allows_only_own_content(sandbox: Sandbox) -> None:
     page = look(sandbox)
     policy = page.answer.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
@@ -373,7 +371,7 @@ def test_a_page_is_told_to_load_and_run_nothing_but_its_own(sandbox: Sandbox) ->
 # -- for everybody ---------------------------------------------------------------------------------------------------
 
 
-def test_the_pages_can_be_read_by_machines_that_read_to_people(sandbox: Sandbox, office: Office) -> None:
+def test_the_pages_are_accessible_to_screen_readers(sandbox: Sandbox, office: Office) -> None:
     for page in (look(sandbox), look_at_run(sandbox, office.run_id)):
         tags = [tag for tag, _ in page.elements]
         assert tags.count("h1") == tags.count("main") == 1
@@ -399,7 +397,7 @@ def _luminance(color: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_text_stands_out_from_what_is_behind_it_in_light_and_dark(sandbox: Sandbox) -> None:
+def test_text_has_enough_contrast_in_light_and_dark(sandbox: Sandbox) -> None:
     blocks = re.findall(r":root \{(.*?)\}", look(sandbox).answer.text, re.DOTALL)
     schemes = [dict(re.findall(r"--([\w-]+): (#\w+)", block)) for block in blocks]
     assert len(schemes) == 2
@@ -414,7 +412,7 @@ def test_text_stands_out_from_what_is_behind_it_in_light_and_dark(sandbox: Sandb
 # -- out of the way --------------------------------------------------------------------------------------------------
 
 
-def test_the_api_does_not_notice_the_pages(sandbox: Sandbox, office: Office) -> None:
+def test_the_pages_do_not_affect_the_api(sandbox: Sandbox, office: Office) -> None:
     page = f"/{sandbox.organization_id}/processes/{office.run_id}"
     headers = api(sandbox)
     for address in ("/", page, "/api/", f"/api{page}"):
@@ -430,7 +428,7 @@ def test_the_api_does_not_notice_the_pages(sandbox: Sandbox, office: Office) -> 
     assert requests.get(run, headers={**headers, "Accept": "text/html"}, timeout=5).status_code == 401
 
 
-def test_looking_leaves_no_trace(sandbox: Sandbox, office: Office) -> None:
+def test_viewing_a_page_changes_nothing(sandbox: Sandbox, office: Office) -> None:
     with Sandbox(seed=5) as watched, Sandbox(seed=5) as alone:
         for each in (watched, alone):
             each.add_runs(3, name="Run")
@@ -447,14 +445,14 @@ def test_looking_leaves_no_trace(sandbox: Sandbox, office: Office) -> None:
     assert sandbox.run(office.run_id) == before
 
 
-def test_pages_wait_for_no_latency_and_count_for_no_rate(office: Office) -> None:
+def test_latency_and_rate_limit_do_not_apply_to_pages(office: Office) -> None:
     # A page that waited would run into the time-out of the one who looks.
     with Sandbox(latency=60, rate_limit=(1, 60)) as slow:
         for _ in range(5):
             look(slow)
 
 
-def test_a_page_of_a_big_organization_is_no_bigger_than_that_of_a_small_one(sandbox: Sandbox) -> None:
+def test_page_size_does_not_grow_with_the_organization(sandbox: Sandbox) -> None:
     sandbox.add_runs(500, name="Run", completed_days_ago=40)
     small = len(requests.get(sandbox.url, headers=BROWSER, timeout=5).content)
     sandbox.add_runs(20_000, name="Run", completed_days_ago=40)
@@ -466,7 +464,7 @@ def test_a_page_of_a_big_organization_is_no_bigger_than_that_of_a_small_one(sand
 # -- where it is -----------------------------------------------------------------------------------------------------
 
 
-def test_the_command_says_where_the_page_is(sandbox: Sandbox) -> None:
+def test_the_command_prints_the_address_of_the_page(sandbox: Sandbox) -> None:
     assert f"  Page           {sandbox.url}/\n" in describe(sandbox)
 
 

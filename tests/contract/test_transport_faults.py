@@ -128,7 +128,7 @@ def test_applied_write_with_a_broken_answer_is_settled_by_reading(
     assert [request.method for request in server.requests].count("GET") >= 1
 
 
-class TestWhatBelongsToWhom:
+class TestAnswersMatchTheirRequests:
     """No answer is taken for that to another request."""
 
     def ask_thrice(self, server: RawServer, carrier: NewCarrier, method: str = "GET") -> None:
@@ -162,9 +162,7 @@ class TestWhatBelongsToWhom:
     }
 
     @pytest.mark.parametrize("name", _TOO_MUCH)
-    def test_bytes_that_nobody_asked_for_end_the_connection(
-        self, server: RawServer, carrier: Carriers, name: str
-    ) -> None:
+    def test_unexpected_bytes_close_the_connection(self, server: RawServer, carrier: Carriers, name: str) -> None:
         def answer(request: Received) -> Answer:
             return self._TOO_MUCH[name](response(200, {"path": request.target}))
 
@@ -179,12 +177,12 @@ class TestWhatBelongsToWhom:
             time.sleep(0.08)
         assert server.connections == 3
 
-    def test_body_that_may_not_be_there_ends_the_connection(self, server: RawServer, carrier: NewCarrier) -> None:
+    def test_forbidden_body_closes_the_connection(self, server: RawServer, carrier: NewCarrier) -> None:
         server.answer = lambda request: b"HTTP/1.1 204 No Content\r\n\r\n" + response(200, {"path": "/wrong"})
         self.ask_thrice(server, carrier, "DELETE")
         assert server.connections == 3
 
-    def test_well_formed_answers_keep_the_connection(self, server: RawServer, carrier: Carriers) -> None:
+    def test_well_formed_answers_keep_the_connection_open(self, server: RawServer, carrier: Carriers) -> None:
         chunked = [head(_CHUNKED, "X: y") + b"%x;ext=1\r\n%b\r\n0\r\nTrailer: x\r\n\r\n" % (len(JSON), JSON)]
         same_twice = head(f"Content-Length: {len(JSON)}", f"Content-Length: {len(JSON)}") + JSON
         deflated = zlib.compressobj(wbits=-15)
@@ -236,7 +234,7 @@ class TestTime:
         ],
         ids=["body", "body to the end", "chunks", "chunk", "headers", "header", "status", "100", "103"],
     )
-    def test_dripped_answer_ends(self, server: RawServer, carrier: NewCarrier, first: bytes, drop: bytes) -> None:
+    def test_dripped_answer_is_cut_off(self, server: RawServer, carrier: NewCarrier, first: bytes, drop: bytes) -> None:
         server.answer = lambda request: self.dripped(first, drop)
         started = time.monotonic()
         reply = carrier(server.url, timeout=self.TIMEOUT).send(write())
@@ -249,7 +247,7 @@ class TestTime:
             assert "not complete after 1 s in all" in reply.detail
             assert took > TOTAL_TIMEOUTS * self.TIMEOUT - 0.1
 
-    def test_endless_interim_responses_at_full_speed_end(self, server: RawServer, carrier: NewCarrier) -> None:
+    def test_endless_interim_responses_are_cut_off(self, server: RawServer, carrier: NewCarrier) -> None:
         server.answer = lambda request: itertools.repeat(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
         started = time.monotonic()
         reply = carrier(server.url, timeout=self.TIMEOUT).send(write())
@@ -257,7 +255,7 @@ class TestTime:
         assert reply.sent
         assert time.monotonic() - started < 3
 
-    def test_silence_ends_after_the_timeout_itself(self, server: RawServer, carrier: NewCarrier) -> None:
+    def test_silence_is_cut_off_after_one_timeout(self, server: RawServer, carrier: NewCarrier) -> None:
         answers: list[list[Part]] = [[9.0], [OK, 9.0], [head("Content-Length: 9"), 9.0]]
         for answer in answers:
             server.answer = partial(lambda parts, request: parts, answer)
@@ -267,13 +265,13 @@ class TestTime:
             assert (reply.kind, reply.sent) == ("timeout", True)
             assert time.monotonic() - started < 0.7
 
-    def test_slow_answer_in_time_is_taken(self, server: RawServer, carrier: NewCarrier) -> None:
+    def test_slow_answer_within_the_limit_is_accepted(self, server: RawServer, carrier: NewCarrier) -> None:
         server.answer = lambda request: [response(200, JSON)[:-4], 0.15, JSON[-4:-2], 0.15, JSON[-2:]]
         reply = carrier(server.url, timeout=self.TIMEOUT).send(get())
         assert isinstance(reply, Response)
         assert reply.body == JSON
 
-    def test_user_reads_what_the_limit_was(
+    def test_error_names_the_time_limit(
         self, server: RawServer, connect: Connect, sandbox: Sandbox, waits: list[float]
     ) -> None:
         server.answer = lambda request: self.dripped(head("Content-Length: 1000000"), b"x")
@@ -324,7 +322,7 @@ class TestSize:
         assert reply.sent
         assert "larger than 64 MiB" in reply.detail
 
-    def test_user_is_told(self, server: RawServer, connect: Connect, sandbox: Sandbox) -> None:
+    def test_error_names_the_size_limit(self, server: RawServer, connect: Connect, sandbox: Sandbox) -> None:
         server.answer = lambda request: head(f"Content-Length: {10**9}")
         hook = connect(sandbox, host=server.url, port=None, extra={"max_retries": 0})
         with pytest.raises(TallyfyUnreachableError, match=r"the answer is larger than 64 MiB"):
@@ -334,20 +332,20 @@ class TestSize:
 class TestNothingWasSent:
     """What is found before a byte leaves is told apart from what may have been done."""
 
-    def test_port_that_nobody_listens_on(self, carrier: NewCarrier) -> None:
+    def test_closed_port(self, carrier: NewCarrier) -> None:
         with create_server(("127.0.0.1", 0)) as listener:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         reply = carrier(url).send(write())
         assert isinstance(reply, Lost)
         assert (reply.kind, reply.sent) == ("refused", False)
 
-    def test_name_that_is_none(self, carrier: NewCarrier) -> None:
+    def test_unknown_host_name(self, carrier: NewCarrier) -> None:
         reply = carrier("https://nowhere.invalid").send(write())
         assert isinstance(reply, Lost)
         assert (reply.kind, reply.sent) == ("dns", False)
 
     @pytest.mark.parametrize("said", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
-    def test_server_that_speaks_no_tls(self, carrier: NewCarrier, said: bytes) -> None:
+    def test_server_without_tls(self, carrier: NewCarrier, said: bytes) -> None:
         def serve() -> None:
             connection, _ = listener.accept()
             with connection:
@@ -362,7 +360,7 @@ class TestNothingWasSent:
         assert reply.kind in {"tls", "cut"}
 
     @pytest.mark.parametrize("said", [b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", b"", b"gibberish\r\n\r\n"])
-    def test_proxy_that_lets_nothing_through(self, server: RawServer, carrier: NewCarrier, said: bytes) -> None:
+    def test_proxy_that_refuses_the_tunnel(self, server: RawServer, carrier: NewCarrier, said: bytes) -> None:
         server.answer = lambda request: [said, CLOSE]
         proxy = server.url.replace("//", "//me:hid%2Fden@")
         reply = carrier("https://tallyfy.invalid", proxies={"https": proxy}).send(write())
@@ -373,7 +371,7 @@ class TestNothingWasSent:
         assert "hid" not in reply.detail
 
     @pytest.mark.parametrize("proxy", ["http://", "nonsense://p:1", "http://p:99999", "http://[::1", "socks9://p:1"])
-    def test_proxy_that_is_none(self, carrier: NewCarrier, proxy: str) -> None:
+    def test_bad_proxy_url(self, carrier: NewCarrier, proxy: str) -> None:
         with pytest.raises(TallyfyConfigurationError, match=r"proxies.*Nothing was sent"):
             carrier("https://tallyfy.invalid", proxies={"https": proxy}).send(write())
 
@@ -387,7 +385,7 @@ class TestNothingWasSent:
         ],
         ids=["NaN", "a set", "half a character", "half a character in the query"],
     )
-    def test_values_that_are_none(self, server: RawServer, carrier: NewCarrier, request_: Request) -> None:
+    def test_values_that_cannot_be_sent(self, server: RawServer, carrier: NewCarrier, request_: Request) -> None:
         with pytest.raises(TallyfyArgumentError):
             carrier(server.url).send(request_)
         assert server.requests == []
@@ -401,7 +399,7 @@ class TestNothingWasSent:
         assert server.requests == []
 
 
-def test_tls_that_breaks_after_the_request_is_a_lost_answer(carrier: NewCarrier, tmp_path: Path) -> None:
+def test_tls_error_after_the_request_is_a_lost_answer(carrier: NewCarrier, tmp_path: Path) -> None:
     """A TLS error says nothing about whether the request was carried out."""
     pem = certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -445,7 +443,7 @@ class TestEveryException:
     NETWORK = (OSError, HTTPException, DecodeError, InvalidHeader)  # else it is an address or a setting
 
     @pytest.mark.parametrize("make", TYPES, ids=lambda make: str(make.func.__name__))
-    def test_after_bytes_left(
+    def test_exception_after_bytes_were_sent_is_a_lost_answer(
         self, server: RawServer, make: Callable[[], Exception], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def broken(self: object) -> None:
@@ -461,7 +459,7 @@ class TestEveryException:
         assert server.connections == 2
 
     @pytest.mark.parametrize("make", TYPES, ids=lambda make: str(make.func.__name__))
-    def test_before_bytes_left(
+    def test_exception_before_bytes_were_sent_says_that_nothing_was_sent(
         self, server: RawServer, make: Callable[[], Exception], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def broken(self: object) -> None:

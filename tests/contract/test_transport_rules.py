@@ -163,7 +163,7 @@ class TestTls:
         else:
             assert isinstance(reply, Lost)
 
-    def test_key_that_can_not_be_used(self, carrier: NewCarrier, tmp_path: Path) -> None:
+    def test_encrypted_key_is_refused(self, carrier: NewCarrier, tmp_path: Path) -> None:
         path = tmp_path / "key.pem"
         path.write_text("-----BEGIN ENCRYPTED PRIVATE KEY-----\n")
         with pytest.raises(TallyfyConfigurationError, match=r"the extra 'cert': the private key in .* is encrypted"):
@@ -212,7 +212,7 @@ class TestEventLoop:
         assert ended.wait(1.5)
         assert time.monotonic() - started < 1.5
 
-    def test_many_at_a_time_get_their_own_answers(self, server: RawServer) -> None:
+    def test_concurrent_requests_get_their_own_answers(self, server: RawServer) -> None:
         server.answer = lambda request: [0.05, response(200, {"path": request.target})]
 
         async def ask() -> list[str]:
@@ -240,7 +240,7 @@ class TestEventLoop:
             gc.collect()
         assert not [warning for warning in told if "session" in str(warning.message)]
 
-    def test_closed_one_stays_closed(self, server: RawServer) -> None:
+    def test_closed_transport_stays_closed(self, server: RawServer) -> None:
         transport = self.transport(server)
 
         async def ask() -> None:
@@ -253,6 +253,6 @@ class TestEventLoop:
         asyncio.run(ask())
         assert len(server.requests) == 1
 
-    def test_it_shows_no_secret(self, server: RawServer) -> None:
+    def test_repr_shows_no_secret(self, server: RawServer) -> None:
         transport = self.transport(server)
         assert TOKEN not in f"{transport!r} {vars(transport)!r}"

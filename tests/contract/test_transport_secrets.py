@@ -178,7 +178,7 @@ class TestPickle:
         assert sandbox.token.encode() not in pickle.dumps(operator)
         assert copy.deepcopy(operator).hook.get_run(run_id)["id"] == run_id
 
-    def test_what_holds_the_token_itself_refuses(self, hook: TallyfyHook) -> None:
+    def test_pickling_is_refused_where_the_token_is_stored(self, hook: TallyfyHook) -> None:
         hook.get_current_user()
         for secret in (hook.get_conn(), hook.get_conn().auth, hook._transport.scrub):
             with pytest.raises(TypeError, match="can't be pickled"):
@@ -202,14 +202,14 @@ class TestTexts:
                 assert secret not in hidden
         assert scrub.text("the user is me") == "the user is me"
 
-    def test_beginning_of_a_token_is_hidden_too(self) -> None:
+    def test_first_part_of_a_token_is_hidden_too(self) -> None:
         """Messages are cut to a length, which may be in the middle of it."""
         scrub = Scrubber(self.JWT)
         for length in range(12, len(self.JWT)):
             assert scrub.text(f"see {self.JWT[:length]}]") == "see ***]"
         assert scrub.text("eyJ0eXAi is short") == "eyJ0eXAi is short"
 
-    def test_nothing_is_left_of_a_token_that_another_spelling_begins_like(self) -> None:
+    def test_no_part_remains_of_a_token_that_starts_like_another_spelling(self) -> None:
         token = "eyJ0eXAiOiJKV1Qi.CANARY-canary/CANARY+canary.0123456789"
         for text in (token, quote(token, safe=""), json.dumps(token).replace("/", "\\/"), token[:30], token[:40]):
             assert Scrubber(token).text(f"see {text.strip(chr(34))}!") == "see ***!"
@@ -237,7 +237,7 @@ class TestData:
         assert hook.archive_run(run_id)["archived_at"]
         assert hook.activate_runs([run_id]).counts["changed"] == 1
 
-    def test_token_is_taken_out_of_what_is_returned(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_token_is_removed_from_results(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         """Somebody wrote it into a run. It must not get into XCom, and what is decided is decided as it is."""
         run_id = sandbox.add_run("Onboarding")
         shown = f"the token is {sandbox.token}!"
@@ -248,7 +248,7 @@ class TestData:
         assert sandbox.token not in repr(hook.request("GET", f"/organizations/{hook.organization_id}/runs/{run_id}"))
         assert hook.update_run_outcome(run_id, summary=shown).how == "already"
 
-    def test_token_in_numbers_of_characters_is_found(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_token_in_json_escapes_is_removed(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         written = "".join(f"\\u{ord(char):04x}" for char in sandbox.token)
         sandbox.fail("GET", "/me", Fault.status(200, f'{{"data": {{"id": 1, "email": "{written}"}}}}'))
         assert hook.get_current_user()["email"] == "***"
@@ -331,7 +331,7 @@ class TestKeysAndCertificates:
         with pytest.raises(TallyfyConfigurationError, match=f"the environment's {variable}: .*bundle.pem"):
             connect(sandbox, host="https://tallyfy.invalid", port=None).get_current_user()
 
-    def test_good_files_are_taken(self, sandbox: Sandbox, connect: Connect, pem: Path) -> None:
+    def test_good_files_are_accepted(self, sandbox: Sandbox, connect: Connect, pem: Path) -> None:
         hook = connect(sandbox, extra={"cert": str(pem), "verify": str(pem)})
         assert hook.get_current_user()["email"] == "admin@sandbox.example"
 
@@ -353,5 +353,5 @@ def test_bad_argument_is_refused_when_the_hook_is_made(name: str, value: Any) ->
 
 
 @pytest.mark.parametrize(("name", "value"), [("timeout", 1), ("timeout", 0.5), ("timeout", 86_400), ("max_retries", 0)])
-def test_good_argument_is_taken(name: str, value: float) -> None:
+def test_good_argument_is_accepted(name: str, value: float) -> None:
     assert getattr(TallyfyHook("nowhere", **{name: value}), f"_{name}") == value  # type: ignore[arg-type]  # one of two

@@ -41,7 +41,7 @@ def drive(sdk_python: str, plan: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("base", ["url", "api_url"])
-def test_the_sdk_does_its_work(sdk_python: str, base: str) -> None:
+def test_every_operation_of_the_sdk_works(sdk_python: str, base: str) -> None:
     with Sandbox() as sandbox:
         member = sandbox.add_member("ann.lee@example.org")
         tag, other_tag = sandbox.add_tag("First"), sandbox.add_tag("Second")
@@ -139,7 +139,7 @@ def test_the_sdk_does_its_work(sdk_python: str, base: str) -> None:
         assert {record.status for record in sandbox.requests} <= {200, 201, 204, 404, 422}
 
 
-def test_the_sdk_reads_the_other_shapes_too(sdk_python: str) -> None:
+def test_the_sdk_reads_the_other_response_formats(sdk_python: str) -> None:
     # Those that its models can take: it fails on a bare number as progress, which therefore is not what production
     # sends where the SDK reads it.
     behaviour = Behaviour(

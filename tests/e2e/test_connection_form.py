@@ -18,7 +18,7 @@ NOBODYS = "0" * 32
 
 
 @pytest.mark.picture
-def test_form_says_what_goes_where(ui: Ui, shoot: Shoot) -> None:
+def test_form_explains_every_field(ui: Ui, shoot: Shoot) -> None:
     form = ui.connection_form()
     for field in connection_form.STANDARD_FIELDS:
         box = form.get_by_label(field.label or field.name.capitalize(), exact=True)
@@ -88,7 +88,7 @@ def test_typed_in_saved_and_tested(ui: Ui, sandbox: Sandbox) -> None:
     ],
     ids=["token", "organization", "host"],
 )
-def test_each_mistake_is_told_in_the_toast(
+def test_each_mistake_is_explained_in_the_toast(
     ui: Ui, sandbox: Sandbox, connect: Connect, wrong: dict[str, Any], says: str
 ) -> None:
     connect("e2e_wrong", sandbox, **wrong)

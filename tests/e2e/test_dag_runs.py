@@ -87,7 +87,9 @@ def test_archive_stale_runs(ui: Ui, sandbox: Sandbox, connect: Connect, shoot: S
     ],
     ids=["run", "token"],
 )
-def test_red_log_says_what_to_do(ui: Ui, sandbox: Sandbox, connect: Connect, what: str, says: tuple[str, ...]) -> None:
+def test_log_of_a_failed_task_says_what_to_do(
+    ui: Ui, sandbox: Sandbox, connect: Connect, what: str, says: tuple[str, ...]
+) -> None:
     connect("e2e_one", sandbox)
     wanted = "f" * 32 if what == "unknown run" else sandbox.add_run("Onboarding - ACME")
     if what == "revoked token":

@@ -110,7 +110,7 @@ def open_archive(page: Page, number: int = 1) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_clicked_through(terminal: Terminal, page: Page) -> None:
+def test_every_step_of_the_demo(terminal: Terminal, page: Page) -> None:
     text = terminal.reads("Ctrl-C stops everything.")
     # Both addresses, the login, and what to click, in that order.
     said = re.search(

@@ -52,7 +52,7 @@ def backfill(airflow: Airflow, first: str, last: str) -> None:
 
 @pytest.mark.picture
 @pytest.mark.timeout(240)
-def test_backfill_of_the_sweep_does_no_harm(ui: Ui, sandbox: Sandbox, connect: Connect, shoot: Shoot) -> None:
+def test_backfill_of_the_sweep_archives_each_run_once(ui: Ui, sandbox: Sandbox, connect: Connect, shoot: Shoot) -> None:
     connect("tallyfy_default", sandbox)
     before = {run["id"]: run for run in sandbox.runs()}
     ui.visit(f"{sandbox.url}/")
@@ -94,7 +94,7 @@ def test_backfill_of_the_sweep_does_no_harm(ui: Ui, sandbox: Sandbox, connect: C
 
 
 @pytest.mark.timeout(180)
-def test_every_minute(ui: Ui, every_minute: Sandbox) -> None:
+def test_run_that_becomes_stale_is_archived_by_the_next_scheduled_run(ui: Ui, every_minute: Sandbox) -> None:
     def archived() -> list[dict[str, Any]] | None:
         found = every_minute.runs(archived=True)
         return found if len(found) == 2 else None

@@ -61,7 +61,7 @@ class TestToken:
         assert [line for line in process_list.seen if found_in(line, canaries)] == []
 
 
-def test_nothing_listens_to_the_world(airflow3: Airflow) -> None:
+def test_servers_listen_only_on_loopback(airflow3: Airflow) -> None:
     addresses = listening(airflow3.pids())
     assert addresses
     assert addresses <= LOOPBACK
