@@ -1,4 +1,4 @@
-"""How a task ends: what fails at once, what is tried again, what is refused unsent, what counts as done."""
+"""How a task ends: which errors fail at once, which are retried, and what counts as success."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from tests.airflow.conftest import RunDag
 RETRIES = "retries=3, retry_delay=timedelta(0)"
 
 
-# -- the wanted state holds already -----------------------------------------------------------------------------------
+# -- nothing to do ----------------------------------------------------------------------------------------------------
 
-#: Operator and arguments, and whether the run must be archived for there to be nothing to do.
+#: Operator and arguments, and whether the run must be archived so that there is nothing to do.
 NOTHING_TO_DO = {
     "archive": ("TallyfyArchiveRunOperator", "", True),
     "activate": ("TallyfyActivateRunOperator", "", False),
@@ -88,7 +88,7 @@ def test_light_member_may_not_archive(
 def test_server_outage_is_retried_by_airflow(
     run_dag: RunDag, tallyfy_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Without the hook's own repetitions, so that Airflow's are seen.
+    # Without the hook's retries, to see those of Airflow.
     connection = tallyfy_sandbox.connection_json(extra={"max_retries": 0})
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", connection)
     run_id = tallyfy_sandbox.add_run("Onboarding")
@@ -130,7 +130,7 @@ def test_missing_connection_is_retried_because_an_outage_looks_the_same(run_dag:
     assert "Airflow finds no connection 'not_there'" in done.log
 
 
-# -- an answer that got lost ------------------------------------------------------------------------------------------
+# -- lost answers -----------------------------------------------------------------------------------------------------
 
 
 def test_archive_with_a_lost_answer_succeeds_after_reading_the_run(run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
@@ -141,7 +141,7 @@ def test_archive_with_a_lost_answer_succeeds_after_reading_the_run(run_dag: RunD
     assert done.task("t").state == "success"
     assert done.task("t").xcom()["archived_at"] == (tallyfy_sandbox.run(run_id) or {})["archived_at"]
     assert "checked by reading the run: it is archived" in done.messages[-1]
-    # Asked again, Tallyfy says 404, which alone could as well mean that there is no such run.
+    # The repeated request gets a 404, which could also mean that there is no such run.
     assert [f"{record.method} {record.status}" for record in tallyfy_sandbox.requests] == [
         "DELETE None",
         "DELETE 404",
@@ -149,7 +149,7 @@ def test_archive_with_a_lost_answer_succeeds_after_reading_the_run(run_dag: RunD
     ]
 
 
-# -- what must not be sent --------------------------------------------------------------------------------------------
+# -- refused arguments ------------------------------------------------------------------------------------------------
 
 ARCHIVE = 'TallyfyArchiveRunOperator(task_id="t", run_id={value!r}, ' + RETRIES + ")"
 UPDATE = 'TallyfyUpdateRunOperator(task_id="t", run_id="' + "a" * 32 + '", {arguments}, ' + RETRIES + ")"
@@ -181,14 +181,14 @@ BAD_UPDATES = {
 
 @pytest.mark.parametrize("value", BAD_IDS, ids=lambda value: repr(value)[:30])
 def test_bad_id_is_not_sent(value: str, run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
-    """Bad when it is rendered; a literal does not get as far as that."""
+    """The id is bad after rendering. A bad literal id is refused when the DAG file is parsed."""
     done = run_dag(ARCHIVE.format(value=value if "{{" in value else f"{{{{ {value!r} }}}}"))
 
     assert (done.task("t").state, done.task("t").tries) == ("failed", 1)
     assert tallyfy_sandbox.calls == []
     seen = repr("None" if "{{" in value else value)
     assert f"TallyfyArgumentError: run_id={seen[:60]}" in done.log
-    # There is nothing to open.
+    # There is no run to open.
     assert not done.task("t").link
 
 

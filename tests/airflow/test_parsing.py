@@ -49,7 +49,7 @@ def test_run_id_is_required_by_name(operator: str, write_dag: WriteDag) -> None:
 
 
 def test_templated_values_are_not_checked_at_parse(write_dag: WriteDag) -> None:
-    # No connection of that name, no id, no number: known only when the task runs.
+    # These values are known only when the task runs.
     write_dag(
         """
         TallyfyUpdateRunOperator(

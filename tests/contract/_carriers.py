@@ -1,4 +1,4 @@
-"""The transports, driven alike: ``carrier(url, timeout=1).send(request)``."""
+"""Both transports behind one blocking interface: ``carrier(url, timeout=1).send(request)``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ORG = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 
 
 class Carrier(Protocol):
-    """A transport as the tests see it."""
+    """The interface that the tests use."""
 
     scrub: Scrubber
 
@@ -33,14 +33,14 @@ NewCarrier = Callable[..., Carrier]
 
 
 def settings_of(url: str, **more: Any) -> Settings:
-    """A connection to an address."""
+    """Return the settings of a connection to an address."""
     given = {"conn_id": "c", "base_url": url, "organization_id": ORG, "token": TOKEN, "timeout": 5.0, **more}
     return Settings(**given)
 
 
 @dataclass
 class Carriers:
-    """Makes carriers of one kind, and closes them."""
+    """Creates transports of one kind, and keeps them to close them."""
 
     make: Callable[[Settings], Carrier]
     keeps_connections: bool
@@ -52,7 +52,7 @@ class Carriers:
 
 
 class Looped:
-    """The transport for event loops, driven from outside of its loop."""
+    """The aiohttp transport, which runs its event loop for each request."""
 
     def __init__(self, settings: Settings) -> None:
         self.loop = asyncio.new_event_loop()
@@ -75,7 +75,7 @@ _KINDS: dict[str, tuple[Callable[[Settings], Carrier], bool]] = {
 
 @pytest.fixture(params=_KINDS)
 def carrier(request: pytest.FixtureRequest) -> Iterator[Carriers]:
-    """Both transports in turn."""
+    """Create transports. Each test runs once with each kind."""
     carriers = Carriers(*_KINDS[request.param])
     yield carriers
     for made in carriers.made:
@@ -83,10 +83,10 @@ def carrier(request: pytest.FixtureRequest) -> Iterator[Carriers]:
 
 
 def get(name: str = "x") -> Request:
-    """A read."""
+    """Return a request that reads."""
     return Request("GET", (name,))
 
 
 def write(method: str = "DELETE", name: str = "x") -> Request:
-    """A write."""
+    """Return a request that writes."""
     return Request(method, (name,), json={"name": "New"} if method in {"PUT", "POST"} else None)

@@ -1,4 +1,4 @@
-"""The async client: what it performs, what it hides, and what is left when it is cancelled or closed."""
+"""The async client: its results, its secrets, and what remains when it is cancelled or closed."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from tests.contract._both_engines import new_client, settings_of
 from tests.contract._carriers import TOKEN
 from tests.contract._carriers import settings_of as settings_for
 
-LONG = 30.0  # seconds; nobody waits so long
+LONG = 30.0  # seconds; longer than any test waits
 
 
 @dataclass
 class Watched:
-    """A flow, and whether it was closed in the middle."""
+    """A flow that records whether it was closed before its end."""
 
     closed: list[str] = field(default_factory=list)
 
@@ -48,26 +48,26 @@ class Watched:
 
 @contextmanager
 def nothing_left() -> Iterator[None]:
-    """Count the file descriptors of this process, in which the sandbox runs too."""
+    """Check that no file descriptors are left in this process, in which the sandbox runs too."""
     before = len(os.listdir("/dev/fd"))
     yield
     deadline = time.monotonic() + 2
     while len(os.listdir("/dev/fd")) > before and time.monotonic() < deadline:
-        time.sleep(0.01)  # the server needs a moment to notice
+        time.sleep(0.01)  # the server needs a moment to notice the close
     assert len(os.listdir("/dev/fd")) <= before
 
 
 def in_a_loop(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a test in a new event loop, and see that it leaves neither a task nor a session nor a descriptor."""
+    """Run a test in a new event loop, and check that it leaves no task, session or file descriptor."""
     complaints: list[str] = []
 
     async def run() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(str(context)))
         await main()
-        for _ in range(3):  # what was cancelled ends in the next rounds of the loop
+        for _ in range(3):  # cancelled tasks end in the next iterations of the loop
             await asyncio.sleep(0)
         assert asyncio.all_tasks() == {asyncio.current_task()}
-        gc.collect()  # aiohttp tells the loop of sessions that nobody closed
+        gc.collect()  # aiohttp reports unclosed sessions to the loop
 
     with nothing_left():
         asyncio.run(run())

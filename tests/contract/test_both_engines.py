@@ -1,4 +1,4 @@
-"""One flow, two engines: with every fault, both end alike, and neither claims what is not so."""
+"""Every flow with every fault: both engines end in the same way, and neither reports a false success."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def updates(
         lambda world: update.update(world.org, world.run_id, changes(world), extra, create_missing_tags=True),
         lambda world, outcome: (
             outcome.run["id"] == world.run_id
-            # A field that Tallyfy need not show: the outcome says so.
+            # Tallyfy may not show this field; the outcome says so.
             and (shown(world, truth(world)) or "could not be checked" in outcome.note)
         ),
         **more,
@@ -176,10 +176,10 @@ CASES: dict[str, Case] = {
         lambda _, __: True,
     ),
 }
-#: What must fail even without a fault.
+#: Cases that fail even without a fault.
 REFUSED = {"update an archived run", "update a field that Tallyfy drops"}
 CORE = [name for name, case in CASES.items() if case.core]
-#: Faults that take time or memory meet these alone.
+#: Only these cases are tested with faults that take time or memory.
 COSTLY = ("read", "archive", "update name")
 QUICK_FAULTS = [planned for planned in ALL_FAULTS.values() if planned.kind not in LATE | LARGE]
 
@@ -188,44 +188,44 @@ TYPICAL_FAULTS = [planned for planned in QUICK_FAULTS if planned.is_typical]
 
 @cache
 def methods_of(name: str) -> tuple[str, ...]:
-    """The methods of a flow's requests, without a fault."""
+    """Return the methods of a flow's requests without a fault."""
     ending, _ = run_on_both(CASES[name])
     return tuple(request[0] for request in ending.requests)
 
 
 def pivot(name: str) -> int:
-    """The request of a flow that a fault hurts most: the first write, else the first read."""
+    """Return the index of the most critical request of a flow: the first write, or else the first read."""
     methods = methods_of(name)
     return next((number for number, method in enumerate(methods) if method != "GET"), 0)
 
 
-#: Errors that Airflow does not retry, by the fault that may end in them. Any other fault is a passing one.
+#: Errors that Airflow does not retry, by the fault that may cause them. All other faults are temporary.
 FINAL: Mapping[str, Callable[[str], bool]] = {
     "status": lambda error: "408" not in error,
     "redirect": lambda error: error.startswith("TallyfyClientError: "),
     "without": lambda error: error.startswith("TallyfyNotAppliedError: "),
-    # A yes that was none; and an empty list, which is an honest answer to the question for one.
+    # A false success; and an empty list, which is a valid answer to a search.
     "other_answer": lambda error: error.startswith(
         ("TallyfyNotAppliedError: ", "TallyfyNotFoundError: There is no run")
     ),
     "unreadable_page": lambda error: error.startswith("TallyfyNotAppliedError: "),
     "other_run": lambda error: error.startswith("TallyfyNotAppliedError: "),
-    # The id of a new tag is only known from this answer.
+    # Only this answer contains the id of the new tag.
     "other_id": lambda error: error.startswith("TallyfyValidationError: PUT "),
 }
 
 
-#: Faults that a repetition, or a read after a write, gets over. After a POST, the caller's next try does.
+#: Faults that a repetition fixes, or a read after a write. After a POST the caller must try again.
 PASSING = frozenset(
     {"server_error", "error_after", "drop_before", "drop_after", "truncated", "not_json", "two_lengths", "early_hints"}
 )
 
 
 def must_pass(name: str, planned: Planned, at: int) -> bool:
-    """Whether one such fault must not keep a flow from its end."""
+    """Whether a flow must succeed although one of its requests meets the fault."""
     return (
         (planned.kind in PASSING or planned.name == "rate_limited()")
-        # Flows that do not repeat a write after somebody else's answer end in an error that a retry can fix.
+        # Flows that do not repeat a write after an answer about another run end in an error that a retry can fix.
         and planned.name != "not_json(applies=False)"
         and name not in REFUSED
         and methods_of(name)[at] != "POST"
@@ -233,16 +233,16 @@ def must_pass(name: str, planned: Planned, at: int) -> bool:
 
 
 def run_and_judge(name: str, planned: Planned, at: int, times: int | None = 1) -> str:
-    """Let a flow meet a fault on both engines.
+    """Run a flow with a fault on both engines.
 
     :return: what is wrong with how it ended, if anything.
     """
     ending, wrong = run_on_both(CASES[name], planned, at, times)
     may_be_final = FINAL.get(planned.kind)
     if ending.final and name not in REFUSED and not (may_be_final and may_be_final(ending.error)):
-        wrong += f"a passing fault ends for good: {ending.error}"
+        wrong += f"a temporary fault ends in a permanent error: {ending.error}"
     if ending.error and times == 1 and must_pass(name, planned, at):
-        wrong += f"one fault is too much: {ending.error}"
+        wrong += f"one fault makes the flow fail: {ending.error}"
     return wrong and f"{planned.name} at request {at}:\n  {wrong}"
 
 

@@ -1,4 +1,4 @@
-"""Changing many runs: how many requests it takes, what is left alone, and what the report says."""
+"""Changing many runs: the number of requests, the runs that are skipped, and the report."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ class TestRequests:
         report = hook.archive_runs(rows_of(sandbox, ids))
         assert report.counts["changed"] == 250
         assert count(sandbox, "DELETE") == 250
-        assert count(sandbox, LIVE) == 4  # three pages, and the first one twice: once to know how many there are
+        assert (
+            count(sandbox, LIVE) == 4
+        )  # three pages, and the first one twice: its first read returns the number of pages
         assert len(sandbox.requests) == 254
 
     def test_repeated_ids_are_sent_once(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
@@ -85,7 +87,7 @@ class TestRequests:
         report = hook.archive_runs([*live, *done, *gone])
         assert report.counts == {"changed": 120, "already": 120, "modified": 0, "failed": 1, "not_tried": 0}
         assert count(sandbox, ARCHIVED) == 3
-        assert count(sandbox, "GET /runs/") == 1  # the one that no list shows
+        assert count(sandbox, "GET /runs/") == 1  # the run that no list shows
         check_truth(sandbox, report, archived=True)
 
     def test_many_runs_that_are_not_archived_are_found_in_a_second_walk_without_single_reads(
@@ -110,7 +112,7 @@ class TestRequests:
 
 
 def count_connections(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Count the connections that are opened from now on."""
+    """Count the connections that are opened after this call."""
     number = [0]
     new = HTTPConnectionPool._new_conn
 
@@ -123,7 +125,7 @@ def count_connections(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def most_at_a_time(sandbox: Sandbox) -> int:
-    """Most requests that were under way at the same moment."""
+    """Return the maximum number of concurrent requests."""
     steps = []
     for record in sandbox.requests:
         assert record.answered_at is not None
@@ -228,7 +230,7 @@ class TestDryRun:
 
 
 class TestModifiedMeanwhile:
-    """What somebody did after a run was found counts more than what the task was told."""
+    """Runs that somebody modified after they were found are skipped."""
 
     def test_modified_runs_are_skipped_and_reported(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         ids = sandbox.add_runs(220, untouched_days=60)
@@ -245,7 +247,7 @@ class TestModifiedMeanwhile:
         check_truth(sandbox, report, archived=True)
 
     def test_run_modified_while_the_task_writes_is_skipped(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        # The list is read from its end, one page ahead; the first page is read anew before it is written to.
+        # The list is read from its end, one page ahead. The first page is read again before its runs are written.
         ids = sandbox.add_runs(400, untouched_days=60)
         rows = rows_of(sandbox, ids)
         sandbox.when("DELETE", "/runs/*", lambda: sandbox.touch(ids[0]))
@@ -287,7 +289,7 @@ class TestModifiedMeanwhile:
         ids = sandbox.add_runs(20, archived=True, untouched_days=60)
         rows = rows_of(sandbox, ids)
         sandbox.activate(ids[3])
-        sandbox.archive(ids[3])  # somebody wanted it archived after all
+        sandbox.archive(ids[3])  # somebody wants it to stay archived
         report = hook.activate_runs(rows)
         assert report.counts["modified"] == 1
         assert truth(sandbox, ids[3])["is_archived"]
@@ -301,7 +303,7 @@ class TestModifiedMeanwhile:
 
 
 class TestChangedByOthers:
-    """Others work on the same runs, and pages shift."""
+    """Others change the same runs, and rows move between pages."""
 
     def test_runs_archived_by_others_are_not_written_again(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         ids = sandbox.add_runs(220, untouched_days=60)
@@ -310,7 +312,7 @@ class TestChangedByOthers:
             sandbox.archive(run_id)
         report = hook.archive_runs(rows)
         assert report.counts["already"] == report.counts["changed"] == 110
-        assert count(sandbox, "DELETE") == 110, "only what is still to do is written"
+        assert count(sandbox, "DELETE") == 110, "only the remaining runs are written"
         assert count(sandbox, "GET /runs/") == 0
 
     @pytest.mark.parametrize("kind", ["ids", "rows"])
@@ -360,7 +362,7 @@ class TestChangedByOthers:
         check_truth(sandbox, report, archived=True)
 
     def test_no_run_is_missed_when_rows_move_to_later_pages(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        # Old runs come back to life in front of the others: some slip from a page not yet read to one that was.
+        # Activated runs appear before the others, so some rows move from an unread page to one that was read.
         others = sandbox.add_runs(15, days_old=500, archived=True)
         ids = sandbox.add_runs(340, days_old=100, untouched_days=60)
         rows = rows_of(sandbox, ids)
@@ -371,7 +373,7 @@ class TestChangedByOthers:
         assert all(not truth(sandbox, run_id)["is_archived"] for run_id in others)
 
     def test_state_of_a_row_counts_not_the_filter_of_the_list(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        # A server that ignores "archived=only" lists live runs too.
+        # A server that ignores "archived=only" also lists live runs.
         live, done = sandbox.add_runs(30), sandbox.add_runs(30, archived=True)
         ignore(sandbox, "archived")
         report = hook.activate_runs(rows_of(sandbox, [*live, *done]))
@@ -398,14 +400,14 @@ def each(action: Callable[[str], None], run_ids: list[str]) -> None:
 
 
 def destroy(sandbox: Sandbox, run_id: str) -> None:
-    """Delete a run for ever, behind the client's back."""
+    """Delete a run permanently, without a request."""
     with sandbox.organization.lock:
         sandbox.organization.runs.pop(run_id, None)
         sandbox.organization.version += 1
 
 
 def ignore(sandbox: Sandbox, *names: str) -> None:
-    """Have the server ignore parameters of lists."""
+    """Let the server ignore parameters of lists."""
     index = sandbox._server.dispatcher.index
     find = index.find
     index.find = lambda query: find({**{n: v for n, v in query.items() if n not in names}, **_wider(names)})  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""The operators for many runs: what they take, what they leave in XComs and files, and how they fail."""
+"""The bulk operators: their arguments, XComs, files and errors."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ class TestOnKill:
     def test_kill_during_the_look_up_of_titles_writes_nothing(
         self, sandbox: Sandbox, task: Task, hook: TallyfyHook
     ) -> None:
-        # While titles are looked up, there is nothing yet that could be stopped.
+        # While titles are looked up, there is no bulk change yet that could be stopped.
         sandbox.add_tag("Stale")
         operator = TallyfyBulkUpdateRunsOperator(
             task_id="bulk",
@@ -250,7 +250,7 @@ class TestUpdate:
     def test_retry_completes_an_update_that_an_earlier_try_began(
         self, sandbox: Sandbox, task: Task, tmp_path: Path
     ) -> None:
-        # The first try wrote the summary, and could not attach the tag; so the run was modified, by that try itself.
+        # The first try wrote the summary but could not attach the tag, so that try itself modified the run.
         sandbox.behaviour = Behaviour(put_tags="ignore")
         sandbox.add_tag("Stale")
         ids = sandbox.add_runs(3, untouched_days=60)
@@ -271,7 +271,7 @@ class TestUpdate:
     def test_reason_names_an_earlier_try_as_possible_cause_of_a_modification(
         self, sandbox: Sandbox, task: Task
     ) -> None:
-        # Without the earlier report there is no telling.
+        # Without the report of the earlier try, nobody knows who modified the run.
         ids = sandbox.add_runs(2, untouched_days=60)
         rows = rows_of(sandbox, ids)
         sandbox.touch(ids[0])

@@ -1,4 +1,4 @@
-"""The text and the log lines about a bulk task, with names from outside in them."""
+"""The text and the log lines about a bulk task, with untrusted names in them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NASTY = [
     "\x1b[2Jcleared",
     "a\u2028b\u2029c\x85d",
 ]
-#: What people see of a text in which nothing means anything.
+#: What people see of a text without any markup.
 markdown = MarkdownIt("gfm-like", {"linkify": False, "html": True})
 
 
@@ -60,7 +60,7 @@ def test_markdown_shows_a_name_unchanged(name: str) -> None:
     assert re.findall(r"<(\w+)", text) == ["ul", "li", "a"]
     assert re.findall(r'(?:href|src)="([^"]*)"', text) == ["https://go.tallyfy.com/x"]
     for bare in ("https://", "http://", "www."):
-        assert bare not in escape(name), "a chat makes a link of that by itself"
+        assert bare not in escape(name), "a chat turns this into a link by itself"
 
 
 @given(st.text(st.characters() | st.sampled_from("\\`*_{}[]()#+-.!|~^=$@<>&\"'\n\r\u202e:/w"), max_size=30))
@@ -76,7 +76,7 @@ def _time_flies(clock: FastClock) -> None:
 
 
 class Lines:
-    """A logger."""
+    """A logger that keeps its lines."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

@@ -1,4 +1,4 @@
-"""The report file of a bulk task: nothing loses what it says, and it overwrites nothing that would be missed."""
+"""The report file of a bulk task: its contents are never lost, and it never overwrites the report of other work."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class TestReportFile:
             task.execute(TallyfyBulkArchiveRunsOperator, **arguments)
         sandbox.forget_faults()
         result = task.execute(TallyfyBulkArchiveRunsOperator, try_number=2, **arguments)
-        assert (result["changed"], result["already"]) == (30, 0), "all of it is this task's doing"
+        assert (result["changed"], result["already"]) == (30, 0), "this task changed all of them"
         assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == 30
 
     def test_killed_retry_keeps_the_results_of_the_first_try(
@@ -105,11 +105,11 @@ class TestReportFile:
 
 
 class Broken(Exception):
-    """What Airflow raises when its API is down."""
+    """Like the error that Airflow raises when its API is down."""
 
 
 class TestSaved:
-    """Nothing that goes wrong around the task loses what it did."""
+    """No failure around the task loses its results."""
 
     @pytest.mark.parametrize("broken", ["push", "log"])
     def test_report_is_saved_before_airflow_can_fail(
@@ -146,7 +146,7 @@ class TestSaved:
         task.execute(TallyfyBulkArchiveRunsOperator, run_ids=ids, report_path=str(path))
         assert len(known) == 60
         assert all(noted for noted, _ in known)
-        assert max(number for _, number in known) <= 2 * 8, "what became of the others is noted too"
+        assert max(number for _, number in known) <= 2 * 8, "the results of the others are recorded too"
         assert not any(row.get("unclear") for row in rows_in(str(path)).values())
 
     def test_untried_runs_are_unclear_in_object_storage_until_the_task_ends(
@@ -248,8 +248,8 @@ class TestSaved:
     def test_two_tasks_that_write_to_one_path_at_the_same_time_lose_no_report(
         self, report_path: str, sandbox: Sandbox, task: Task, clock: FastClock
     ) -> None:
-        # Object storage has no lock. The moment between a look and a write is short against the seconds between two
-        # writes, as long as these are not a five-hundredth of what they are.
+        # Object storage has no lock. With real time, the moment between a read and a write is short compared with the
+        # seconds between two writes. A clock that runs 500 times faster would change that.
         clock.speed = 1.0
         first, second = sandbox.add_runs(20), sandbox.add_runs(5)
         other = Header("archive", sandbox.organization_id, dag_id="sweep", dag_run_id="r1", task_id="t", map_index=1)
@@ -266,7 +266,7 @@ class TestSaved:
     def test_rewrite_keeps_the_report_that_another_task_wrote_in_between(
         self, sandbox: Sandbox, tmp_path: Path
     ) -> None:
-        """Object storage can't add lines, so the report is rewritten every few seconds."""
+        """Object storage cannot append lines, so the report is rewritten every few seconds."""
         path = f"file://{tmp_path}/today.jsonl"
         mine, others = sandbox.add_runs(2), sandbox.add_runs(3)
         own = Header("archive", sandbox.organization_id, dag_id="sweep", dag_run_id="r1", task_id="mine")
@@ -285,7 +285,7 @@ class TestSaved:
     def test_abandoned_try_that_goes_on_keeps_the_results_of_the_next_try(
         self, report_path: str, sandbox: Sandbox, task: Task, clock: FastClock
     ) -> None:
-        """Airflow lost sight of the first try and began another, while the first is still at it."""
+        """Airflow lost contact with the first try and started another one, while the first is still running."""
         clock.speed = 1.0
         ids = sandbox.add_runs(30)
         identity = ("sweep", "r1", "TallyfyBulkArchiveRunsOperator")
@@ -355,7 +355,7 @@ class TestSaved:
     def test_cleared_dag_run_keeps_the_runs_that_are_no_longer_found(
         self, report_path: str, sandbox: Sandbox, task: Task
     ) -> None:
-        # The DAG run was cleared: `find` no longer finds the runs that the first try archived.
+        # The DAG run was cleared: the search no longer finds the runs that the first try archived.
         ids = sandbox.add_runs(10)
         task.execute(TallyfyBulkArchiveRunsOperator, run_ids=ids[:6], report_path=report_path)
         again = task.execute(TallyfyBulkArchiveRunsOperator, try_number=2, run_ids=ids[6:], report_path=report_path)

@@ -1,4 +1,4 @@
-"""Changing many runs, and being stopped on the way: by a limit, a fault, a person, or an exception out of nowhere."""
+"""Bulk changes that are stopped: by a limit, a fault, a person, or an unexpected exception."""
 
 from __future__ import annotations
 
@@ -73,7 +73,9 @@ class TestStopped:
         check_truth(sandbox, report, archived=True)
         assert 50 <= report.counts["changed"] < 70
         assert report.stopped == "enough"
-        assert count(sandbox, "DELETE") == report.counts["changed"], "what was begun was finished, nothing more"
+        assert count(sandbox, "DELETE") == report.counts["changed"], (
+            "requests in progress were finished, and no others sent"
+        )
 
     def test_before_it_begins(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         change = hook.bulk_change("archive", sandbox.add_runs(5))
@@ -107,7 +109,7 @@ class TestStopped:
         assert count(sandbox, "GET") == 0
 
     def test_during_a_wait_that_tallyfy_asked_for(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        # Declined requests changed nothing, so they are not tried again after a stop, without a pause at that.
+        # Rate-limited requests changed nothing, so after a stop they are not repeated.
         ids = sandbox.add_runs(100)
         change = hook.bulk_change("archive", ids)
         sandbox.when("DELETE", "/runs/*", lambda: change.stop("enough"), after=30)
@@ -129,7 +131,7 @@ class TestStopped:
         assert count(sandbox, "DELETE") == 2
 
     def test_failure_is_noticed_while_pages_are_read(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        # One run on each page: while the task waits for a page, the reader waits for what the writer was told.
+        # One run on each page, so that the task waits for pages while writes fail.
         ids = sandbox.add_runs(600, untouched_days=60)
         rows = rows_of(sandbox, ids[::100])
         sandbox.fail("GET", "/runs", Fault.slow(0.05), times=None)
@@ -190,9 +192,9 @@ class TestStopped:
 
     @pytest.mark.parametrize("given", ["ids", "rows"])
     def test_by_an_exception_at_any_line(self, given: str, sandbox: Sandbox, connect: Connect) -> None:
-        """2.11 raises in the task's own thread, wherever that is; what was written is in the report all the same.
+        """2.11 raises the exception at any point of the task's thread. The report still contains every write.
 
-        Line by line until that thread does nothing but wait; for the rest, see TestKilled in test_bulk_faults.
+        Tries line after line, until the thread only waits. TestKilled in test_bulk_faults tests the rest.
         """
         steps, was_interrupted = 0, True
         while was_interrupted:
@@ -212,12 +214,12 @@ class TestStopped:
 
 
 class Interruption(BaseException):
-    """What a signal handler raises."""
+    """The exception that a signal handler raises."""
 
 
 @contextlib.contextmanager
 def interrupted(after: int) -> Iterator[None]:
-    """Raise in this thread after so many lines of the code that changes runs."""
+    """Raise an exception in this thread after a number of lines of the code that changes runs."""
     left = after
 
     def trace(frame: Any, event: str, arg: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Undo by the report of a bulk task: what it takes, what it refuses, and what an update puts back."""
+"""Undo with the report of a bulk task: the runs that it takes, the reports that it refuses, and the restored values."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _time_flies(clock: FastClock) -> None:
 
 
 class TestUndo:
-    """Reports as the list of what is to be undone."""
+    """A report is the list of the runs to undo."""
 
     def test_failed_try_keeps_all_runs_for_the_next_try(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
         ids = sandbox.add_runs(30)
@@ -153,7 +153,7 @@ class TestUndo:
     def test_include_unclear_takes_runs_that_a_killed_try_did_not_record(
         self, retried: bool, report_path: str, sandbox: Sandbox, task: Task
     ) -> None:
-        """SIGKILL between an archived run and the note of it; one run was archived by somebody, long before."""
+        """SIGKILL after a run was archived and before that was recorded. Somebody archived another run long before."""
         killed, somebody, *rest = ids = sandbox.add_runs(5)
         sandbox.archive(somebody)
         sandbox.organization.runs[somebody].archived_at = 1_700_000_000.0
@@ -167,7 +167,7 @@ class TestUndo:
         _report_files.ReportFile(report_path, header).write(report)
         sandbox.archive(killed)
         for run_id in rest[1:]:
-            sandbox.archive(run_id)  # by somebody, before the killed try came to it
+            sandbox.archive(run_id)  # archived by somebody before the killed try reached it
         arguments: dict[str, Any] = {"run_ids": ids, "report_path": report_path}
         added_lines = "://" not in report_path
         if retried:
@@ -176,7 +176,7 @@ class TestUndo:
             unclear = [run_id for run_id, row in rows_in(report_path).items() if row.get("unclear")]
             assert unclear == ([killed, somebody] if added_lines else [killed, somebody, *rest[1:]])
             assert all(rows_in(report_path)[run_id]["reason"] == UNCLEAR for run_id in unclear)
-        # Nobody knows whose doing it was, so the undo leaves it; told to, it takes what was archived since.
+        # It is unclear who archived these runs, so the undo skips them, unless include_unclear is set.
         assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == int(retried)
         assert truth(sandbox, killed)["is_archived"]
         result = task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path, include_unclear="true")
@@ -188,7 +188,7 @@ class TestUndo:
 
 
 class TestRestore:
-    """An update's report says what was there before, and a task can put it back."""
+    """The report of an update contains the old values, and another task can put them back."""
 
     @pytest.fixture
     def office(self, sandbox: Sandbox) -> dict[str, Any]:
@@ -239,7 +239,7 @@ class TestRestore:
     def test_restores_runs_that_an_earlier_try_updated_partly_or_fully(
         self, office: dict[str, Any], report_path: str, sandbox: Sandbox, task: Task
     ) -> None:
-        # The first try wrote the summary and could not attach the tag, the second one does that.
+        # The first try wrote the summary but could not attach the tag; the second try attaches it.
         sandbox.behaviour = Behaviour(put_tags="ignore")
         ids = sandbox.add_runs(3)
         arguments: dict[str, Any] = {"run_ids": ids, "report_path": report_path, "summary": "x", "add_tags": ["New"]}

@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md keeps its word: its walk-through is carried out on a copy of the package, and its commands exist."""
+"""CONTRIBUTING.md is correct: its example works on a copy of the package, and its commands exist."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import airflow_provider_tallyfy
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
 PACKAGE = Path(airflow_provider_tallyfy.__file__).parent
-# Path in the checkout, and the code that goes there.
+# Path in the repository, and the code that is added there.
 STEPS = [
     (path, code.rstrip() + "\n") for path, code in re.findall(r"```python\n# (\S+\.py)\n(.*?)```", TEXT, re.DOTALL)
 ]
@@ -22,7 +22,7 @@ ROUTES = "airflow_provider_tallyfy/sandbox/routes/runs.py"
 
 
 def put(code: str, path: Path) -> None:
-    """Do what a contributor would: imports to the imports, a method into the class, the rest to the end."""
+    """Add code as a contributor would: imports to the imports, a method to the class, the rest at the end."""
     if not path.exists():
         path.write_text(code)
         return

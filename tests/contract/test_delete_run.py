@@ -1,4 +1,4 @@
-"""Deleting a run for ever: only an archived one, only if it is said twice, and never by accident."""
+"""Deleting a run permanently: only an archived run, only with confirmation, and never by accident."""
 
 from __future__ import annotations
 

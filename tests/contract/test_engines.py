@@ -1,4 +1,4 @@
-"""Both engines over the same flows: what they send, what they wait for, what they raise, and that flows are closed."""
+"""Both engines with the same flows: requests, waits and exceptions, and that flows are closed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OK = Response(200, {}, b'{"data": {}}')
 
 
 class Memory:
-    """A transport that answers from a list; an exception in it is raised."""
+    """A transport that answers from a list, and raises the exceptions in it."""
 
     scrub = Scrubber(SECRET)
 
@@ -51,7 +51,7 @@ class AsyncMemory(Memory):
 
 
 class Driver:
-    """An engine under test, and what it did."""
+    """An engine under test, and a record of its requests and waits."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -88,7 +88,7 @@ def drive(request: pytest.FixtureRequest) -> Driver:
 
 
 class Closed:
-    """Whether the flow was closed, and how it learned that."""
+    """Records whether the flow was closed, and by which exception."""
 
     how: str = "still open"
 
@@ -140,7 +140,7 @@ def test_errors_of_a_flow_become_public_exceptions_without_secrets(
 
 
 class Interruption(BaseException):
-    """As Airflow 2.11 raises in a task that is killed."""
+    """Like the exception that Airflow 2.11 raises in a killed task."""
 
 
 @pytest.mark.parametrize("fault", [Interruption(), KeyboardInterrupt(), OSError("a mistake of ours")], ids=repr)

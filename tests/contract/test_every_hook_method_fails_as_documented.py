@@ -1,6 +1,6 @@
-"""Nothing but ``TallyfyError`` leaves the hook, whatever it is given and whatever it is answered.
+"""The hook raises only ``TallyfyError``, for all arguments and all responses.
 
-``make soak`` makes many more calls than these.
+``make soak`` makes many more calls.
 """
 
 from __future__ import annotations

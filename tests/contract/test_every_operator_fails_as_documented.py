@@ -1,6 +1,6 @@
-"""An operator ends in a ``TallyfyError`` or a skip, or it has done its work, whatever it is given and answered.
+"""An operator raises only ``TallyfyError`` or a skip, for all arguments and all responses.
 
-``make soak`` makes many more calls than these.
+``make soak`` makes many more calls.
 """
 
 from __future__ import annotations

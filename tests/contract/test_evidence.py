@@ -1,7 +1,7 @@
-"""An answer is evidence only about the run that it names, and only if it is Tallyfy's.
+"""An answer counts only if it comes from Tallyfy and is about the requested run.
 
-Whatever else comes back proves nothing: a read asks again and then asks about the host; a write is looked after, and
-sent again only where it was not carried out.
+After any other answer, a read is repeated and then ends in an error that asks about the host. A write is checked by
+reading, and sent again only if it was not carried out.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.contract._office import AMOUNT, NOTE, Office, bodies, methods, truth
 
 Connect = Callable[..., TallyfyHook]
 
-#: Answers to a write that was carried out, and to one that was not, which say nothing about the run that was asked for.
+#: Answers that say nothing about the requested run, to writes that were carried out and to writes that were not.
 NOT_AN_ANSWER: dict[str, Callable[[bool], Fault]] = {
     "a web page": lambda applies: Fault.not_json(applies=applies),
     "text": lambda applies: Fault.not_json(html=False, applies=applies),
@@ -81,14 +81,17 @@ class TestUnusableAnswerToAWrite:
     ) -> None:
         do, _, verb = ACTS[act]
         sandbox.fail(verb, "/runs/*", NOT_AN_ANSWER[answer](False))
-        if answer in {"an empty object", "null"}:  # a yes that says nothing more: the next try of the task repeats it
+        if answer in {
+            "an empty object",
+            "null",
+        }:  # a success without the run: the next try of the task repeats the write
             with pytest.raises(TallyfyApiError) as caught:
                 do(hook, run_id)
             assert isinstance(caught.value, TallyfyNotAppliedError if act == "update" else TallyfyServerError)
             return
         assert do(hook, run_id)["id"] == run_id
         assert done(sandbox, run_id, act)
-        # Looked at between the two, so that nothing is done twice.
+        # A read between the two writes makes sure that nothing is done twice.
         assert methods(sandbox)[-3:] == [verb, "GET", verb]
         assert len(truth(sandbox, run_id)["users"]) == 1
 
@@ -132,10 +135,10 @@ def test_read_is_repeated_and_then_asks_about_the_host(
     run_id = sandbox.add_run()
     sandbox.fail("GET", "*", NOT_AN_ANSWER[answer](True), times=None)
     if read in {"get_current_user", "get_member"} and answer == "another run":
-        return  # any id may be that of the token's user
+        return  # the test does not know the id of the token's user
     with pytest.raises(TallyfyServerError, match="Is the connection's host the API base URL") as caught:
         READS[read](hook, run_id)
-    # A read leaves nothing in doubt, and nothing was written on its account.
+    # After a failed read, nothing is unclear and nothing was written.
     assert not isinstance(caught.value, (TallyfyIndeterminateError, AirflowFailException))
     assert "may or may not" not in str(caught.value)
     assert methods(sandbox) == ["GET"] * 4
@@ -202,7 +205,7 @@ def test_bulk_write_that_was_not_carried_out_is_sent_again_after_reading(
 
 
 class TestUnknownState:
-    """The wanted state is not claimed where nothing shows it."""
+    """No success is reported if no answer shows the state of the run."""
 
     @pytest.fixture(autouse=True)
     def _hidden(self, sandbox: Sandbox) -> None:
@@ -275,7 +278,7 @@ class TestPermanentDeletion:
 
 
 class TestTextThatLooksLikeADate:
-    """It is compared as text: another spelling of the same day is another text."""
+    """It is compared as text, so another format of the same day is a different text."""
 
     TEXTS = ("20260301", "2026-W09-7", "2026-03-01T00:00:00Z", " 2026-03-01", "2026-03-01 ")
 
@@ -331,7 +334,7 @@ def test_similar_texts_are_different(sandbox: Sandbox, hook: TallyfyHook, field:
 
 
 class TestFolderFallback:
-    """The run does not show the number of its folder relation, so the folder's own list is read."""
+    """The run does not show the id of its folder relation, so the list of the folder is read."""
 
     @pytest.fixture(autouse=True)
     def _plain(self, sandbox: Sandbox) -> None:
@@ -376,7 +379,7 @@ def test_whole_run_instead_of_its_id_is_refused(sandbox: Sandbox, hook: TallyfyH
 
 
 class TestListWithoutEnd:
-    """A list that says it has 10**30 pages, with the same row on each."""
+    """A list that claims to have 10**30 pages, with the same row on each."""
 
     ACTS: ClassVar[dict[str, Callable[[TallyfyHook, str], Any]]] = {
         "iter_runs": lambda hook, _: list(hook.iter_runs()),

@@ -1,4 +1,4 @@
-"""Finding runs: every filter finds what it should, and a server that ignores one never leads to wrong runs."""
+"""Finding runs: every filter finds the right runs, even if the server ignores it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def ids(rows: list[dict[str, Any]]) -> list[str]:
 
 @pytest.fixture
 def many(sandbox: Sandbox) -> dict[str, Any]:
-    """Runs that differ in all that can be filtered by; each is called after what is special about it."""
+    """Runs that differ in everything that can be filtered. Each is named after its difference."""
     ann = sandbox.add_member("ann@example.com")
     finance = sandbox.add_group("Finance", [ann])
     stale, other = sandbox.add_tag("Stale"), sandbox.add_tag("Other")
@@ -49,7 +49,7 @@ def many(sandbox: Sandbox) -> dict[str, Any]:
 
 LIVE = "plain anns invoice form tagged both othertag filed starred grouped complete problem issue"
 
-#: Filters (texts in braces are ids of what there is) and the names of the runs that they find.
+#: Filters (texts in braces stand for ids) and the names of the runs that they find.
 FILTERS: list[tuple[dict[str, Any], str]] = [
     ({}, LIVE),
     ({"archived": "only"}, "archived"),
@@ -127,7 +127,7 @@ class TestFilters:
     ) -> None:
         heed_nothing(sandbox)
         found = hook.find_runs(**{name: filled(value, many) for name, value in asked.items()})
-        # Whether a run with a problem is an active one, too, Tallyfy's pages do not say: it may be found by either.
+        # Tallyfy's pages do not say whether a run with a problem also counts as active, so both results are right.
         wanted = f"{names} problem issue" if asked == {"status": "active"} else names
         assert sorted(row["name"] for row in found.rows) == sorted(wanted.split())
         assert found.looked_at == 14
@@ -146,7 +146,7 @@ class TestFilters:
 
 
 def heed_nothing(sandbox: Sandbox) -> None:
-    """Have the server ignore every filter of a list of runs, as it does with parameters that it does not know."""
+    """Let the server ignore all filters of a list of runs, as it ignores unknown parameters."""
     index = sandbox._server.dispatcher.index
     find = index.find
     index.find = lambda query: find({"archived": "true", "sort": query.get("sort", "")})  # type: ignore[method-assign]
@@ -221,7 +221,7 @@ class TestOrderAndLimit:
     def test_order_that_the_server_ignores_is_applied_to_the_rows(
         self, order: str, rows: dict[str, str], sandbox: Sandbox, hook: TallyfyHook
     ) -> None:
-        # "The two oldest" must not become two others.
+        # "The two oldest" must not become two other runs.
         index = sandbox._server.dispatcher.index
         find = index.find
         index.find = lambda query: find({**query, "sort": "last_updated"})  # type: ignore[method-assign]
@@ -271,7 +271,7 @@ class TestRows:
             **{"id": "", "name": "kept", "tags": ["Keep"], "tag_ids": [keep]},
             **{"folders": ["Audit"], "folder_ids": [audit]},
         }
-        # The obvious clean-up.
+        # A typical clean-up.
         assert [row["name"] for row in rows if "Keep" not in (row["tags"] or [])] == ["bare"]
         assert len(sandbox.requests) <= 2, "one page, and one look-up where rows do not show the names of folders"
 
@@ -425,7 +425,7 @@ class TestTitles:
             assert len(sandbox.requests) == 2, "one page, one look-up"
 
     def test_archived_template_is_accepted_while_it_has_runs(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        # The nightly sweep of a template that was archived: all of its runs are archived by now.
+        # A nightly sweep for an archived template, all of whose runs are archived by now.
         template = sandbox.add_template("Retired")
         sandbox.add_run(template=template, archived=True)
         sandbox.fail("GET", "/checklists", Fault.status(200, {"data": []}), times=None)

@@ -1,7 +1,7 @@
-"""Archive and activate: whatever Tallyfy answers, and whatever happens to the answer, the outcome is right and stated.
+"""Archive and activate: the outcome is right and explained, for every answer of Tallyfy and every fault of the network.
 
-Tallyfy's pages leave open what several of these requests answer, so each test runs in every position of the switches
-that can matter to it.
+Tallyfy's pages do not define the answers to several of these requests, so each test runs with all positions of the
+switches that matter to it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def is_archived(sandbox: Sandbox, run_id: str) -> bool:
 
 
 def reading(run_id: str, get_archived: str) -> list[str]:
-    """What it takes to read an archived run: by its id, or from the list where the id answers 404."""
+    """Return the requests that read an archived run: by its id, and from the list if that answers 404."""
     return [f"GET /runs/{run_id}"] if get_archived == "200" else [f"GET /runs/{run_id}", SEARCH]
 
 
@@ -62,7 +62,7 @@ class TestArchiveInEveryShape:
         assert (outcome.how, outcome.run["id"], outcome.run["name"]) == ("changed", run_id, "Old project")
         assert outcome.run["archived_at"]
         assert is_archived(sandbox, run_id)
-        # One request where one will do: only an answer that shows nothing is followed by a read.
+        # One request if possible: only an answer that does not show the state is followed by a read.
         silent = shape.archive_body != "object"
         assert sandbox.calls == [
             f"DELETE /runs/{run_id}",
@@ -78,7 +78,7 @@ class TestArchiveInEveryShape:
         run_id = sandbox.add_run(archived=True)
         archived_at = (sandbox.run(run_id) or {})["archived_at"]
         outcome = hook.archive_run_outcome(run_id)
-        # Tallyfy may answer a second DELETE like the first; then nobody can tell without having looked before.
+        # If Tallyfy answers a second DELETE like the first, only a read before it can tell the difference.
         assert outcome.how == ("already" if second == "404" else "changed")
         assert outcome.run["archived_at"] == archived_at
         shown = second == "200" and shape.archive_body == "object"
@@ -105,7 +105,7 @@ class TestActivateInEveryShape:
         run_id = sandbox.add_run("Restored", status=status, archived=True)
         outcome = hook.activate_run_outcome(run_id)
         assert (outcome.how, outcome.run["name"]) == ("changed", "Restored")
-        # The state from before comes back, whatever it was.
+        # The run gets back the state that it had before.
         assert (outcome.run["archived_at"], outcome.run["status"]) == (None, status)
         assert not is_archived(sandbox, run_id)
         read = [] if body == "object" else [f"GET /runs/{run_id}"]
@@ -130,7 +130,7 @@ class TestActivateInEveryShape:
 
 @dataclass(frozen=True)
 class Case:
-    """A fault at the first write, and what is to come of it.
+    """A fault at the first write, and the expected result.
 
     :param writes: how often the write is sent.
     :param reads: how often the run is read.
@@ -158,7 +158,7 @@ FAULTS = {
     "not JSON": Case(Fault.not_json(), "checked", 1, 1, "answered with an HTML page; checked by reading"),
     "no text either": Case(Fault.not_json(html=False), "checked", 1, 1, "that are not JSON; checked by reading"),
     "no object": Case(Fault.unreadable_page(), "changed", 1, 1, "answer did not show the run"),
-    # A request that was declined was not carried out: no doubt.
+    # A rate-limited request was certainly not carried out.
     "429, seconds": Case(Fault.rate_limited("7"), "changed", 2, 0),
     "429, at once": Case(Fault.rate_limited("0"), "changed", 2, 0),
     "429, date": Case(Fault.rate_limited(_IN_A_MINUTE), "changed", 2, 0),
@@ -204,9 +204,11 @@ def test_wait_is_retry_after_or_exponential(sandbox: Sandbox, hook: TallyfyHook,
     sandbox.fail("DELETE", "*", Fault.rate_limited(_IN_A_MINUTE))
     sandbox.fail("DELETE", "*", Fault.rate_limited("soon"))
     hook.archive_run(sandbox.add_run())
-    assert 7 <= waits[0] <= 8  # as long as it asks for, and up to a second more, so that not all come back at once
+    assert (
+        7 <= waits[0] <= 8
+    )  # as long as Tallyfy asks for, plus a random part of up to one second, so that clients do not all return at once
     assert 0 <= waits[1] <= 41.3
-    assert 0 <= waits[2] <= 4  # left alone: anything up to a second, doubled each time
+    assert 0 <= waits[2] <= 4  # no readable Retry-After: a random time of up to one second, doubled each time
 
 
 _HOPELESS: list[tuple[str, Fault, type[TallyfyApiError], int | None, str]] = [
@@ -228,7 +230,7 @@ def test_write_that_never_arrives_is_an_error(
     assert (caught.value.http_status, caught.value.method) == (status, "DELETE")
     assert not isinstance(caught.value, AirflowFailException)
     assert not is_archived(sandbox, run_id)
-    # Where it may have been carried out, the run itself is asked at the end.
+    # If the request may have been carried out, the run is read at the end.
     times = 101 if status == 429 else 4
     assert sandbox.calls == [f"DELETE /runs/{run_id}"] * times + [f"GET /runs/{run_id}"] * (status != 429)
 
@@ -279,7 +281,7 @@ def test_empty_answer_is_an_error_if_the_check_fails(sandbox: Sandbox, hook: Tal
     sandbox.fail("GET", "*", Fault.server_error(503), times=None)
     with pytest.raises(TallyfyIndeterminateError, match="may or may not have been done") as caught:
         hook.archive_run(run_id)
-    assert not isinstance(caught.value, AirflowFailException)  # doing it again is harmless, and settles it
+    assert not isinstance(caught.value, AirflowFailException)  # repeating it is harmless, and gives a clear result
     assert f"DELETE /runs/{run_id}" in str(caught.value)
     assert "reading it failed too (the answer was 503" in str(caught.value)
 
@@ -312,7 +314,7 @@ class TestRefusals:
         assert isinstance(caught.value, AirflowFailException)
         assert f"{line.format(UNKNOWN)} failed with 404: Resource not found" in str(caught.value)
         assert "Check the id and the Organization ID" in str(caught.value)
-        # A 404 can mean "archived and hidden", so the archived runs are looked through before giving up.
+        # A 404 can mean "archived and hidden", so the archived runs are searched before giving up.
         assert sandbox.calls == [line.format(UNKNOWN), f"GET /runs/{UNKNOWN}", SEARCH]
 
     def test_light_member(self, sandbox: Sandbox, connect: Connect, act: Callable[..., object], line: str) -> None:
@@ -358,7 +360,7 @@ class TestRefusals:
 class TestSearchAmongTheArchived:
     @pytest.fixture
     def oldest(self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> str:
-        """A run behind two pages of archived ones, in an organization where archived runs can't be read by id."""
+        """A run behind two pages of archived runs, in an organization where archived runs cannot be read by id."""
         sandbox.behaviour = Behaviour(get_archived="404")
         monkeypatch.setattr(read, "SEARCH_PAGES", 2)
         run_id = sandbox.add_run(archived=True, days_old=99)

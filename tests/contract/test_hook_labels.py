@@ -1,4 +1,4 @@
-"""Tags and folders of a run: set whichever way Tallyfy takes them, never by a number that belongs to another run."""
+"""Tags and folders of a run: set in a way that Tallyfy accepts, and never detached from another run."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TestTagsAndFolders:
         if mode == "replace":
             assert changes == []
         else:
-            # The tag whose type is not known is tried as private, then as public.
+            # A tag of unknown type is tried as private, then as public.
             assert [call.partition("/")[2].split("/")[0] for call in changes] == [
                 *["checklists"] * 4,
                 "folders-objects",
@@ -60,7 +60,8 @@ class TestTagsAndFolders:
 
 def test_association_without_a_known_number_is_not_removed(sandbox: Sandbox, hook: TallyfyHook, office: Office) -> None:
     sandbox.behaviour = Behaviour(put_tags="ignore")
-    # Numbers are all that can be detached by: the id of the tag would be cast to one, and detach somebody else's.
+    # Tallyfy detaches by the number of the association. It would cast a tag's id to a number, which may be another
+    # run's association.
     shown = {**truth(sandbox, office.run_id), "tags": [office.tags[0]]}
     sandbox.fail("GET", f"/runs/{office.run_id}", Fault.status(200, {"data": shown}), times=None)
     with pytest.raises(TallyfyNotAppliedError, match="does not tell the number of its association") as caught:
@@ -79,7 +80,7 @@ class TestOneByOne:
         hook.remove_tag_from_run(run_id, urgent)
         assert truth(sandbox, run_id)["tags"] == [sales, public]
         sandbox.forget_requests()
-        # Attaching again would fire Tallyfy's events again.
+        # Attaching the tag again would trigger Tallyfy's events again.
         hook.add_tag_to_run(run_id, sales)
         hook.remove_tag_from_run(run_id, urgent)
         assert methods(sandbox) == ["GET", "GET"]
@@ -106,7 +107,7 @@ class TestOneByOne:
         sandbox.fail("POST", "*", Fault.drop_before())
         with pytest.raises(TallyfyServerError, match="was not carried out") as caught:
             hook.add_run_to_folder(office.run_id, office.folders[1])
-        # The next try reads first, and attaches only what is missing.
+        # The next try reads first, and attaches only the missing ones.
         assert not isinstance(caught.value, AirflowFailException)
         assert methods(sandbox) == ["GET", "POST", "GET"]
 

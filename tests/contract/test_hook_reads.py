@@ -1,4 +1,4 @@
-"""Reading: lists to their end, runs wherever they hide, and a connection test that says what is wrong."""
+"""Reading: complete lists, live and archived runs, and a connection test that explains what is wrong."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ class TestPagesThatGoWrong:
             got.extend(run["name"] for run in hook.iter_runs(per_page=2))
         assert says in str(caught.value)
         assert caught.value.http_status == 200
-        assert not isinstance(caught.value, AirflowFailException)  # reading it again may go well
+        assert not isinstance(caught.value, AirflowFailException)  # a retry may succeed
 
     @pytest.mark.parametrize(
         "fault",
@@ -266,7 +266,7 @@ class TestConnectionTest:
         ok, text = connect(sandbox, login=UNKNOWN).test_connection()
         assert not ok
         assert f"does not let this token see the organization {UNKNOWN}: check the Organization ID (login)" in text
-        # Airflow shows it in a box of four or five lines; the advice is not to be given twice.
+        # Airflow shows the message in a box of four or five lines, so the advice must not appear twice.
         assert len(text) < 300
 
     @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The way there and back: whom the token is shown to, what HttpHook's users may rely on, and how little it costs."""
+"""The hook's transport: where the token is sent, what users of HttpHook can rely on, and the number of requests."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Connect = Callable[..., TallyfyHook]
 
 
 class TestHttpHook:
-    """What is inherited keeps working, authenticated and against the right base."""
+    """Inherited methods keep working, with the token and the right base URL."""
 
     def test_run(self, sandbox: Sandbox, connect: Connect) -> None:
         hook = connect(sandbox, host=f"{sandbox.url}/api", port=None)
@@ -55,7 +55,7 @@ class TestHttpHook:
         assert record.path == f"/api/organizations/{org}/runs"
         assert record.headers["Authorization"] == f"Bearer {sandbox.token}"
         assert (record.headers["X-Mine"], record.headers["X-Tallyfy-Client"]) == ("1", "APIClient")
-        # The next request has no part of that.
+        # The next request contains none of that.
         hook.get_current_user()
         assert "X-Mine" not in sandbox.requests[1].headers
 
@@ -203,7 +203,7 @@ class TestTokenIsSentOnlyToTheApi:
         netrc.write_text("machine 127.0.0.1 login me password hidden\n")
         netrc.chmod(0o600)
         monkeypatch.setenv("NETRC", str(netrc))
-        # The file is one that requests would have used.
+        # Proves that requests would have used this file.
         assert requests.utils.get_netrc_auth(sandbox.url) == ("me", "hidden")
         hook.get_current_user()
         hook.run("/me", headers={"X-Mine": "1"})
@@ -223,7 +223,7 @@ class TestCertificate:
     def test_untrusted_certificate_is_refused(self, to: Callable[..., TallyfyHook], waits: list[float]) -> None:
         with pytest.raises(TallyfyUnreachableError, match=r"no trusted TLS connection.*certificate verify failed"):
             to().get_current_user()
-        assert waits == []  # it would be as wrong a second later
+        assert waits == []  # a retry would fail in the same way
 
     @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
     def test_ca_bundle_of_the_environment_is_used(
@@ -238,7 +238,7 @@ class TestCertificate:
         self, to: Callable[..., TallyfyHook], tls: TlsServer, bundle: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         if bundle == "set":
-            # A bundle for everybody, without this server: what the connection says goes before it.
+            # The environment's bundle lacks this server. The connection's setting takes precedence.
             monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())
         for verify in (str(tls.certificate), "false", False):
             hook = to(verify=verify)
@@ -309,7 +309,7 @@ _EVERYTHING: list[Fault] = [
 
 
 def _with_token(fault: Fault, token: str) -> Fault:
-    """A server that shows the token in whatever it says."""
+    """Return the fault with the token in its answer."""
     if fault.answer is None:
         return fault
     status, headers, body = fault.answer
@@ -340,7 +340,7 @@ def test_token_is_not_in_errors_logs_or_results(
     password: str,
 ) -> None:
     token = sandbox.token if password == "plain" else password
-    # Airflow's own loggers mask the token; nothing here is to need that, so the hook gets a plain one.
+    # Airflow's loggers mask the token. This test must not depend on that, so the hook gets a plain logger.
     caplog.set_level(logging.DEBUG)
     monkeypatch.setattr(TallyfyHook, "log", logging.getLogger("plain"))
     hook = connect(sandbox, password=token, hook={"max_retries": 1})

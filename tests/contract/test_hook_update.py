@@ -1,6 +1,6 @@
-"""Update: what is asked for is there afterwards, what is not asked for survives, and anything else is an error by name.
+"""Update: requested values are set, other values stay, and the error for an ignored field names it.
 
-The sandbox empties members and groups that a PUT leaves out, as measured on production on 2026-07-21.
+The sandbox removes members and groups that a PUT leaves out, as measured on production on 2026-07-21.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def test_update_is_refused_if_tallyfy_does_not_show_the_members(
     assert isinstance(caught.value, AirflowFailException)
     assert caught.value.errors == {"users": ["not shown by Tallyfy"]}
     assert methods(sandbox) == ["GET"]
-    # Whoever names the members needs no reading of them.
+    # An update that sets the members does not need to read them.
     hook.update_run(office.run_id, name="Renamed", users=[office.people[2]], groups=[])
     assert truth(sandbox, office.run_id)["users"] == [office.people[2]]
 
@@ -156,7 +156,7 @@ class TestWhatTallyfyIgnores:
         run_id = sandbox.add_run()
         with pytest.raises(TallyfyNotAppliedError, match=f"the answer to {AMOUNT} was not stored"):
             hook.update_run(run_id, prerun={AMOUNT: "5"})
-        # An answer that is to be empty is empty, shown or not.
+        # An answer that should be empty is empty, whether it is shown or not.
         assert hook.update_run_outcome(run_id, prerun={AMOUNT: ""}).how == "already"
 
     def test_value_that_stays_as_it_was(self, sandbox: Sandbox, hook: TallyfyHook, office: Office) -> None:
@@ -322,7 +322,7 @@ def test_field_that_runs_do_not_show_is_reported_as_unverified(
 ) -> None:
     outcome = hook.update_run_outcome(office.run_id, publicly_hidden_fields=["comments"])
     assert outcome.note == "Tallyfy does not show publicly_hidden_fields, so that could not be checked"
-    # Without that word, nothing says that it was done.
+    # Without a success answer, nothing shows that it was done.
     sandbox.fail("PUT", "/runs/*", Fault.drop_after(), times=None)
     with pytest.raises(TallyfyUnreachableError):
         hook.update_run(office.run_id, publicly_hidden_fields=[])

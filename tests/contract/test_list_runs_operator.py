@@ -20,7 +20,7 @@ from airflow_provider_tallyfy.operators.tallyfy import TallyfyListRunsOperator
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
 from tests.unit.test_filters import BAD, GOOD
 
-#: What the operator's own arguments beside the filters must never be.
+#: Bad values of the operator's arguments that are not filters.
 BAD_OPTIONS: dict[str, list[Any]] = {
     "limit": [0, "many", True, 2.5],
     "order": ["summary", "-"],
@@ -69,9 +69,9 @@ class TestAtParse:
 
 @pytest.fixture
 def find(hook: TallyfyHook, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Execute the operator as a task would, with values as they are after rendering."""
+    """Execute the operator as a task would, with rendered values."""
 
-    # Airflow 3's own way of logging passes caplog by.
+    # The loggers of Airflow 3 bypass caplog.
     monkeypatch.setattr(TallyfyListRunsOperator, "log", logging.getLogger("task"), raising=False)
 
     def find(rendered: dict[str, Any] | None = None, **arguments: Any) -> list[dict[str, Any]]:

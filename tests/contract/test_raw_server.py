@@ -1,4 +1,4 @@
-"""The server that says exactly what a test tells it to say."""
+"""The raw server sends exactly the bytes that a test gives it."""
 
 from __future__ import annotations
 

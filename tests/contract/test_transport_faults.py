@@ -1,4 +1,4 @@
-"""Whatever goes wrong after bytes left is a lost answer; every answer ends, in time and size, and has one request."""
+"""Failures after bytes were sent are lost answers; answers are limited in time and size and match their request."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_applied_write_with_a_broken_answer_is_settled_by_reading(
 
 
 class TestAnswersMatchTheirRequests:
-    """No answer is taken for that to another request."""
+    """No answer is used for another request."""
 
     def ask_thrice(self, server: RawServer, carrier: NewCarrier, method: str = "GET") -> None:
         transport = carrier(server.url)
@@ -172,7 +172,7 @@ class TestAnswersMatchTheirRequests:
             reply = transport.send(get(str(number)))
             if isinstance(reply, Response):
                 assert reply.parsed == {"path": f"/{number}"}
-            else:  # aiohttp takes a stray byte for a fault of the answer before it
+            else:  # aiohttp treats a stray byte as an error of the previous answer
                 assert (name, reply.sent, carrier.keeps_connections) == ("a stray byte", True, False)
             time.sleep(0.08)
         assert server.connections == 3
@@ -195,7 +195,7 @@ class TestAnswersMatchTheirRequests:
             zipped(deflated.compress(JSON) + deflated.flush(), "deflate"),
             zipped(JSON, "identity"),
         ]
-        if carrier.keeps_connections:  # aiohttp refuses it, which is as right
+        if carrier.keeps_connections:  # aiohttp refuses it, which is also right
             answers.append(same_twice)
         told = iter(answers)
         server.answer = lambda request: next(told)
@@ -208,7 +208,7 @@ class TestAnswersMatchTheirRequests:
 
 
 class TestTime:
-    """A request ends: after the time-out without a byte, and after five times that in any case."""
+    """A request ends after one timeout without a byte, and after five timeouts in any case."""
 
     TIMEOUT = 0.2
 
@@ -330,7 +330,7 @@ class TestSize:
 
 
 class TestNothingWasSent:
-    """What is found before a byte leaves is told apart from what may have been done."""
+    """Failures before the first byte are distinguished from failures after which the request may have been done."""
 
     def test_closed_port(self, carrier: NewCarrier) -> None:
         with create_server(("127.0.0.1", 0)) as listener:
@@ -426,7 +426,7 @@ def test_tls_error_after_the_request_is_a_lost_answer(carrier: NewCarrier, tmp_p
 
 
 class TestEveryException:
-    """Whatever type is raised on the way: before a byte left it names what to check, after that it is a lost answer."""
+    """Exceptions of every type: an error before bytes were sent names what to check; after that it is a lost answer."""
 
     TYPES: ClassVar[list[Callable[[], Exception]]] = [
         *(partial(kind, "odd") for kind in (ValueError, TypeError, KeyError, OverflowError, RecursionError)),
@@ -440,7 +440,7 @@ class TestEveryException:
         partial(TimeoutError, "odd"),
         partial(ConnectionResetError, 104, "odd"),
     ]
-    NETWORK = (OSError, HTTPException, DecodeError, InvalidHeader)  # else it is an address or a setting
+    NETWORK = (OSError, HTTPException, DecodeError, InvalidHeader)  # otherwise an address or a setting is wrong
 
     @pytest.mark.parametrize("make", TYPES, ids=lambda make: str(make.func.__name__))
     def test_exception_after_bytes_were_sent_is_a_lost_answer(

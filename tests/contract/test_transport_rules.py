@@ -1,4 +1,4 @@
-"""Both transports keep the same rules: whom they show the token to, whom they trust, and what they leave behind."""
+"""Both transports follow the same rules for tokens, certificates, proxies and connections."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ class TestTls:
 
 
 class TestEventLoop:
-    """What only the transport for event loops has."""
+    """Behaviour of the aiohttp transport only."""
 
     @staticmethod
     def transport(server: RawServer, timeout: float = 5.0) -> AiohttpTransport:
@@ -188,7 +188,7 @@ class TestEventLoop:
                         yield 0.01
                         yield b"x"
                 finally:
-                    ended.set()  # the other side has gone
+                    ended.set()  # the client has disconnected
 
             return parts()
 

@@ -1,4 +1,4 @@
-"""What is secret stays here: through proxies, forks, pickles and texts; and data is not rewritten to hide it."""
+"""Secrets do not leak through proxies, forks, pickles or texts, and data is not rewritten to hide them."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ Connect = Callable[..., TallyfyHook]
 
 @pytest.fixture
 def proxy() -> Iterator[RawServer]:
-    """A proxy that answers itself, so that whoever trusts it is found out."""
+    """A proxy that answers requests itself, so that a test notices its use."""
     with RawServer(lambda request: response(200, {"data": {"email": "proxy@example.com"}})) as server:
         yield server
 
 
 class TestLoopback:
-    """An API on this machine is reached without a proxy, for its plain http would show the token to it."""
+    """An API on this machine is reached without a proxy, because plain http would show the token to the proxy."""
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST", "127.0.0.1:{port}/"])
     @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ class TestLoopback:
 
 
 class TestFork:
-    """A child that is forked with a used hook has connections of its own."""
+    """A child process that is forked with a used hook opens its own connections."""
 
     READS = 60
 
@@ -104,7 +104,7 @@ class TestFork:
         session = hook.get_conn()
 
         def read(run_id: str) -> bool:
-            """Whether every answer is about the run that was asked for, on all roads."""
+            """Whether every method returns an answer about the requested run."""
             path = f"/organizations/{hook.organization_id}/runs/{run_id}"
             return all(
                 hook.get_run(run_id)["id"] == run_id
@@ -154,7 +154,7 @@ class TestFork:
 
 
 class TestPickle:
-    """A pickle holds the arguments of a hook, and looks up its connection where it is unpacked."""
+    """A pickled hook contains its arguments, and looks up its connection after unpickling."""
 
     def test_used_hook(self, sandbox: Sandbox, connect: Connect) -> None:
         run_id = sandbox.add_run()
@@ -169,7 +169,7 @@ class TestPickle:
             assert other.activate_run(run_id)["archived_at"] is None
             assert other.run("/me").status_code == 200
             assert (other.tallyfy_conn_id, other._timeout, other.max_retries) == (hook.tallyfy_conn_id, 7.0, 2)
-        hook.archive_run(run_id)  # it goes on itself
+        hook.archive_run(run_id)  # the original keeps working
 
     def test_used_operator(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         run_id = sandbox.add_run()
@@ -203,7 +203,7 @@ class TestTexts:
         assert scrub.text("the user is me") == "the user is me"
 
     def test_first_part_of_a_token_is_hidden_too(self) -> None:
-        """Messages are cut to a length, which may be in the middle of it."""
+        """Messages are cut to a length, possibly in the middle of a token."""
         scrub = Scrubber(self.JWT)
         for length in range(12, len(self.JWT)):
             assert scrub.text(f"see {self.JWT[:length]}]") == "see ***]"
@@ -238,7 +238,7 @@ class TestData:
         assert hook.activate_runs([run_id]).counts["changed"] == 1
 
     def test_token_is_removed_from_results(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        """Somebody wrote it into a run. It must not get into XCom, and what is decided is decided as it is."""
+        """Somebody wrote it into a run. It must not get into XCom, but decisions use the original data."""
         run_id = sandbox.add_run("Onboarding")
         shown = f"the token is {sandbox.token}!"
         outcome = hook.update_run_outcome(run_id, summary=shown)
@@ -255,7 +255,7 @@ class TestData:
 
 
 class TestKeysAndCertificates:
-    """A file that can't be used is found before anything is sent, and the error names the extra and what is wrong."""
+    """An unusable file is an error before anything is sent; the error names the extra and the problem."""
 
     @pytest.fixture
     def pem(self, tmp_path: Path) -> Path:

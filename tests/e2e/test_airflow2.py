@@ -117,7 +117,7 @@ def test_servers_listen_only_on_loopback(airflow2: Airflow) -> None:
 
 
 def _runs(airflow: Airflow) -> list[dict[str, Any]] | None:
-    """The runs of e2e_one_run, as soon as Airflow knows it."""
+    """Return the runs of e2e_one_run, as soon as Airflow knows the DAG."""
     with contextlib.suppress(HTTPError):
         runs: list[dict[str, Any]] = airflow.rest("GET", "/dags/e2e_one_run/dagRuns")["dag_runs"]
         return runs
