@@ -7,7 +7,7 @@ import pytest
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
 from tests.airflow.conftest import RunDag
 from tests.contract._bulk import times
-from tests.contract._office import truth
+from tests.contract._example_organization import truth
 
 #: A DAG that archives, activates and updates one run each, and archives and updates some in bulk.
 ALL_WAYS = """

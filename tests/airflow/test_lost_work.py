@@ -16,7 +16,7 @@ import pytest
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
 from tests.airflow.conftest import RunDag, WriteDag
 from tests.contract._bulk import live, rows_in, times
-from tests.contract._office import truth
+from tests.contract._example_organization import truth
 
 RUNS = 60
 RETRIED = "retries=1, retry_delay=timedelta(0)"

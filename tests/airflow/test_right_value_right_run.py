@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
 from tests.airflow.conftest import RunDag
 from tests.contract._bulk import times
-from tests.contract._office import truth
+from tests.contract._example_organization import truth
 
 # -- text that looks like a date --------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from airflow_provider_tallyfy.exceptions import TallyfyError
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
 from airflow_provider_tallyfy.sandbox.faults import FAULTS
 from tests.contract._clock import FastClock
-from tests.contract._office import Office, furnish
+from tests.contract._example_organization import Example, add_example_organization
 
 #: Not random, so that both engines wait equally long.
 POLICY = RetryPolicy(jitter=lambda: 0.5)
@@ -102,7 +102,7 @@ class World:
     """
 
     sandbox: Sandbox
-    office: Office
+    example: Example
     run_id: str
     other_id: str
 
@@ -211,8 +211,8 @@ def run_on(engine: str, case: Case, planned: Planned | None = None, at: int = 0,
     """
     late = planned is not None and planned.kind in LATE
     with Sandbox(case.behaviour, seed=1) as sandbox:
-        office = furnish(sandbox)
-        world = World(sandbox, office, office.run_id, sandbox.add_run("Other", users=[office.people[2]]))
+        example = add_example_organization(sandbox)
+        world = World(sandbox, example, example.run_id, sandbox.add_run("Other", users=[example.people[2]]))
         if case.archived:
             sandbox.archive(world.run_id)
         was = world.run

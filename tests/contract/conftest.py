@@ -12,10 +12,10 @@ import pytest
 
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Sandbox
-from tests.contract._asking import Ask, asking
 from tests.contract._bulk import Task
 from tests.contract._clock import FastClock
-from tests.contract._office import Office, furnish
+from tests.contract._example_organization import Example, add_example_organization
+from tests.contract._plain_requests import Ask, plain_requests
 
 _NUMBERS = itertools.count(1)
 
@@ -77,13 +77,13 @@ def report_path(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def office(sandbox: Sandbox) -> Office:
+def example(sandbox: Sandbox) -> Example:
     """The test's organization, with members, groups, tags, folders and a run."""
-    return furnish(sandbox)
+    return add_example_organization(sandbox)
 
 
 @pytest.fixture
 def ask(sandbox: Sandbox) -> Iterator[Ask]:
     """Send plain requests to the test's organization, without the client."""
-    with asking(sandbox) as ask:
+    with plain_requests(sandbox) as ask:
         yield ask

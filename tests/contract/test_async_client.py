@@ -24,8 +24,8 @@ from airflow_provider_tallyfy.connection import Settings
 from airflow_provider_tallyfy.exceptions import TallyfyServerError, TallyfyUnreachableError
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
 from tests.contract._both_engines import new_client, settings_of
-from tests.contract._carriers import TOKEN
-from tests.contract._carriers import settings_of as settings_for
+from tests.contract._transports import TOKEN
+from tests.contract._transports import settings_of as settings_for
 
 LONG = 30.0  # seconds; longer than any test waits
 

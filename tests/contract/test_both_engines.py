@@ -17,7 +17,7 @@ from airflow_provider_tallyfy.api.runs.fields import FIELDS
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault
 from airflow_provider_tallyfy.sandbox.faults import FAULTS
 from tests.contract._both_engines import ALL_FAULTS, ARGUMENTS, LARGE, LATE, Case, Planned, World, run_on_both
-from tests.contract._office import AMOUNT
+from tests.contract._example_organization import AMOUNT
 
 
 def truth(world: World) -> dict[str, Any]:
@@ -73,10 +73,11 @@ FIELD_CASES = {
     "name": updates(lambda _: {"name": "New"}, lambda _, run: run["name"] == "New", core=True),
     "summary": updates(lambda _: {"summary": ""}, lambda _, run: run["summary"] == ""),
     "owner_id": updates(
-        lambda world: {"owner_id": world.office.people[1]}, lambda world, run: run["owner_id"] == world.office.people[1]
+        lambda world: {"owner_id": world.example.people[1]},
+        lambda world, run: run["owner_id"] == world.example.people[1],
     ),
     "tags": updates(
-        lambda world: {"tags": world.office.tags[1:2]}, lambda world, run: run["tags"] == list(world.office.tags[1:2])
+        lambda world: {"tags": world.example.tags[1:2]}, lambda world, run: run["tags"] == list(world.example.tags[1:2])
     ),
     "add_tags": updates(
         lambda _: {"add_tags": ["Sales", "Brand new"]},
@@ -85,21 +86,21 @@ FIELD_CASES = {
     ),
     "remove_tags": updates(lambda _: {"remove_tags": ["Urgent"]}, lambda _, run: run["tags"] == []),
     "folders": updates(
-        lambda world: {"folders": world.office.folders[1:]},
-        lambda world, run: run["folders"] == list(world.office.folders[1:]),
+        lambda world: {"folders": world.example.folders[1:]},
+        lambda world, run: run["folders"] == list(world.example.folders[1:]),
     ),
     "prerun": updates(lambda _: {"prerun": {AMOUNT: "200"}}, lambda _, run: run["prerun"][AMOUNT] == "200"),
     "starred": updates(lambda _: {"starred": True}, lambda _, run: run["starred"] is True),
     "is_public": updates(lambda _: {"is_public": "true"}, lambda _, run: run["is_public"] is True),
     "users": updates(
-        lambda world: {"users": world.office.people[1:]},
-        lambda world, run: run["users"] == list(world.office.people[1:]),
-        members=lambda world: (list(world.office.people[1:]), [world.office.groups[0]]),
+        lambda world: {"users": world.example.people[1:]},
+        lambda world, run: run["users"] == list(world.example.people[1:]),
+        members=lambda world: (list(world.example.people[1:]), [world.example.groups[0]]),
     ),
     "groups": updates(
         lambda world: {"groups": []},
         lambda _, run: run["groups"] == [],
-        members=lambda world: (list(world.office.people[:2]), []),
+        members=lambda world: (list(world.example.people[:2]), []),
     ),
     "publicly_hidden_fields": updates(
         lambda _: {"publicly_hidden_fields": ["comments"]},
@@ -131,8 +132,8 @@ CASES: dict[str, Case] = {
     ),
     **{f"update {name}": case for name, case in FIELD_CASES.items()},
     "update tags that the update ignores": updates(
-        lambda world: {"tags": world.office.tags[1:2]},
-        lambda world, run: run["tags"] == list(world.office.tags[1:2]),
+        lambda world: {"tags": world.example.tags[1:2]},
+        lambda world, run: run["tags"] == list(world.example.tags[1:2]),
         behaviour=_IGNORED,
         core=True,
     ),
@@ -141,20 +142,20 @@ CASES: dict[str, Case] = {
     ),
     "update an archived run": updates(lambda _: {"name": "New"}, lambda _, run: run["name"] == "New", archived=True),
     "add a tag": Case(
-        lambda world: labels.add(world.org, world.run_id, labels.TAGS, world.office.tags[2]),
-        lambda world, _: world.office.tags[2] in truth(world)["tags"],
+        lambda world: labels.add(world.org, world.run_id, labels.TAGS, world.example.tags[2]),
+        lambda world, _: world.example.tags[2] in truth(world)["tags"],
         core=True,
     ),
     "remove a tag": Case(
-        lambda world: labels.remove(world.org, world.run_id, labels.TAGS, world.office.tags[0]),
+        lambda world: labels.remove(world.org, world.run_id, labels.TAGS, world.example.tags[0]),
         lambda world, _: truth(world)["tags"] == [],
     ),
     "add to a folder": Case(
-        lambda world: labels.add(world.org, world.run_id, labels.FOLDERS, world.office.folders[1]),
-        lambda world, _: world.office.folders[1] in truth(world)["folders"],
+        lambda world: labels.add(world.org, world.run_id, labels.FOLDERS, world.example.folders[1]),
+        lambda world, _: world.example.folders[1] in truth(world)["folders"],
     ),
     "remove from a folder": Case(
-        lambda world: labels.remove(world.org, world.run_id, labels.FOLDERS, world.office.folders[0]),
+        lambda world: labels.remove(world.org, world.run_id, labels.FOLDERS, world.example.folders[0]),
         lambda world, _: truth(world)["folders"] == [],
         behaviour=Behaviour(with_folders_shape="plain"),
         core=True,

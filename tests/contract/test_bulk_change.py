@@ -19,7 +19,7 @@ from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
 from tests.contract._bulk import check_sums, check_truth, count, let_time_fly, rows_of, times
 from tests.contract._clock import FastClock
-from tests.contract._office import UNKNOWN, truth
+from tests.contract._example_organization import UNKNOWN, truth
 
 Connect = Callable[..., TallyfyHook]
 

@@ -26,7 +26,7 @@ from airflow_provider_tallyfy.operators.tallyfy import (
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
 from tests.contract._bulk import Task, let_time_fly, rows_of
 from tests.contract._clock import FastClock
-from tests.contract._office import UNKNOWN, truth
+from tests.contract._example_organization import UNKNOWN, truth
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,7 @@ from airflow_provider_tallyfy.operators.tallyfy import (
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
 from tests.contract._bulk import Task, let_time_fly, live, rows_in, rows_of
 from tests.contract._clock import FastClock
-from tests.contract._office import truth
+from tests.contract._example_organization import truth
 
 
 @pytest.fixture(autouse=True)

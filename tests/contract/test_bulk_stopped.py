@@ -18,7 +18,7 @@ from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
 from tests.contract._bulk import check_sums, check_truth, count, let_time_fly, rows_of
 from tests.contract._clock import FastClock
-from tests.contract._office import UNKNOWN
+from tests.contract._example_organization import UNKNOWN
 
 Connect = Callable[..., TallyfyHook]
 

@@ -26,7 +26,7 @@ from airflow_provider_tallyfy.operators.tallyfy import (
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
 from tests.contract._bulk import Task, let_time_fly, live, rows_in
 from tests.contract._clock import FastClock
-from tests.contract._office import truth
+from tests.contract._example_organization import truth
 
 
 @pytest.fixture(autouse=True)
@@ -191,16 +191,16 @@ class TestRestore:
     """The report of an update contains the old values, and another task can put them back."""
 
     @pytest.fixture
-    def office(self, sandbox: Sandbox) -> dict[str, Any]:
+    def example(self, sandbox: Sandbox) -> dict[str, Any]:
         old, new = sandbox.add_tag("Old"), sandbox.add_tag("New")
         members = [sandbox.add_member("ann@example.com"), sandbox.add_member("bob@example.com")]
         return {"old": old, "new": new, "members": members, "folder": sandbox.add_folder("F")}
 
     def test_all_fields(
-        self, office: dict[str, Any], report_path: str, sandbox: Sandbox, task: Task, hook: Any
+        self, example: dict[str, Any], report_path: str, sandbox: Sandbox, task: Task, hook: Any
     ) -> None:
-        ann, bob = office["members"]
-        ids = sandbox.add_runs(12, "Name", tags=[office["old"]], users=[ann])
+        ann, bob = example["members"]
+        ids = sandbox.add_runs(12, "Name", tags=[example["old"]], users=[ann])
         before = {run_id: truth(sandbox, run_id) for run_id in ids}
         changes: dict[str, Any] = {
             "name": "All the same",
@@ -214,7 +214,7 @@ class TestRestore:
         }
         task.execute(TallyfyBulkUpdateRunsOperator, run_ids=ids, report_path=report_path, **changes)
         row = rows_in(report_path)[ids[3]]
-        assert row["before"]["tags"] == [office["old"]]
+        assert row["before"]["tags"] == [example["old"]]
         assert (row["before"]["name"], row["before"]["users"]) == (before[ids[3]]["name"], [ann])
         sandbox.organization.runs[ids[5]].last_updated += 60
         back = f"{report_path}.back"
@@ -237,7 +237,7 @@ class TestRestore:
         assert all(run["summary"] == "" and run["name"].startswith("Name") for run in sandbox.runs())
 
     def test_restores_runs_that_an_earlier_try_updated_partly_or_fully(
-        self, office: dict[str, Any], report_path: str, sandbox: Sandbox, task: Task
+        self, example: dict[str, Any], report_path: str, sandbox: Sandbox, task: Task
     ) -> None:
         # The first try wrote the summary but could not attach the tag; the second try attaches it.
         sandbox.behaviour = Behaviour(put_tags="ignore")

@@ -20,7 +20,7 @@ from airflow_provider_tallyfy.exceptions import (
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.operators.tallyfy import TallyfyDeleteRunOperator
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
-from tests.contract._office import UNKNOWN, methods
+from tests.contract._example_organization import UNKNOWN, methods
 
 Connect = Callable[..., TallyfyHook]
 

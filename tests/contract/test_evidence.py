@@ -23,7 +23,7 @@ from airflow_provider_tallyfy.exceptions import (
 )
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
-from tests.contract._office import AMOUNT, NOTE, Office, bodies, methods, truth
+from tests.contract._example_organization import AMOUNT, NOTE, Example, bodies, methods, truth
 
 Connect = Callable[..., TallyfyHook]
 
@@ -341,26 +341,26 @@ class TestFolderFallback:
         sandbox.behaviour = Behaviour(with_folders_shape="plain", put_folders="ignore")
 
     @pytest.mark.parametrize("way", ["remove_run_from_folder", "update_run"])
-    def test_removes_only_this_run(self, sandbox: Sandbox, hook: TallyfyHook, office: Office, way: str) -> None:
-        folder = office.folders[0]
+    def test_removes_only_this_run(self, sandbox: Sandbox, hook: TallyfyHook, example: Example, way: str) -> None:
+        folder = example.folders[0]
         others = [sandbox.add_run(f"Other {n}", folders=[folder]) for n in range(3)]
         if way == "update_run":
-            hook.update_run(office.run_id, folders=[])
+            hook.update_run(example.run_id, folders=[])
         else:
-            hook.remove_run_from_folder(office.run_id, folder)
-        assert truth(sandbox, office.run_id)["folders"] == []
+            hook.remove_run_from_folder(example.run_id, folder)
+        assert truth(sandbox, example.run_id)["folders"] == []
         assert [truth(sandbox, other)["folders"] for other in others] == [[folder]] * 3
         assert any(call.startswith(f"GET /folders/{folder}") for call in sandbox.calls)
 
     def test_is_an_error_if_the_folder_does_not_list_the_run(
-        self, sandbox: Sandbox, hook: TallyfyHook, office: Office
+        self, sandbox: Sandbox, hook: TallyfyHook, example: Example
     ) -> None:
-        other = sandbox.add_run("Other", folders=[office.folders[0]])
-        empty = Fault.other_answer({"data": {"id": office.folders[0], "objects": []}})
+        other = sandbox.add_run("Other", folders=[example.folders[0]])
+        empty = Fault.other_answer({"data": {"id": example.folders[0], "objects": []}})
         sandbox.fail("GET", "/folders/*", empty, times=None)
         with pytest.raises(TallyfyNotAppliedError, match="does not tell the number of its association"):
-            hook.remove_run_from_folder(office.run_id, office.folders[0])
-        assert truth(sandbox, other)["folders"] == [office.folders[0]]
+            hook.remove_run_from_folder(example.run_id, example.folders[0])
+        assert truth(sandbox, other)["folders"] == [example.folders[0]]
         assert "DELETE" not in methods(sandbox)
 
 

@@ -12,7 +12,7 @@ from airflow_provider_tallyfy.api.runs.rows import FIELDS
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyServerError
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
-from tests.contract._office import UNKNOWN
+from tests.contract._example_organization import UNKNOWN
 
 Connect = Callable[..., TallyfyHook]
 

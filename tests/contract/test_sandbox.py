@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_tallyfy.sandbox import Sandbox
-from tests.contract._asking import Ask
+from tests.contract._plain_requests import Ask
 
 HEX = re.compile(r"[0-9a-f]{32}")
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z")

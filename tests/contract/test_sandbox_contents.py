@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_tallyfy.sandbox import Sandbox
 from airflow_provider_tallyfy.sandbox.contents import Contents
-from tests.contract._asking import Ask
+from tests.contract._plain_requests import Ask
 
 FIELDS = ("created_at", "last_updated", "completed_at", "archived_at")
 UTC = timezone.utc

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
-from tests.contract._asking import Ask
+from tests.contract._plain_requests import Ask
 
 Received = list[tuple[float, bytes]]
 

@@ -17,7 +17,7 @@ import requests
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
 from airflow_provider_tallyfy.sandbox.__main__ import describe
-from tests.contract._office import AMOUNT, NOTE, Office
+from tests.contract._example_organization import AMOUNT, NOTE, Example
 
 # What Chromium sends when somebody opens an address.
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"}
@@ -112,24 +112,24 @@ def test_the_overview_shows_each_run_with_state_owner_tags_age_and_last_change(
     assert "2 all 1 problem 1 archived" in page.text
 
 
-def test_the_overview_can_be_filtered(sandbox: Sandbox, office: Office) -> None:
-    ann, ben, _ = office.people
-    _, sales, _ = office.tags
+def test_the_overview_can_be_filtered(sandbox: Sandbox, example: Example) -> None:
+    ann, ben, _ = example.people
+    _, sales, _ = example.tags
     template = sandbox.add_template("Hiring")
     hired = sandbox.add_run("Anna Müller", template=template, owner_id=ben, tags=[sales])
     gone = sandbox.add_run("Anton Berg", template=template, owner_id=ben, archived=True, completed_days_ago=9)
-    everything = {office.run_id, hired, gone}
+    everything = {example.run_id, hired, gone}
 
     def shown(**query: str) -> set[str]:
         return set(look(sandbox, **query).runs)
 
     assert shown() == everything
-    assert shown(state="live") == {office.run_id, hired}
-    assert shown(state="active") == {office.run_id, hired}
+    assert shown(state="live") == {example.run_id, hired}
+    assert shown(state="active") == {example.run_id, hired}
     assert shown(state="complete") == set()
     assert shown(state="archived") == {gone}
     assert shown(template=template) == {hired, gone}
-    assert shown(owner=str(ann)) == {office.run_id}
+    assert shown(owner=str(ann)) == {example.run_id}
     assert shown(tag=sales) == {hired}
     assert shown(tag="none") == {gone}
     assert shown(text="müller") == shown(text="MÜLLER ") == {hired}
@@ -180,9 +180,9 @@ def test_the_overview_of_an_empty_organization(sandbox: Sandbox) -> None:
     ],
 )
 def test_the_pages_are_served_to_clients_that_accept_more_than_json(
-    sandbox: Sandbox, office: Office, accept: str | None, is_page: bool
+    sandbox: Sandbox, example: Example, accept: str | None, is_page: bool
 ) -> None:
-    for address in ("/", f"/{sandbox.organization_id}/processes/{office.run_id}"):
+    for address in ("/", f"/{sandbox.organization_id}/processes/{example.run_id}"):
         connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=5)
         connection.request("GET", address, headers={} if accept is None else {"Accept": accept})
         answer = connection.getresponse()
@@ -193,12 +193,12 @@ def test_the_pages_are_served_to_clients_that_accept_more_than_json(
 # -- live ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_changing_part_follows_what_a_dag_does(sandbox: Sandbox, office: Office, hook: TallyfyHook) -> None:
-    for address in ("/", f"/{sandbox.organization_id}/processes/{office.run_id}"):
-        hook.activate_run(office.run_id)
+def test_the_changing_part_follows_what_a_dag_does(sandbox: Sandbox, example: Example, hook: TallyfyHook) -> None:
+    for address in ("/", f"/{sandbox.organization_id}/processes/{example.run_id}"):
+        hook.activate_run(example.run_id)
         page = look(sandbox, address)
         assert requests.get(f"{sandbox.url}{address}?live={page.mark}", headers=BROWSER, timeout=5).status_code == 204
-        hook.archive_run(office.run_id)
+        hook.archive_run(example.run_id)
         part = look(sandbox, address, live=page.mark)
         assert part.elements[0] == ("div", {"id": "live", "data-mark": part.mark})
         assert not part.all("form", "action")
@@ -207,21 +207,21 @@ def test_the_changing_part_follows_what_a_dag_does(sandbox: Sandbox, office: Off
         assert part.mark != page.mark
 
 
-def test_the_changing_part_keeps_the_filters(sandbox: Sandbox, office: Office, hook: TallyfyHook) -> None:
+def test_the_changing_part_keeps_the_filters(sandbox: Sandbox, example: Example, hook: TallyfyHook) -> None:
     page = look(sandbox, state="active")
-    assert page.runs == [office.run_id]
-    hook.archive_run(office.run_id)
+    assert page.runs == [example.run_id]
+    hook.archive_run(example.run_id)
     assert look(sandbox, state="active", live=page.mark).runs == []
 
 
 @pytest.mark.parametrize("change", ["add_run", "add_tag_to_run", "complete", "request"])
-def test_every_change_updates_the_page(sandbox: Sandbox, office: Office, hook: TallyfyHook, change: str) -> None:
+def test_every_change_updates_the_page(sandbox: Sandbox, example: Example, hook: TallyfyHook, change: str) -> None:
     before = look(sandbox).mark
     changes: dict[str, Any] = {
         "add_run": lambda: sandbox.add_run("New one"),
-        "add_tag_to_run": lambda: hook.add_tag_to_run(office.run_id, office.tags[1]),
-        "complete": lambda: sandbox.complete(office.run_id),
-        "request": lambda: hook.get_run(office.run_id),
+        "add_tag_to_run": lambda: hook.add_tag_to_run(example.run_id, example.tags[1]),
+        "complete": lambda: sandbox.complete(example.run_id),
+        "request": lambda: hook.get_run(example.run_id),
     }
     changes[change]()
     assert look(sandbox, live=before).mark != before
@@ -230,30 +230,32 @@ def test_every_change_updates_the_page(sandbox: Sandbox, office: Office, hook: T
 # -- the page of a run -----------------------------------------------------------------------------------------------
 
 
-def test_open_in_tallyfy_leads_to_the_page_of_the_run(sandbox: Sandbox, office: Office, hook: TallyfyHook) -> None:
-    address = hook.run_url(office.run_id)
-    assert address == f"{sandbox.url}/{sandbox.organization_id}/processes/{office.run_id}"
+def test_open_in_tallyfy_leads_to_the_page_of_the_run(sandbox: Sandbox, example: Example, hook: TallyfyHook) -> None:
+    address = hook.run_url(example.run_id)
+    assert address == f"{sandbox.url}/{sandbox.organization_id}/processes/{example.run_id}"
     assert address.removeprefix(sandbox.url) in look(sandbox).all("a", "href")
     page = look(sandbox, address.removeprefix(sandbox.url))
     for words in (
-        *(office.run_id, "Invoice 7", "As agreed", "Template Invoice", "Owner Ann"),
+        *(example.run_id, "Invoice 7", "As agreed", "Template Invoice", "Owner Ann"),
         *("Amount 100", "Note by post", "Members Ann, Ben", "Groups Finance", "Tags Urgent", "Folders Key accounts"),
         *("Collect details active Ann", "Review not started Ann", "created", "s ago by Ann"),
     ):
         assert words in page.text, words
 
 
-def test_the_history_shows_events_and_requests_of_the_run(sandbox: Sandbox, office: Office, hook: TallyfyHook) -> None:
+def test_the_history_shows_events_and_requests_of_the_run(
+    sandbox: Sandbox, example: Example, hook: TallyfyHook
+) -> None:
     other = sandbox.add_run("Another")
     hook.get_run(other)
-    hook.update_run(office.run_id, prerun={AMOUNT: "250"}, add_tags=["Sales"])
+    hook.update_run(example.run_id, prerun={AMOUNT: "250"}, add_tags=["Sales"])
     sandbox.fail("DELETE", "/runs/*", Fault.drop_after())
-    hook.archive_run(office.run_id)
-    text = look_at_run(sandbox, office.run_id).text
+    hook.archive_run(example.run_id)
+    text = look_at_run(sandbox, example.run_id).text
     history = text[text.index("History") :]
     requests_shown = re.findall(r"(GET|PUT|POST|DELETE) (/[\w/-]+)… (200|no answer \(drop_after\))", history)
-    assert {path for _, path, _ in requests_shown} == {f"/runs/{office.run_id[:8]}"}
-    assert ("DELETE", f"/runs/{office.run_id[:8]}", "no answer (drop_after)") in requests_shown
+    assert {path for _, path, _ in requests_shown} == {f"/runs/{example.run_id[:8]}"}
+    assert ("DELETE", f"/runs/{example.run_id[:8]}", "no answer (drop_after)") in requests_shown
     assert requests_shown[-1][0] == "GET"
     assert requests_shown[0][0] == "GET"
     assert history.index("archived") < history.index("drop_after") < history.index("updated") < history.index("PUT")
@@ -371,8 +373,8 @@ def test_security_policy_allows_only_own_content(sandbox: Sandbox) -> None:
 # -- for everybody ---------------------------------------------------------------------------------------------------
 
 
-def test_the_pages_are_accessible_to_screen_readers(sandbox: Sandbox, office: Office) -> None:
-    for page in (look(sandbox), look_at_run(sandbox, office.run_id)):
+def test_the_pages_are_accessible_to_screen_readers(sandbox: Sandbox, example: Example) -> None:
+    for page in (look(sandbox), look_at_run(sandbox, example.run_id)):
         tags = [tag for tag, _ in page.elements]
         assert tags.count("h1") == tags.count("main") == 1
         assert page.all("html", "lang") == ["en"]
@@ -412,8 +414,8 @@ def test_text_has_enough_contrast_in_light_and_dark(sandbox: Sandbox) -> None:
 # -- out of the way --------------------------------------------------------------------------------------------------
 
 
-def test_the_pages_do_not_affect_the_api(sandbox: Sandbox, office: Office) -> None:
-    page = f"/{sandbox.organization_id}/processes/{office.run_id}"
+def test_the_pages_do_not_affect_the_api(sandbox: Sandbox, example: Example) -> None:
+    page = f"/{sandbox.organization_id}/processes/{example.run_id}"
     headers = api(sandbox)
     for address in ("/", page, "/api/", f"/api{page}"):
         answer = requests.get(sandbox.url + address, headers=headers, timeout=5)
@@ -424,11 +426,11 @@ def test_the_pages_do_not_affect_the_api(sandbox: Sandbox, office: Office) -> No
     for address in elsewhere:
         answer = requests.get(sandbox.url + address, headers=BROWSER, timeout=5)
         assert (answer.status_code, "Sandbox</strong>" in answer.text) == (404, False), address
-    run = f"{sandbox.url}/organizations/{sandbox.organization_id}/runs/{office.run_id}"
+    run = f"{sandbox.url}/organizations/{sandbox.organization_id}/runs/{example.run_id}"
     assert requests.get(run, headers={**headers, "Accept": "text/html"}, timeout=5).status_code == 401
 
 
-def test_viewing_a_page_changes_nothing(sandbox: Sandbox, office: Office) -> None:
+def test_viewing_a_page_changes_nothing(sandbox: Sandbox, example: Example) -> None:
     with Sandbox(seed=5) as watched, Sandbox(seed=5) as alone:
         for each in (watched, alone):
             each.add_runs(3, name="Run")
@@ -439,13 +441,13 @@ def test_viewing_a_page_changes_nothing(sandbox: Sandbox, office: Office) -> Non
             each.tasks(each.runs()[0]["id"])
         assert watched.add_run() == alone.add_run()
         assert watched.requests == []
-    before = sandbox.run(office.run_id)
+    before = sandbox.run(example.run_id)
     sandbox.fail("*", "*", Fault.drop_before(), times=None)
-    look_at_run(sandbox, office.run_id)
-    assert sandbox.run(office.run_id) == before
+    look_at_run(sandbox, example.run_id)
+    assert sandbox.run(example.run_id) == before
 
 
-def test_latency_and_rate_limit_do_not_apply_to_pages(office: Office) -> None:
+def test_latency_and_rate_limit_do_not_apply_to_pages(example: Example) -> None:
     # A page that waited would run into the time-out of the one who looks.
     with Sandbox(latency=60, rate_limit=(1, 60)) as slow:
         for _ in range(5):

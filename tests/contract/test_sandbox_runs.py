@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_tallyfy.sandbox import Sandbox
-from tests.contract._asking import Ask, errors
+from tests.contract._plain_requests import Ask, errors
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z")
 

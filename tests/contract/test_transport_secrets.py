@@ -29,9 +29,9 @@ from airflow_provider_tallyfy.exceptions import (
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.operators.tallyfy import TallyfyArchiveRunOperator
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
-from tests.contract._carriers import TOKEN
 from tests.contract._raw_server import Cut, RawServer, response
 from tests.contract._tls import certificate
+from tests.contract._transports import TOKEN
 
 Connect = Callable[..., TallyfyHook]
 

@@ -12,7 +12,7 @@ AMOUNT, NOTE = "a" * 32, "b" * 32
 
 
 @dataclass(frozen=True)
-class Office:
+class Example:
     """The ids of the members, groups, tags (the last one is public) and folders, and of a run that has some of each."""
 
     run_id: str
@@ -22,7 +22,7 @@ class Office:
     folders: tuple[str, str]
 
 
-def furnish(sandbox: Sandbox) -> Office:
+def add_example_organization(sandbox: Sandbox) -> Example:
     """Add members, groups, tags, folders and a run to a sandbox."""
     ann, ben, cat = (sandbox.add_member(f"{name}@example.com") for name in ("ann", "ben", "cat"))
     finance, legal = sandbox.add_group("Finance", [ann]), sandbox.add_group("Legal", [ben])
@@ -42,7 +42,7 @@ def furnish(sandbox: Sandbox) -> Office:
         prerun={AMOUNT: "100", NOTE: "by post"},
         summary="As agreed",
     )
-    return Office(run_id, (ann, ben, cat), (finance, legal), tags, folders)
+    return Example(run_id, (ann, ben, cat), (finance, legal), tags, folders)
 
 
 def truth(sandbox: Sandbox, run_id: str) -> dict[str, Any]:

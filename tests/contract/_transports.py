@@ -1,4 +1,4 @@
-"""Both transports behind one blocking interface: ``carrier(url, timeout=1).send(request)``."""
+"""Both transports behind one blocking interface: ``new_transport(url, timeout=1).send(request)``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOKEN = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.eyJhdWQiOiIxIn0.c2lnbmF0dXJl"
 ORG = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 
 
-class Carrier(Protocol):
+class BlockingTransport(Protocol):
     """The interface that the tests use."""
 
     scrub: Scrubber
@@ -29,7 +29,7 @@ class Carrier(Protocol):
     def close(self) -> None: ...
 
 
-NewCarrier = Callable[..., Carrier]
+NewTransport = Callable[..., BlockingTransport]
 
 
 def settings_of(url: str, **more: Any) -> Settings:
@@ -39,19 +39,19 @@ def settings_of(url: str, **more: Any) -> Settings:
 
 
 @dataclass
-class Carriers:
+class TransportFactory:
     """Creates transports of one kind, and keeps them to close them."""
 
-    make: Callable[[Settings], Carrier]
+    make: Callable[[Settings], BlockingTransport]
     keeps_connections: bool
-    made: list[Carrier] = field(default_factory=list)
+    made: list[BlockingTransport] = field(default_factory=list)
 
-    def __call__(self, url: str, **settings: Any) -> Carrier:
+    def __call__(self, url: str, **settings: Any) -> BlockingTransport:
         self.made.append(self.make(settings_of(url, **settings)))
         return self.made[-1]
 
 
-class Looped:
+class BlockingAiohttpTransport:
     """The aiohttp transport, which runs its event loop for each request."""
 
     def __init__(self, settings: Settings) -> None:
@@ -67,18 +67,18 @@ class Looped:
         self.loop.close()
 
 
-_KINDS: dict[str, tuple[Callable[[Settings], Carrier], bool]] = {
+_KINDS: dict[str, tuple[Callable[[Settings], BlockingTransport], bool]] = {
     "requests": (RequestsTransport.for_settings, True),
-    "aiohttp": (Looped, False),
+    "aiohttp": (BlockingAiohttpTransport, False),
 }
 
 
 @pytest.fixture(params=_KINDS)
-def carrier(request: pytest.FixtureRequest) -> Iterator[Carriers]:
+def new_transport(request: pytest.FixtureRequest) -> Iterator[TransportFactory]:
     """Create transports. Each test runs once with each kind."""
-    carriers = Carriers(*_KINDS[request.param])
-    yield carriers
-    for made in carriers.made:
+    factory = TransportFactory(*_KINDS[request.param])
+    yield factory
+    for made in factory.made:
         made.close()
 
 

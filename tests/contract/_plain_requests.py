@@ -14,7 +14,7 @@ Ask = Callable[..., tuple[int, Any]]
 
 
 @contextmanager
-def asking(sandbox: Sandbox) -> Iterator[Ask]:
+def plain_requests(sandbox: Sandbox) -> Iterator[Ask]:
     """Yield a function that sends a request below the organization as a member, and returns status and JSON."""
     with requests.Session() as session:
         session.trust_env = False
