@@ -1,4 +1,4 @@
-"""``make demo``: what it shows and does, and that it leaves nothing behind."""
+"""``make demo`` as a person runs it: what it shows, what it does, and that nothing stays behind."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ SCRATCH = ROOT / ".demo"
 class Demo:
     """A demo that has ended.
 
-    :param outside: folders in which it must not write.
-    :param mark: value in the environment of all processes that it started.
+    :param outside: folders in which it might have written, and must not have.
+    :param mark: in the environment of everything that it has started.
     """
 
     returncode: int
@@ -38,7 +38,7 @@ class Demo:
 
 @dataclass(frozen=True)
 class Account:
-    """A sandbox in the role of a real account, and the demo that was run with it."""
+    """A sandbox that plays the real account, and the demo that was run on it."""
 
     sandbox: Sandbox
     demo: Demo
@@ -47,7 +47,7 @@ class Account:
 
 
 class Running:
-    """A running demo."""
+    """A demo under way."""
 
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self.folder = folder
@@ -63,7 +63,7 @@ class Running:
                 "HOME": str(folder / "home"),
                 "TMPDIR": str(folder / "tmp"),
                 "MARK": self.mark,
-                # Settings of a developer that must not affect the test.
+                # What a developer may have set, and must not get in the way.
                 "AIRFLOW_HOME": str(folder / "home" / "airflow"),
                 "AIRFLOW__CORE__DAGS_FOLDER": "/nowhere",
             },
@@ -84,7 +84,7 @@ def account_of(sandbox: Sandbox) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Demos:
-    """One demo of each kind."""
+    """One of each kind."""
 
     plain: Demo
     listed: Account
@@ -102,10 +102,10 @@ def demos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demos]:
             sandbox.add_run("Stale", completed_days_ago=50)
             sandbox.add_run("Staler", completed_days_ago=90)
             before.append(sandbox.runs())
-        # A run that this token may not archive.
+        # One that this token may not archive.
         locked = archived.add_run("Locked", completed_days_ago=70)
         archived.fail("DELETE", f"/runs/{locked}", Fault.status(403), times=None)
-        # In parallel, because each spends most of its time starting Airflow.
+        # Side by side, for each spends most of its time on starting Airflow.
         running = [
             Running(folder / "plain"),
             Running(folder / "listed", **account_of(listed)),
@@ -126,7 +126,7 @@ def each(request: pytest.FixtureRequest, demos: Demos) -> Demo:
 
 
 def rows_in(output: str, heading: str) -> list[str]:
-    """Return the rows of the table below a heading."""
+    """The rows of the table below a heading."""
     _, _, below = output.partition(heading)
     lines = below.split("\n\n")[0].splitlines()
     start = next(number for number, line in enumerate(lines) if re.match(r"\s+run\s+state\s", line))
@@ -164,7 +164,7 @@ def test_sandbox_what_airflow_did(demos: Demos) -> None:
     assert len(links) == number
 
 
-def test_account_is_only_listed_by_default(demos: Demos) -> None:
+def test_account_is_only_listed_unless_told_otherwise(demos: Demos) -> None:
     account = demos.listed
     assert account.demo.returncode == 0, account.demo.output
     assert account.sandbox.runs() == account.before
@@ -176,7 +176,7 @@ def test_account_is_only_listed_by_default(demos: Demos) -> None:
     assert "make demo ARCHIVE=1" in account.demo.output
 
 
-def test_account_is_archived_on_request(demos: Demos) -> None:
+def test_account_is_archived_when_told_so(demos: Demos) -> None:
     account = demos.archived
     assert sorted(run["name"] for run in account.sandbox.runs(archived=True)) == sorted(account.stale)
     rows = rows_in(account.demo.output, "2. 3 runs are stale; archived just now: 2 (*)")
@@ -186,7 +186,7 @@ def test_account_is_archived_on_request(demos: Demos) -> None:
     assert [row.split()[:2] for row in rows if not row.startswith(" * ")] == [["Locked", "complete"]]
 
 
-def test_failure_is_explained(demos: Demos) -> None:
+def test_failure_is_told(demos: Demos) -> None:
     output = demos.archived.demo.output
     assert demos.archived.demo.returncode == 1
     told = " ".join(output.split())
@@ -225,7 +225,7 @@ def test_nothing_is_left_running(each: Demo) -> None:
 
 def test_nothing_is_written_elsewhere(each: Demo) -> None:
     assert sorted(path.name for path in each.outside.rglob("*")) == ["home", "tmp"]
-    # In the repository, only the log of a failure may remain.
+    # In the checkout, the log of a failure is all that stays.
     assert [path.name for path in SCRATCH.iterdir()] == ["airflow.log"]
 
 
@@ -239,7 +239,7 @@ def test_airflow_is_stopped_when_the_terminal_is_closed(tmp_path: Path, monkeypa
 
         @staticmethod
         def require_alive() -> None:
-            # Like a closed terminal: SIGHUP, and nobody reads the output.
+            # As a closed terminal does: SIGHUP, and nobody reads any more.
             monkeypatch.setattr("builtins.print", nobody_reads)
             raise KeyboardInterrupt
 
@@ -253,7 +253,7 @@ def test_airflow_is_stopped_when_the_terminal_is_closed(tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("given", ["TALLYFY_ORGANIZATION_ID", "TALLYFY_ACCESS_TOKEN"])
-def test_incomplete_account_is_refused(given: str, tmp_path: Path) -> None:
+def test_half_an_account_is_refused(given: str, tmp_path: Path) -> None:
     demo = Running(tmp_path, **{given: "a" * 32}).end()
     assert demo.returncode == 1
     assert f"{given} is set" in demo.output

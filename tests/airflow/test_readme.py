@@ -1,4 +1,4 @@
-"""The README is correct: its code runs, its commands exist, its links have targets."""
+"""The README keeps its word: its code runs, its commands exist, its links lead somewhere."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHELL = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
 
 
 def block(word: str) -> str:
-    """Return the only Python block of the README that contains a word."""
+    """The one Python block of the README that holds a word."""
     found: list[str] = [code for code in CODE if word in code]
     assert len(found) == 1, f"{len(found)} blocks with {word}"
     return found[0]
@@ -38,7 +38,7 @@ def names_of(code: str) -> dict[str, Any]:
 
 
 def airflow_cli(line: str) -> subprocess.CompletedProcess[str]:
-    """Run an ``airflow`` command of the README in a shell, as a reader would."""
+    """Run an ``airflow`` command line of the README, by a shell, as a reader would."""
     command = f'"{sys.executable}" -W ignore -m airflow {line}'
     return subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120, check=False)
 

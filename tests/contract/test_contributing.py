@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md is correct: its example works on a copy of the package, and its commands exist."""
+"""CONTRIBUTING.md keeps its word: its walk-through is carried out on a copy of the package, and its commands exist."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import airflow_provider_tallyfy
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
 PACKAGE = Path(airflow_provider_tallyfy.__file__).parent
-# Path in the repository, and the code that is added there.
+# Path in the checkout, and the code that goes there.
 STEPS = [
     (path, code.rstrip() + "\n") for path, code in re.findall(r"```python\n# (\S+\.py)\n(.*?)```", TEXT, re.DOTALL)
 ]
@@ -22,7 +22,7 @@ ROUTES = "airflow_provider_tallyfy/sandbox/routes/runs.py"
 
 
 def put(code: str, path: Path) -> None:
-    """Add code as a contributor would: imports to the imports, a method to the class, the rest at the end."""
+    """Do what a contributor would: imports to the imports, a method into the class, the rest to the end."""
     if not path.exists():
         path.write_text(code)
         return
@@ -37,7 +37,7 @@ def put(code: str, path: Path) -> None:
     path.write_text("".join(lines))
 
 
-def test_the_example_of_a_new_endpoint_works_as_written(tmp_path: Path) -> None:
+def test_the_walk_through_works_as_it_stands(tmp_path: Path) -> None:
     assert [Path(path).name for path, _ in STEPS] == [
         *("runs.py", "kickoff.py", "tallyfy.py", "single_runs.py", "tallyfy.py", "runs.py", "test_hook_kickoff.py")
     ]
@@ -56,7 +56,7 @@ def test_the_example_of_a_new_endpoint_works_as_written(tmp_path: Path) -> None:
     assert f"{tests} passed" in done.stdout, done.stdout + done.stderr
 
 
-def test_the_route_is_shown_as_in_the_sandbox() -> None:
+def test_the_route_is_shown_as_it_is() -> None:
     (shown,) = [code for path, code in STEPS if path == ROUTES]
     assert shown in (PACKAGE / ROUTES.removeprefix("airflow_provider_tallyfy/")).read_text()
 
@@ -65,7 +65,7 @@ def test_every_python_block_belongs_to_a_step() -> None:
     assert TEXT.count("```python") == len(STEPS)
 
 
-def test_commands_exist() -> None:
+def test_what_is_told_to_be_run_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for document in ("CONTRIBUTING.md", "RELEASING.md"):
         text = (ROOT / document).read_text()
@@ -77,7 +77,7 @@ def test_commands_exist() -> None:
             assert (ROOT / link).exists(), link
 
 
-def test_every_listed_folder_exists() -> None:
+def test_every_room_of_the_house_is_there() -> None:
     rooms = set(re.findall(r"`([\w.]+/?)`", " ".join(re.findall(r"^\| (`[^|]*) \|", TEXT, re.MULTILINE))))
     assert len(rooms) >= 8
     for room in rooms:

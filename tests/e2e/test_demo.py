@@ -1,4 +1,4 @@
-"""``make demo UI=1``, following its instructions from the terminal to the archived runs."""
+"""``make demo UI=1``, done as its text says: from the terminal to archived runs, by clicks."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ START_SECONDS = 120
 
 
 class Terminal:
-    """The demo in a terminal."""
+    """The demo in a terminal that somebody reads."""
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
-            # Ignores SIGINT, as a shell sets it for background processes. Ctrl-C must stop the demo nevertheless.
+            # As a shell does for what it starts in the background. Ctrl-C is to end it all the same.
             ["bash", "-c", 'trap "" INT; exec "$@"', "bash", sys.executable, "-m", "dev.demo", "--ui"],
             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"}, start_new_session=True,
@@ -46,7 +46,7 @@ class Terminal:
             self._lines.put(line)
 
     def reads(self, words: str, seconds: float = START_SECONDS) -> str:
-        """Wait for a text, and return the whole output."""
+        """Wait for words, and return all that has been printed."""
         with contextlib.suppress(Empty):
             while words not in self.text:
                 self.text += self._lines.get(timeout=seconds)
@@ -76,7 +76,7 @@ def page(browser: Browser, scratch: Path) -> Iterator[Page]:
 
 
 def stale(days: int) -> int:
-    """Return the number of runs that are complete and unchanged for that long."""
+    """How many runs of the demo's organization are complete and unchanged for so long."""
     sandbox = Sandbox()
     sample_organization(sandbox, runs=RUNS)
     limit = datetime.now(timezone.utc) - timedelta(days=days)
@@ -85,7 +85,7 @@ def stale(days: int) -> int:
 
 
 def archived_on(page: Page) -> int:
-    """Return the number of archived runs on the sandbox's page."""
+    """What the sandbox's page counts as archived."""
     return int(page.get_by_role("link", name=re.compile(r"^\d+ archived$")).inner_text().split()[0])
 
 
@@ -102,7 +102,7 @@ def trigger(page: Page, days: str = "") -> None:
 
 
 def open_archive(page: Page, number: int = 1) -> None:
-    """Open a task instance of that name, as soon as that many have succeeded."""
+    """Click on a task instance of that name, as soon as so many have succeeded."""
     row = page.get_by_role("row").filter(has=page.get_by_role("link", name="archive", exact=True))
     done = row.filter(has_text="Success")
     expect(done).to_have_count(number, timeout=90_000)
@@ -110,9 +110,9 @@ def open_archive(page: Page, number: int = 1) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_every_step_of_the_demo(terminal: Terminal, page: Page) -> None:
+def test_clicked_through(terminal: Terminal, page: Page) -> None:
     text = terminal.reads("Ctrl-C stops everything.")
-    # Both addresses, the login and the instructions, in that order.
+    # Both addresses, the login, and what to click, in that order.
     said = re.search(
         r"Airflow +(http://127\.0\.0\.1:\d+) +login: (\w+), password: (\w+)\n"
         r" *Tallyfy \(sandbox\) +(http://127\.0\.0\.1:\d+)\n",
