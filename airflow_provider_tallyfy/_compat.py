@@ -1,7 +1,7 @@
-"""The only file that knows two Airflow versions exist: one name for what 2.11 and 3.x keep in different places.
+"""Imports the names that Airflow 2.11 and 3.x keep in different places. No other file depends on Airflow's version.
 
-``airflow.providers.common.compat`` would do the same, but the versions that the constraints of Airflow 2.11.0,
-3.0.6 and 3.1.0 pin lack the names needed here, and users with constraints could not install a newer one.
+``airflow.providers.common.compat`` has the same purpose, but the constraints of Airflow 2.11.0, 3.0.6 and 3.1.0 pin
+versions that lack the names needed here, and users who install with constraints cannot use a newer one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow.sdk.execution_time.xcom import XCom
     from airflow.sdk.log import mask_secret
 else:
-    # Airflow 3 runs tasks on the SDK's classes; 2.11 has no SDK.
+    # Airflow 3 runs tasks with the classes of its SDK; 2.11 has no SDK.
     try:
         from airflow.sdk import BaseOperator, BaseOperatorLink
     except ImportError:
@@ -37,7 +37,7 @@ else:
         from airflow.sdk import Context
     except ImportError:
         from airflow.utils.context import Context
-    # 3.0 and 3.1 have airflow.sdk.exceptions without these; there the runner catches those of airflow.exceptions.
+    # In 3.0 and 3.1, airflow.sdk.exceptions lacks these, and the task runner catches those of airflow.exceptions.
     try:
         from airflow.sdk.exceptions import (
             AirflowException,
@@ -56,7 +56,7 @@ else:
         from airflow.sdk.execution_time.xcom import XCom
     except ImportError:
         from airflow.models.xcom import XCom
-    # Public since 3.2; 3.0 and 3.1 keep it inside, 2.11 elsewhere.
+    # Public since 3.2. In 3.0 and 3.1 it is internal, and 2.11 has it in another module.
     try:
         from airflow.sdk.log import mask_secret
     except ImportError:
@@ -67,11 +67,11 @@ else:
 
 
 def task_states(ti: Any, task_id: str) -> set[str | None]:
-    """The states of another task of the same DAG run, one for each of its mapped instances.
+    """Return the states of another task in the same DAG run, one for each of its mapped instances.
 
     :param ti: the running task's ``context["ti"]``.
     """
-    if hasattr(ti, "get_task_states"):  # a task of Airflow 3 has no access to the database
+    if hasattr(ti, "get_task_states"):  # Airflow 3, where a task has no access to the database
         found = ti.get_task_states(dag_id=ti.dag_id, task_ids=[task_id], run_ids=[ti.run_id])
         return set(found.get(ti.run_id, {}).values())
     return {other.state for other in ti.get_dagrun().get_task_instances() if other.task_id == task_id}

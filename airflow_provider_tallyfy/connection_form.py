@@ -1,8 +1,8 @@
-"""The "Tallyfy" connection form: what a person sees under Admin > Connections, written down once.
+"""The form of a Tallyfy connection under Admin > Connections.
 
-Airflow asks for the form in two shapes. From 3.2 it reads ``conn-fields`` and ``ui-field-behaviour`` of the provider
-info (3.3 without so much as importing the hook); up to 3.1 it calls the hook's ``get_connection_form_widgets()`` and
-``get_ui_field_behaviour()``. All four are built from the tables below, so a user of any version sees one form.
+Airflow asks for the form in two ways. From 3.2 on it reads ``conn-fields`` and ``ui-field-behaviour`` of the provider
+info (3.3 does not even import the hook). Up to 3.1 it calls the hook's ``get_connection_form_widgets()`` and
+``get_ui_field_behaviour()``. All four are built from the tables below, so users of all versions see the same form.
 
 Nothing here imports Airflow or WTForms at module level: every Airflow process loads this module at start-up.
 """
@@ -19,12 +19,12 @@ HOOK_NAME: Final = "Tallyfy"
 
 @dataclass(frozen=True)
 class StandardField:
-    """One of the columns that every Airflow connection has.
+    """A field that every Airflow connection has.
 
-    :param name: the column.
-    :param label: what the form calls it; ``None`` keeps Airflow's own word.
-    :param placeholder: shown while the box is empty. In Airflow 3 it is the only help that a standard field can
-        have, so it says where the value is to be found rather than what one looks like.
+    :param name: name of the field in Airflow.
+    :param label: label in the form; ``None`` keeps Airflow's own label.
+    :param placeholder: shown while the box is empty. In Airflow 3 a standard field has no other help text, so the
+        placeholder says where to find the value instead of giving an example.
     """
 
     name: str
@@ -34,15 +34,15 @@ class StandardField:
 
 @dataclass(frozen=True)
 class ExtraField:
-    """A field that is stored in the connection's ``extra`` under ``name``. All of them may stay blank.
+    """A field that is stored in the connection's ``extra`` under ``name``. All of these are optional.
 
     :param name: key in ``extra``.
-    :param label: what the form calls it.
-    :param description: help below the box; says what a blank box means.
-    :param placeholder: shown while the box is empty, by Airflow 2.11 alone.
+    :param label: label in the form.
+    :param description: help text below the box, which also says what a blank box means.
+    :param placeholder: shown while the box is empty. Only Airflow 2.11 shows it.
     :param kind: JSON type of the value.
-    :param minimum: least number that the form takes.
-    :param maximum: greatest number that the form takes.
+    :param minimum: smallest number that the form accepts.
+    :param maximum: largest number that the form accepts.
     """
 
     name: str
@@ -56,22 +56,22 @@ class ExtraField:
 
 STANDARD_FIELDS: Final = (
     StandardField("host", "API base URL", "Blank: https://go.tallyfy.com/api"),
-    # Must not be hidden, and is to be filled in: the Test button of Airflow 3.3.1 and 3.3.2 sends port 0 for an empty
-    # box, and then answers "Bad Request" because the saved connection has none.
+    # Visible and to be filled in, because of a bug in Airflow 3.3.1 and 3.3.2: for an empty box the Test button sends
+    # port 0 and answers "Bad Request", because the saved connection has no port.
     StandardField("port", None, "Type 443: without it, the Test button of Airflow 3.3 fails"),
     StandardField("login", "Organization ID", "32 characters, from Tallyfy > Settings > Integrations > REST API"),
     StandardField("password", "Access token", "From the same page; logging out of Tallyfy ends a personal one"),
 )
 
-#: The scheme is part of the base URL; a second box for it would only invite contradictions.
+#: The scheme is part of the base URL. A second box for it could contradict that.
 HIDDEN_FIELDS: Final = ("schema",)
 
 EXTRA_FIELDS: Final = (
     ExtraField(
         "timeout",
         "Request timeout (seconds)",
-        "How long one request may wait for the next bytes from Tallyfy, in seconds; it ends after five times as long "
-        "in any case. Blank: 60.",
+        "How long a request may wait for the next bytes from Tallyfy, in seconds. The whole request may take five "
+        "times as long. Blank: 60.",
         "60",
         kind="number",
         minimum=1,
@@ -79,42 +79,42 @@ EXTRA_FIELDS: Final = (
     ExtraField(
         "max_retries",
         "Retries per request",
-        "How often a request is repeated when Tallyfy is busy, limits the rate or can't be reached, before the task "
-        "fails. 0: never. Blank: 3.",
+        "How often a request is repeated before the task fails, if Tallyfy is busy, rate-limits requests or cannot be "
+        "reached. 0: never. Blank: 3.",
         "3",
         kind="integer",
         minimum=0,
         maximum=20,
     ),
-    # Text, not a switch: an unchanged switch is stored as false, which would turn the certificate check off for
-    # everybody who saves the form.
+    # Text, not a switch: the form stores an unchanged switch as false, which would turn off the certificate check
+    # for everybody who saves the form.
     ExtraField(
         "verify",
         "TLS certificate check",
         "Blank: the certificate of the API is checked, which is right for Tallyfy itself. Path of a CA bundle file: "
-        "checked against that, for networks that inspect TLS. The word false: not checked, so that anybody in "
-        "between can read the token.",
+        "the certificate is checked against that, for networks that inspect TLS. The word false: it is not checked, "
+        "and anybody on the way can read the token.",
         "blank, or /path/to/ca-bundle.pem",
     ),
     ExtraField(
         "cert",
         "Client certificate",
-        "Path of a PEM file with certificate and unencrypted private key, if a gateway before the API asks for one. "
-        "Blank: none.",
+        "Path of a PEM file with a certificate and its unencrypted private key, if a gateway in front of the API "
+        "requires one. Blank: none.",
         "/path/to/client.pem",
     ),
     ExtraField(
         "proxies",
         "Proxy",
         "URL of the proxy for http and https, for example http://proxy.example.com:3128, or a JSON object with one "
-        "URL per scheme. Blank: as HTTPS_PROXY and NO_PROXY on the worker say. An API on the worker itself is reached "
+        "URL per scheme. Blank: HTTPS_PROXY and NO_PROXY of the worker apply. An API on the worker itself is reached "
         "without a proxy.",
         "http://proxy.example.com:3128",
     ),
     ExtraField(
         "web_url",
         "Tallyfy web address",
-        "Base of the web app that Open in Tallyfy leads to. Blank: https://go.tallyfy.com.",
+        "Base URL of the web app that the button Open in Tallyfy opens. Blank: https://go.tallyfy.com.",
         "https://go.tallyfy.com",
     ),
 )
@@ -132,9 +132,9 @@ def conn_fields() -> dict[str, dict[str, Any]]:
 
 
 def ui_field_behaviour() -> dict[str, Any]:
-    """Return what the hook's ``get_ui_field_behaviour()`` is to say (Airflow 2.11 to 3.1).
+    """Return the result of the hook's ``get_ui_field_behaviour()`` (Airflow 2.11 to 3.1).
 
-    A new dict at each call: Airflow 2.11 renames placeholders in the one that it is given.
+    Each call returns a new dict, because Airflow 2.11 renames placeholders in it.
     """
     return {
         "hidden_fields": list(HIDDEN_FIELDS),
@@ -144,19 +144,19 @@ def ui_field_behaviour() -> dict[str, Any]:
 
 
 def provider_info_field_behaviour() -> dict[str, Any]:
-    """Return the same as ``ui-field-behaviour`` of the provider info, whose keys are spelt with hyphens."""
+    """Return the same as ``ui-field-behaviour`` of the provider info, whose keys have hyphens."""
     return {key.replace("_", "-"): value for key, value in ui_field_behaviour().items()}
 
 
 def connection_form_widgets() -> dict[str, Any]:
-    """Return what the hook's ``get_connection_form_widgets()`` is to say (Airflow 2.11 to 3.1).
+    """Return the result of the hook's ``get_connection_form_widgets()`` (Airflow 2.11 to 3.1).
 
-    * The keys are bare names. Airflow 2.11 puts ``extra__tallyfy__`` before them in the page and takes it off again
-      when it stores; a key that already had the prefix would be stored with it.
-    * Every box is a text box, numbers included. Airflow 2.11 loses a stored number 0 when the form is opened again
-      (it takes 0 for "nothing stored"), but keeps the text "0"; and a number box left blank is stored as null.
-    * Airflow 3.0 and 3.1 call this with stand-ins for WTForms, Flask-Babel and Flask-AppBuilder, which know these
-      names only and take a validator for granted unless it is ``Optional``.
+    * The keys have no prefix. Airflow 2.11 adds ``extra__tallyfy__`` to them in the page and removes it when it stores
+      the values; a key that already has the prefix would be stored with it.
+    * Every box is a text box, also for numbers. When the form is opened again, Airflow 2.11 loses a stored number 0
+      (it counts as "nothing stored") but keeps the text "0". A blank number box is stored as null.
+    * Airflow 3.0 and 3.1 call this with replacements for WTForms, Flask-Babel and Flask-AppBuilder. These have only the
+      names used here, and show a field as required unless it has the validator ``Optional``.
     """
     from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
     from flask_babel import lazy_gettext
@@ -178,7 +178,7 @@ def connection_form_widgets() -> dict[str, Any]:
 
 
 def _number_validator(field: ExtraField) -> Callable[[Any, Any], None]:
-    """Return a WTForms validator that has the text box of a number refuse anything else."""
+    """Return a WTForms validator that accepts only numbers in a text box."""
     convert, noun = (int, "a whole number") if field.kind == "integer" else (float, "a number")
     least, most = field.minimum, field.maximum
     limits = ("" if least is None else f" from {least}") + ("" if most is None else f" to {most}")
@@ -188,7 +188,7 @@ def _number_validator(field: ExtraField) -> Callable[[Any, Any], None]:
 
         try:
             value = convert(box.data)
-            # Written so that "nan", for which no comparison holds, is refused as well.
+            # Written so that "nan" is refused too: every comparison with it is false.
             ok = (least is None or value >= least) and (most is None or value <= most)
         except ValueError:
             ok = False

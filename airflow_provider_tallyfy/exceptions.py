@@ -1,12 +1,12 @@
-"""What can go wrong, as types.
+"""The exceptions that this provider raises.
 
 =======================================  ===================================================  ==================
 exception                                when                                                 Airflow retries it
 =======================================  ===================================================  ==================
-:class:`TallyfyArgumentError`            an argument that must not be sent                    no
-:class:`TallyfyConfigurationError`       the connection says something wrong                  no
+:class:`TallyfyArgumentError`            a bad argument; nothing was sent                     no
+:class:`TallyfyConfigurationError`       a wrong field in the connection                      no
 :class:`TallyfyConnectionNotFoundError`  no such connection, or Airflow can't look it up now  yes
-:class:`TallyfyAlreadyError`             nothing to do, and ``if_already="fail"``          no
+:class:`TallyfyAlreadyError`             nothing to do, and ``if_already="fail"``             no
 :class:`TallyfyAuthError`                401                                                  no
 :class:`TallyfyForbiddenError`           403                                                  no
 :class:`TallyfyNotFoundError`            404, 410                                             no
@@ -14,18 +14,18 @@ exception                                when                                   
 :class:`TallyfyConflictError`            409                                                  no
 :class:`TallyfyClientError`              any other 3xx and 4xx                                no
 :class:`TallyfyArchivedError`            the run is archived, so it can't be updated          no
-:class:`TallyfyNotAppliedError`          Tallyfy said yes and did not do it                   no
-:class:`TallyfyUnrepeatableError`        a POST that may or may not have happened             no
-:class:`TallyfyBulkRefusedError`         bulk: runs failed in ways that no retry can fix      no
+:class:`TallyfyNotAppliedError`          Tallyfy reported success but did not do it           no
+:class:`TallyfyUnrepeatableError`        a POST that may or may not have been done            no
+:class:`TallyfyBulkRefusedError`         bulk: runs failed, and a retry cannot help           no
 :class:`TallyfyBulkError`                bulk: runs failed or were not tried                  yes
-:class:`TallyfyReportError`              a bulk report can't be read or written for now       yes
-:class:`TallyfyRateLimitedError`         429, and the wait is over or too long                yes
-:class:`TallyfyServerError`              5xx, 408, or an answer that is not Tallyfy's         yes
-:class:`TallyfyUnreachableError`         no answer: DNS, TLS, refused, time-out, cut off      yes
-:class:`TallyfyIndeterminateError`       a write that may or may not have happened            yes
+:class:`TallyfyReportError`              a bulk report cannot be read or written now          yes
+:class:`TallyfyRateLimitedError`         429, after all waits or with too long a wait         yes
+:class:`TallyfyServerError`              5xx, 408, or a response that is not Tallyfy's        yes
+:class:`TallyfyUnreachableError`         no response: DNS, TLS, refused, timeout, cut off     yes
+:class:`TallyfyIndeterminateError`       a write that may or may not have been done           yes
 =======================================  ===================================================  ==================
 
-Those that a retry cannot fix are also ``AirflowFailException``, so the task fails at once.
+Errors that a retry cannot fix are also ``AirflowFailException``, so the task fails without a retry.
 """
 
 from __future__ import annotations
@@ -41,39 +41,39 @@ if TYPE_CHECKING:
 
 
 class TallyfyError(AirflowException):
-    """Anything that this provider raises."""
+    """Base of all exceptions of this provider."""
 
 
 class TallyfyArgumentError(TallyfyError, AirflowFailException, ValueError):
-    """An argument that must not be sent. Nothing was sent."""
+    """A bad argument. Nothing was sent."""
 
 
 class TallyfyConfigurationError(TallyfyError, AirflowFailException):
-    """The connection says something that can't be right. Nothing was sent."""
+    """A field of the connection is wrong or missing. Nothing was sent."""
 
 
 class TallyfyConnectionNotFoundError(TallyfyError):
-    """Airflow does not find the connection, or can't look it up now. Nothing was sent.
+    """Airflow does not find the connection, or cannot look it up now. Nothing was sent.
 
-    An outage of Airflow's database looks like a missing connection, so this is retried.
+    Airflow retries the task, because an outage of its database looks like a missing connection.
     """
 
 
 class TallyfyAlreadyError(TallyfyError, AirflowFailException):
-    """There was nothing to do, and the operator was told that this is a failure (``if_already="fail"``)."""
+    """There was nothing to do, and the operator has ``if_already="fail"``."""
 
 
 class TallyfyApiError(TallyfyError):
-    """A request to Tallyfy that did not end well.
+    """A request to Tallyfy failed.
 
-    :param message: the whole story for a person, bounded and without secrets.
-    :param http_status: status code of the answer, ``None`` where there was none.
+    :param message: the full explanation for people, of limited length and without secrets.
+    :param http_status: status code of the response, ``None`` if there was no response.
     :param method: HTTP method.
     :param path: path of the request, without host and query.
-    :param request_id: Tallyfy's ``X-Request-Id``, for its support.
-    :param errors: per field, what is wrong with it.
-    :param retry_after: seconds that Tallyfy asked to wait, ``None`` where it did not.
-    :param problem: the same as data.
+    :param request_id: ``X-Request-Id`` of the response, for Tallyfy's support.
+    :param errors: what is wrong with each field.
+    :param retry_after: seconds that Tallyfy asked to wait, ``None`` if it did not ask.
+    :param problem: all of this as data.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class TallyfyApiError(TallyfyError):
         self.problem = problem
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Survive pickling, which would request the class with the message alone."""
+        """Pickle all attributes. By default, an exception is rebuilt from its message alone."""
         return (_rebuild, (type(self), str(self), dict(vars(self))))
 
 
@@ -109,10 +109,10 @@ def _rebuild(cls: type[TallyfyApiError], message: str, state: dict[str, Any]) ->
 
 
 class TallyfyBulkError(TallyfyError):
-    """Some runs of a bulk change failed or were not tried; another try does only what is still to do.
+    """Some runs of a bulk change failed or were not tried. A retry changes only the remaining runs.
 
     :param message: the report in one line, and the first failures.
-    :param summary: the summary that is in the XCom ``summary``.
+    :param summary: the same as in the XCom ``summary``.
     """
 
     def __init__(self, message: str, summary: Mapping[str, Any] | None = None) -> None:
@@ -121,67 +121,67 @@ class TallyfyBulkError(TallyfyError):
 
 
 class TallyfyBulkRefusedError(TallyfyBulkError, AirflowFailException):
-    """Some runs of a bulk change failed, and would fail again."""
+    """Some runs of a bulk change failed, and a retry cannot help."""
 
 
 class TallyfyReportError(TallyfyError):
-    """The file that a bulk task reads or keeps its report in can't be read or written at the moment."""
+    """The report file of a bulk task cannot be read or written at the moment."""
 
 
 class TallyfyClientError(TallyfyApiError, AirflowFailException):
-    """Tallyfy refused the request, and would refuse it again."""
+    """Tallyfy refused the request. A retry cannot help."""
 
 
 class TallyfyAuthError(TallyfyClientError):
-    """401: the token is not accepted."""
+    """401: Tallyfy does not accept the token."""
 
 
 class TallyfyForbiddenError(TallyfyClientError):
-    """403: the token's user may not do this."""
+    """403: the user of the token may not do this."""
 
 
 class TallyfyNotFoundError(TallyfyClientError):
-    """404: there is no such thing in this organization."""
+    """404: the organization has no object with this id."""
 
 
 class TallyfyValidationError(TallyfyClientError):
-    """400 or 422: a value is not accepted; see ``errors``."""
+    """400 or 422: Tallyfy does not accept a value; see ``errors``."""
 
 
 class TallyfyConflictError(TallyfyClientError):
-    """Something else is in the way: no free seat (409), an open issue, an approval decided in the other way."""
+    """Something prevents it: no free seat (409), an open issue, an approval that was decided the other way."""
 
 
 class TallyfyArchivedError(TallyfyClientError):
-    """The run is archived and must be activated before it can be updated."""
+    """The run is archived. Activate it before you update it."""
 
 
 class TallyfyNotAppliedError(TallyfyClientError):
-    """Tallyfy answered with success, but the run does not show what was asked for; see ``errors``."""
+    """Tallyfy reported success, but the run does not have the new values; see ``errors``."""
 
 
 class TallyfyRateLimitedError(TallyfyApiError):
-    """429: too many requests; ``retry_after`` says what Tallyfy asks for.
+    """429: too many requests. ``retry_after`` is the wait that Tallyfy asks for.
 
-    Raised when one request was rate-limited 100 times or has waited 30 minutes in all (in bulk: 25 times), when Tallyfy
-    asks to wait more than two minutes at once (it has hourly caps), and at once where ``max_retries`` is 0.
+    Raised if one request was rate-limited 100 times (in bulk: 25 times) or has waited 30 minutes in all, and if Tallyfy
+    asks for a single wait of more than two minutes (it has hourly limits). With ``max_retries=0`` raised immediately.
     """
 
 
 class TallyfyServerError(TallyfyApiError):
-    """5xx, 408, or an answer that makes no sense."""
+    """5xx, 408, or a response that cannot be read."""
 
 
 class TallyfyUnreachableError(TallyfyApiError):
-    """No complete answer came."""
+    """There was no complete response."""
 
 
 class TallyfyIndeterminateError(TallyfyApiError):
-    """A write that may or may not have happened, and reading could not settle it. Doing it again is harmless."""
+    """A write may or may not have been done, and reading could not find out. Repeating it is harmless."""
 
 
 class TallyfyUnrepeatableError(TallyfyIndeterminateError, AirflowFailException):
-    """A POST that may or may not have happened. Doing it again may do it twice, so a person must look first."""
+    """A POST may or may not have been done. A retry could do it twice, so a person must check first."""
 
 
 _BY_KIND: dict[Kind, type[TallyfyApiError]] = {
@@ -202,7 +202,7 @@ _BY_KIND: dict[Kind, type[TallyfyApiError]] = {
 
 
 def error_from(problem: Problem) -> TallyfyApiError:
-    """The exception for a problem."""
+    """Return the exception for a problem."""
     return _BY_KIND[problem.kind](
         problem.message,
         http_status=problem.http_status,

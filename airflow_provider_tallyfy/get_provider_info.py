@@ -1,4 +1,4 @@
-"""What Airflow is told about this provider. Loaded by every Airflow process, so it imports no Airflow."""
+"""The registration of this provider. Every Airflow process loads this module, so it does not import Airflow."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _INTEGRATION = "Tallyfy"
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Return the registration that the entry point ``apache_airflow_provider`` stands for.
+    """Return the provider info, for the entry point ``apache_airflow_provider``.
 
-    Keys that an Airflow version doesn't know are ignored by it, so there is one dict for all of them.
+    Airflow ignores keys that its version does not know, so one dict serves all versions.
     """
     return {
-        # Airflow breaks off the discovery of all providers if this is not the name of the distribution.
+        # Must be the name of the distribution. Otherwise Airflow stops the discovery of all providers.
         "package-name": "airflow-provider-tallyfy",
         "name": "Tallyfy",
         "description": "Archive, restore and update Tallyfy processes (runs) from Airflow.",
@@ -30,16 +30,16 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "connection-type": connection_form.CONN_TYPE,
                 "hook-class-name": "airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook",
-                # From here on for Airflow 3.2 and later. Earlier ones ask the hook for its form, which answers from
-                # the same tables.
+                # The rest is for Airflow 3.2 and later. Earlier versions ask the hook for its form, which is built
+                # from the same tables.
                 "hook-name": connection_form.HOOK_NAME,
                 "ui-field-behaviour": connection_form.provider_info_field_behaviour(),
                 "conn-fields": connection_form.conn_fields(),
             }
         ],
-        # Airflow 2.11 refuses to load a stored DAG whose operators have a link that is not listed here.
+        # Airflow 2.11 does not load a stored DAG if its operators have a link that is not listed here.
         "extra-links": ["airflow_provider_tallyfy.links.tallyfy.TallyfyRunLink"],
-        # For listings only.
+        # Airflow only displays these.
         "operators": [
             {"integration-name": _INTEGRATION, "python-modules": ["airflow_provider_tallyfy.operators.tallyfy"]}
         ],

@@ -1,7 +1,7 @@
-"""What all tests stand on: an Airflow of their own, and no way out to the internet.
+"""Common to all tests: their own AIRFLOW_HOME, and no access to the internet.
 
-The environment is set when this file is loaded, not in a fixture: whoever imports Airflow first decides for the whole
-process where its home is, and without AIRFLOW_HOME that would be the developer's own.
+The environment is set when this file is loaded, not in a fixture, because Airflow reads its home at the first import.
+Without AIRFLOW_HOME that would be the home of the developer.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from typing import Any
 import pytest
 from hypothesis import settings as hypothesis_settings
 
-# The fixture tallyfy_sandbox, in the way that users are told to get it.
+# The fixture tallyfy_sandbox, loaded as the README tells users.
 pytest_plugins = ["airflow_provider_tallyfy.sandbox.pytest_plugin"]
 
 _HOME = Path(tempfile.mkdtemp(prefix="airflow-provider-tallyfy-tests-"))
 _DAGS_FOLDER = _HOME / "dags"
 
-#: Settings of the developer's shell that would change what is tested, or let a test act on a real account.
+#: Settings of the developer's shell that would change the tests, or let them act on a real account.
 _UNWANTED = ("AIRFLOW", "TALLYFY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NETRC", "PYTHONWARNINGS")
 _PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
 
@@ -36,9 +36,9 @@ _ENVIRONMENT = {
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
     "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
-    # 2.11 would fill the database with some fifty connections to services that nobody runs.
+    # 2.11 would add about fifty example connections to the database.
     "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
-    # 3.x warns at each request if it is short or absent.
+    # 3.x warns at each request if it is short or missing.
     "AIRFLOW__API_AUTH__JWT_SECRET": "for-tests-only-" + "0123456789abcdef" * 4,
 }
 
@@ -53,7 +53,7 @@ def _set_environment() -> None:
 
 _set_environment()
 
-# Time limits per example say more about how busy the machine is than about the code.
+# Time limits per example measure the load of the machine more than the code.
 hypothesis_settings.register_profile("tests", deadline=None)
 hypothesis_settings.load_profile("tests")
 
@@ -64,8 +64,8 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(scope="session")
 def airflow_home() -> Path:
-    """AIRFLOW_HOME of this test session, with a migrated SQLite database in it."""
-    # In a process of its own, because Alembic resets the logging of the one that it runs in.
+    """The AIRFLOW_HOME of this test session, with a migrated SQLite database."""
+    # In a separate process, because Alembic resets the logging of its process.
     outcome = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "airflow", "db", "migrate"],
         capture_output=True,
@@ -79,13 +79,13 @@ def airflow_home() -> Path:
 
 @pytest.fixture(scope="session")
 def dags_folder(airflow_home: Path) -> Path:
-    """The folder where Airflow 3 must find a DAG's file before the DAG may run, ``dag.test()`` included."""
+    """The DAGs folder. Airflow 3 runs a DAG only if its file is there, also with ``dag.test()``."""
     return _DAGS_FOLDER
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _loopback_only() -> Iterator[None]:
-    """Have a test that would talk to the world fail instead."""
+    """Make a test fail if it tries to reach another machine."""
     patch = pytest.MonkeyPatch()
     for method in ("connect", "connect_ex"):
         patch.setattr(socket.socket, method, _guarded(getattr(socket.socket, method)))
@@ -96,7 +96,7 @@ def _loopback_only() -> Iterator[None]:
 def _guarded(connect: Any) -> Any:
     def guarded_connect(self: socket.socket, address: Any) -> Any:
         if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_loopback(address[0]):
-            raise RuntimeError(f"a test tried to reach {address[0]}; tests talk to loopback addresses only")
+            raise RuntimeError(f"a test tried to reach {address[0]}; tests may use only loopback addresses")
         return connect(self, address)
 
     return guarded_connect

@@ -1,10 +1,17 @@
-"""What every Tallyfy hook does: one connection look-up, one engine, flows performed, failures told."""
+"""The base of the hook: looks up the connection once, and sends requests over one engine.
+
+:class:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook` combines several classes, one file per group of methods
+(``_find_runs.py``, ``_bulk_runs.py``, ...). Each of them derives from :class:`TallyfyBaseHook` only, so they do not
+depend on each other, and ``self._perform`` is defined here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
+
+from airflow.providers.http.hooks.http import HttpHook
 
 from airflow_provider_tallyfy._compat import mask_secret
 from airflow_provider_tallyfy.api.endpoints import custom
@@ -18,26 +25,25 @@ from airflow_provider_tallyfy.client.requests_transport import RequestsTransport
 from airflow_provider_tallyfy.client.scrub import proxy_passwords
 from airflow_provider_tallyfy.connection import (
     DEFAULT_BASE_URL,
-    LONGEST_TIMEOUT,
-    MOST_RETRIES,
+    MAX_RETRIES_RULE,
+    TIMEOUT_RULE,
     Settings,
-    seconds,
-    whole_number,
+    as_max_retries,
+    as_timeout,
 )
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyConfigurationError
 from airflow_provider_tallyfy.hooks._connection_lookup import look_up_connection
-from airflow_provider_tallyfy.hooks._http_hook_road import HttpHookRoad
 
 T = TypeVar("T")
 
 
-class TallyfyBaseHook(HttpHookRoad):
-    """The engine under :class:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook`; parameters as there."""
+class TallyfyBaseHook(HttpHook):
+    """Connection and engine of :class:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook`, with its parameters."""
 
     conn_name_attr = "tallyfy_conn_id"
     default_conn_name = "tallyfy_default"
     default_host = DEFAULT_BASE_URL
-    #: Tells the time and sleeps, for this hook and for the bulk changes that it makes. A test may set a faster one.
+    #: The clock of this hook and of its bulk changes. Tests set a faster one.
     clock: Clock = SYSTEM_CLOCK
 
     def __init__(
@@ -48,12 +54,13 @@ class TallyfyBaseHook(HttpHookRoad):
         timeout: float | None = None,
         max_retries: int | None = None,
     ) -> None:
-        for name, value, rule, ok in (
-            ("timeout", timeout, f"a number of seconds above 0, at most {LONGEST_TIMEOUT:.0f}", _is_timeout),
-            ("max_retries", max_retries, f"a whole number from 0 to {MOST_RETRIES}", _is_retries),
-        ):
-            if value is not None and not ok(value):
-                raise TallyfyArgumentError(f"{name}={show(value)} must be {rule}, or None for the connection's own.")
+        checks: tuple[tuple[str, object, Callable[[object], object], str], ...] = (
+            ("timeout", timeout, as_timeout, TIMEOUT_RULE),
+            ("max_retries", max_retries, as_max_retries, MAX_RETRIES_RULE),
+        )
+        for name, value, read, rule in checks:
+            if value is not None and (isinstance(value, str) or read(value) is None):
+                raise TallyfyArgumentError(f"{name}={show(value)} must be {rule}, or None to use the connection's.")
         super().__init__(method="GET", http_conn_id=tallyfy_conn_id, tcp_keep_alive=False)
         self.tallyfy_conn_id = tallyfy_conn_id
         self._organization_id = organization_id
@@ -61,7 +68,7 @@ class TallyfyBaseHook(HttpHookRoad):
         self._max_retries = max_retries
 
     def __getstate__(self) -> dict[str, Any]:
-        """What is pickled or copied: the arguments. A copy looks its connection up itself, so no token is in it."""
+        """Return the arguments alone, for pickle and copy. The copy looks up its connection, so it holds no token."""
         looked_up = {
             name
             for cls in type(self).__mro__
@@ -74,10 +81,10 @@ class TallyfyBaseHook(HttpHookRoad):
 
     @cached_property
     def settings(self) -> Settings:
-        """The connection, understood; looked up once.
+        """The settings of the connection, which is looked up once.
 
-        :raises TallyfyConnectionNotFoundError: if Airflow does not find it, or can't look it up now.
-        :raises TallyfyConfigurationError: if it says something wrong.
+        :raises TallyfyConnectionNotFoundError: if Airflow does not find the connection, or cannot look it up now.
+        :raises TallyfyConfigurationError: if a field of the connection is wrong.
         """
         connection = look_up_connection(self.get_connection, self.tallyfy_conn_id)
         settings = Settings.of(self.tallyfy_conn_id, connection)
@@ -87,10 +94,10 @@ class TallyfyBaseHook(HttpHookRoad):
 
     @cached_property
     def organization_id(self) -> str:
-        """The organization that the calls are for.
+        """Id of the organization that this hook works on.
 
-        :raises TallyfyConfigurationError: if neither the hook nor the connection names one.
-        :raises TallyfyArgumentError: if the hook was given something that is no id.
+        :raises TallyfyConfigurationError: if neither the hook nor the connection has one.
+        :raises TallyfyArgumentError: if the argument ``organization_id`` is not an id.
         """
         if self._organization_id is not None:
             return self._checked(check_id, "organization_id", self._organization_id)
@@ -103,7 +110,7 @@ class TallyfyBaseHook(HttpHookRoad):
 
     @cached_property
     def max_retries(self) -> int:
-        """Repetitions of a request after a passing fault."""
+        """How often a request is repeated after a temporary failure."""
         return self.settings.max_retries if self._max_retries is None else self._max_retries
 
     @cached_property
@@ -113,23 +120,23 @@ class TallyfyBaseHook(HttpHookRoad):
     @cached_property
     def _transport(self) -> RequestsTransport:
         transport = RequestsTransport.for_settings(self.settings, self._timeout)
-        for secret in transport.scrub.secrets:  # the environment's proxies may have passwords as well
+        for secret in transport.scrub.secrets:  # proxies from the environment may have passwords too
             mask_secret(secret)
         return transport
 
     def new_worker_transport(self) -> RequestsTransport:
-        """A transport with a connection of its own, for one of several threads."""
+        """Return a transport with its own TCP connection, for a worker thread."""
         return self._transport.another()
 
-    # -- the engine: everything below goes through it -----------------------------------------------------------------
+    # -- requests ----------------------------------------------------------------------------------------------------
 
     def _perform(self, flow: Flow[T]) -> T:
-        """Run a flow of calls to its end, and turn what it raises into the exceptions of this provider."""
+        """Run a flow to its end and return its result; failures are raised as exceptions of this provider."""
         return self._engine.perform(flow)
 
     @property
     def request_count(self) -> int:
-        """How many requests this hook has sent."""
+        """Number of requests that this hook has sent."""
         return self._engine.request_count
 
     def request(
@@ -139,25 +146,17 @@ class TallyfyBaseHook(HttpHookRoad):
 
         :param method: ``GET``, ``POST``, ``PUT``, ``DELETE``, ``PATCH`` or ``HEAD``.
         :param path: path below the base URL, such as ``f"/organizations/{hook.organization_id}/tags"``.
-        :param params: query parameters; ``None`` = not sent.
-        :param json: body.
-        :return: the parsed body as it came (with its ``data``), ``None`` for an empty one.
-        :raises TallyfyApiError: for every answer that is not a readable success.
+        :param params: query parameters; those with the value ``None`` are not sent.
+        :param json: the body, sent as JSON.
+        :return: the parsed body, including its ``data`` key; ``None`` if the body is empty.
+        :raises TallyfyApiError: for an error status, for an unreadable response, and if there is no response.
         """
         return self._perform(ask(self._checked(custom.custom, method, path, params, json)))
 
     @staticmethod
     def _checked(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Call a pure function of the API rules; a refused argument becomes the public exception."""
+        """Call a function of ``api/``, and raise its ``ArgumentError`` as :class:`TallyfyArgumentError`."""
         try:
             return function(*args, **kwargs)
         except ArgumentError as error:
             raise TallyfyArgumentError(str(error)) from None
-
-
-def _is_timeout(value: object) -> bool:
-    return not isinstance(value, str) and seconds(value, LONGEST_TIMEOUT) is not None
-
-
-def _is_retries(value: object) -> bool:
-    return not isinstance(value, str) and whole_number(value, MOST_RETRIES) is not None

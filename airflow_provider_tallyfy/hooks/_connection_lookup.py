@@ -1,4 +1,4 @@
-"""Asks Airflow for a connection. Whatever Airflow answers instead of one can pass, so a retry is worth it."""
+"""Gets a connection from Airflow. Every failure may be temporary, so Airflow may retry the task."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyCon
 
 T = TypeVar("T")
 
-#: Characters of Airflow's own message that are repeated.
+#: Characters of Airflow's own message that the error repeats.
 LONGEST_REASON = 500
 
-#: How the errors of database drivers and HTTP clients spell a password: in an address, and beside its name.
+#: Passwords in the errors of database drivers and HTTP clients: in a URL, or after the name of a setting.
 _PASSWORDS = (
     (re.compile(r"(://[^\s:/@]*):[^\s]+@"), r"\1:***@"),
     (
@@ -27,18 +27,18 @@ _PASSWORDS = (
 
 
 def look_up_connection(get_connection: Callable[[str], T], conn_id: str) -> T:
-    """Return Airflow's connection.
+    """Return a connection of Airflow.
 
-    While Airflow's database is away, Airflow says that the connection does not exist: 2.11 in the task itself, 3.x
-    by a 404 of the execution API. So a missing connection can't be told from an outage, and is no final error.
+    While its database is down, Airflow reports that the connection does not exist: 2.11 in the task itself, 3.x with a
+    404 from the execution API. A missing connection cannot be told from an outage, so the error allows a retry.
 
     :param get_connection: Airflow's own function.
-    :param conn_id: which connection.
-    :raises TallyfyArgumentError: for anything but a text.
-    :raises TallyfyConnectionNotFoundError: if Airflow has no such connection, or can't tell.
+    :param conn_id: id of the connection.
+    :raises TallyfyArgumentError: if ``conn_id`` is not text.
+    :raises TallyfyConnectionNotFoundError: if Airflow does not find the connection, or the look-up fails.
     """
     if not isinstance(conn_id, str):
-        raise TallyfyArgumentError(f"tallyfy_conn_id={show(conn_id)} is not the name of a connection.")
+        raise TallyfyArgumentError(f"tallyfy_conn_id={show(conn_id)} is not the id of a connection.")
     try:
         return get_connection(conn_id)
     except AirflowNotFoundException:
@@ -55,7 +55,7 @@ def look_up_connection(get_connection: Callable[[str], T], conn_id: str) -> T:
             f"Airflow could not look up the connection {conn_id!r}: {_shortened(reason)} Airflow's database or its API "
             "server may be away, so the task may be retried. If this stays, look at their logs."
         )
-        # A cause is printed with all that it says, so one that holds a password must not be.
+        # Python prints the cause in full, so a cause that holds a password is left out.
         whole = "".join(traceback.format_exception(fault))
         raise error from (fault if _without_passwords(whole) == whole else None)
 

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from airflow_provider_tallyfy import connection_form
 from airflow_provider_tallyfy.api.endpoints import organization as organization_endpoints
-from airflow_provider_tallyfy.api.protocol.arguments import check_flag, check_id, check_texts, show
+from airflow_provider_tallyfy.api.protocol.arguments import check_confirm, check_flag, check_id, check_texts
 from airflow_provider_tallyfy.api.protocol.messages import Flow
 from airflow_provider_tallyfy.api.protocol.reading import ask
 from airflow_provider_tallyfy.api.runs import archive, delete, labels, read, update
@@ -15,54 +15,54 @@ from airflow_provider_tallyfy.api.runs.archive import Outcome
 from airflow_provider_tallyfy.api.runs.model import Run
 from airflow_provider_tallyfy.api.tasks.answers import read_with_answers
 from airflow_provider_tallyfy.exceptions import (
-    TallyfyArgumentError,
     TallyfyError,
     TallyfyForbiddenError,
     TallyfyNotFoundError,
     TallyfyUnreachableError,
 )
-from airflow_provider_tallyfy.hooks._bulk import BulkRunsHook
-from airflow_provider_tallyfy.hooks._find import FindRunsHook
+from airflow_provider_tallyfy.hooks._bulk_runs import BulkRunsHook
+from airflow_provider_tallyfy.hooks._find_runs import FindRunsHook
+from airflow_provider_tallyfy.hooks._http_hook_methods import HttpHookMethods
 from airflow_provider_tallyfy.hooks._launch import LaunchRunsHook
 from airflow_provider_tallyfy.hooks._tasks import TasksHook
 
-TEST_TIMEOUT = 15.0  # seconds; somebody is looking at the form
+TEST_TIMEOUT = 15.0  # seconds; a person waits for the answer
 
 
-class TallyfyHook(FindRunsHook, BulkRunsHook, LaunchRunsHook, TasksHook):
-    """Request the Tallyfy API: one connection look-up and one kept ``requests.Session`` per hook.
+class TallyfyHook(FindRunsHook, BulkRunsHook, LaunchRunsHook, TasksHook, HttpHookMethods):
+    """The Tallyfy API. A hook looks up its connection once and keeps one ``requests.Session``. Use it in one thread.
 
-    Every method raises a :class:`~airflow_provider_tallyfy.exceptions.TallyfyError`: an argument or configuration
-    error before anything is sent, an API error with the server's own words after it. Requests are repeated inside
-    the hook as :class:`~airflow_provider_tallyfy.api.protocol.retry.RetryPolicy` says. A hook belongs to one thread.
+    Methods raise only subclasses of :class:`~airflow_provider_tallyfy.exceptions.TallyfyError`: argument and
+    configuration errors before anything is sent, API errors with the message of the server after that. The hook
+    repeats requests as :class:`~airflow_provider_tallyfy.api.protocol.retry.RetryPolicy` describes.
 
-    ``run()`` and ``run_with_advanced_retry()`` of ``HttpHook`` work as ever, authenticated and against the
-    connection's base URL, with the errors of this provider and without its retries.
+    ``run()`` and ``run_with_advanced_retry()`` of ``HttpHook`` work as usual, with the token and base URL of the
+    connection and the exceptions of this provider, but without its retries.
 
     .. seealso:: https://tallyfy.com/products/pro/integrations/open-api/
 
-    :param tallyfy_conn_id: connection of type ``tallyfy``.
-    :param organization_id: 32-character id of the organization; ``None`` = the connection's login.
-    :param timeout: seconds that one request may wait for its answer; ``None`` = the connection's, else 60.
-    :param max_retries: repetitions of a request after a passing fault; ``None`` = the connection's, else 3.
+    :param tallyfy_conn_id: id of a connection of type ``tallyfy``.
+    :param organization_id: 32-character id of the organization; ``None`` = the login of the connection.
+    :param timeout: seconds that a request may wait for the next bytes of the response; ``None`` = the connection's
+        ``timeout``, or 60.
+    :param max_retries: how often a request is repeated after a temporary failure; ``None`` = the connection's
+        ``max_retries``, or 3.
     """
 
-    conn_name_attr = "tallyfy_conn_id"
-    default_conn_name = "tallyfy_default"
     conn_type = connection_form.CONN_TYPE
     hook_name = connection_form.HOOK_NAME
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """Extra fields of the connection form, for Airflow 2.11 to 3.1."""
+        """Return the extra fields of the connection form, for Airflow 2.11 to 3.1."""
         return connection_form.connection_form_widgets()
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Labels and placeholders of the connection form, for Airflow 2.11 to 3.1."""
+        """Return the labels and placeholders of the connection form, for Airflow 2.11 to 3.1."""
         return connection_form.ui_field_behaviour()
 
-    # -- who and where -----------------------------------------------------------------------------------------------
+    # -- user, organization, connection ------------------------------------------------------------------------------
 
     def get_current_user(self) -> dict[str, Any]:
         """Return the token's user (``GET /me``)."""
@@ -73,13 +73,13 @@ class TallyfyHook(FindRunsHook, BulkRunsHook, LaunchRunsHook, TasksHook):
         return self._perform(ask(organization_endpoints.get_organization(self.organization_id)))
 
     def get_member(self) -> dict[str, Any]:
-        """Return the token's user as a member of the organization, with the role (``GET /organizations/{org}/me``)."""
+        """Return the token's user as a member of the organization, with role (``GET /organizations/{org}/me``)."""
         return self._perform(ask(organization_endpoints.get_member(self.organization_id)))
 
     def test_connection(self) -> tuple[bool, str]:
-        """Say whether token and organization are right, in a sentence for the person who filled in the form.
+        """Check token and organization with two cheap reads, without retries and with a timeout of 15 seconds.
 
-        Two cheap reads, no retries, 15 seconds at most for each.
+        :return: whether both are right, and a sentence for the person who filled in the form.
         """
         probe = type(self)(
             self.tallyfy_conn_id, organization_id=self._organization_id, timeout=TEST_TIMEOUT, max_retries=0
@@ -94,7 +94,7 @@ class TallyfyHook(FindRunsHook, BulkRunsHook, LaunchRunsHook, TasksHook):
                 f"right. [{_first_line(error)}]"
             )
         except TallyfyUnreachableError as error:
-            # The request that was tried means nothing to the person at the form; the address does.
+            # A person at the form knows the address, not the request.
             reason = str(error).partition("got no answer: ")[2]
             return False, f"Tallyfy can't be reached at {probe.settings.base_url}: {reason}"
         except TallyfyError as error:
@@ -106,19 +106,20 @@ class TallyfyHook(FindRunsHook, BulkRunsHook, LaunchRunsHook, TasksHook):
             f"<{member.get('email', '?')}>, role: {role}."
         )
         if role == "light":
-            text += " A light member may not archive or activate runs: Tallyfy will refuse it (403)."
+            text += " Light members may not archive or activate runs: Tallyfy refuses that (403)."
         return True, text
 
     # -- runs --------------------------------------------------------------------------------------------------------
 
     def get_run(self, run_id: str, *, include: Iterable[str] = (), answers: bool = False) -> Run:
-        """Return a run, live or archived.
+        """Return a live or archived run.
 
-        A run that can't be read by its id is looked for among the archived ones (Tallyfy may hide those).
+        If Tallyfy does not return the run by its id, it is searched in the list of archived runs, because Tallyfy may
+        answer 404 for those.
 
         :param run_id: 32-character id.
-        :param include: relations to return with it, such as ``["tags", "folders", "tasks"]``.
-        :param answers: return what people wrote into its kick-off form and its tasks too: the key ``answers`` holds
+        :param include: relations to return with the run, such as ``["tags", "folders", "tasks"]``.
+        :param answers: also return the answers in its kick-off form and its tasks: the key ``answers`` holds
             ``{label: value}``, dates as ISO text, choices as their text, ``None`` for a field without an answer. A
             label that occurs twice is followed by the title of its step: ``"Amount (Approve)"``.
         :raises TallyfyNotFoundError: if there is no such run.
@@ -133,40 +134,43 @@ class TallyfyHook(FindRunsHook, BulkRunsHook, LaunchRunsHook, TasksHook):
         return self._perform(flow())
 
     def archive_run(self, run_id: str) -> Run:
-        """Archive a run and return it. A run that is archived already is returned as it is.
+        """Archive a run and return it. An archived run is returned unchanged.
 
-        One request for a live run. Every doubt (no body, a 404, a lost answer) is settled by reading.
+        Sends one request for a live run. After an unclear response (no body, a 404, no response at all) the run is
+        read to find out whether it is archived.
 
         :param run_id: 32-character id.
         :raises TallyfyNotFoundError: if there is no such run.
         :raises TallyfyForbiddenError: if the token's user may not archive (light members).
-        :raises TallyfyIndeterminateError: if it can't be found out whether the run is archived.
+        :raises TallyfyIndeterminateError: if reading could not find out whether the run is archived.
         """
         return self.archive_run_outcome(run_id).run
 
     def archive_run_outcome(self, run_id: str, *, look_first: bool = False) -> Outcome:
-        """Do as :meth:`archive_run`, and tell how it came about.
+        """Archive a run as :meth:`archive_run` does, and return also whether this changed it.
 
         :param run_id: 32-character id.
-        :param look_first: read the run before, to know for certain whether it was archived already.
+        :param look_first: read the run first (one more request), to know for certain whether it was archived before.
+        :return: the run, whether it was changed, and how this is known.
         """
         return self._perform(archive.archive(self.organization_id, run_id, look_first=look_first))
 
     def activate_run(self, run_id: str) -> Run:
-        """Bring an archived run back and return it. A live run is returned as it is.
+        """Bring an archived run back to life and return it. A live run is returned unchanged.
 
         :param run_id: 32-character id.
         :raises TallyfyNotFoundError: if there is no such run.
         :raises TallyfyForbiddenError: if the token's user may not activate (light members).
-        :raises TallyfyIndeterminateError: if it can't be found out whether the run is active.
+        :raises TallyfyIndeterminateError: if reading could not find out whether the run is active.
         """
         return self.activate_run_outcome(run_id).run
 
     def activate_run_outcome(self, run_id: str, *, look_first: bool = False) -> Outcome:
-        """Do as :meth:`activate_run`, and tell how it came about.
+        """Activate a run as :meth:`activate_run` does, and return also whether this changed it.
 
         :param run_id: 32-character id.
-        :param look_first: read the run before, to know for certain whether it was active already.
+        :param look_first: read the run first (one more request), to know for certain whether it was active before.
+        :return: the run, whether it was changed, and how this is known.
         """
         return self._perform(archive.activate(self.organization_id, run_id, look_first=look_first))
 
@@ -193,8 +197,8 @@ class TallyfyHook(FindRunsHook, BulkRunsHook, LaunchRunsHook, TasksHook):
     ) -> Run:
         """Change fields of a live run and return it: read, merge, write, verify.
 
-        What is not given stays as it is, members and groups included. ``None`` = not given; ``""`` and ``[]`` =
-        cleared. Errors are those of :meth:`update_run_outcome`.
+        Fields that are not given keep their values, members and groups included. ``None`` means "not given"; ``""`` and
+        ``[]`` clear a field. Raises the same exceptions as :meth:`update_run_outcome`.
 
         :param run_id: 32-character id.
         :param name: new name, at most 550 characters.
@@ -203,7 +207,7 @@ class TallyfyHook(FindRunsHook, BulkRunsHook, LaunchRunsHook, TasksHook):
         :param tags: ids or titles of tags; replaces all tags.
         :param add_tags: ids or titles of tags to add.
         :param remove_tags: ids or titles of tags to take away.
-        :param create_missing_tags: make tags that don't exist, instead of failing.
+        :param create_missing_tags: create tags that do not exist, instead of failing.
         :param folders: folder ids; replaces all folders.
         :param prerun: kick-off answers, ``{field id: answer}`` or a list of such; answers not named stay.
         :param starred: starred or not.
@@ -213,7 +217,7 @@ class TallyfyHook(FindRunsHook, BulkRunsHook, LaunchRunsHook, TasksHook):
         :param publicly_hidden_fields: what guests don't see, such as ``["comments"]``.
         :param extra_fields: further fields of the API, by name.
         """
-        given = _given(locals())  # before any other name is bound
+        given = _given(locals())  # first, while the arguments are the only local names
         return self._update(run_id, **given).run
 
     def update_run_outcome(
@@ -237,10 +241,11 @@ class TallyfyHook(FindRunsHook, BulkRunsHook, LaunchRunsHook, TasksHook):
         extra_fields: Mapping[str, Any] | None = None,
         **unknown: NoReturn,
     ) -> Outcome:
-        """Change fields of a live run. What is not given stays as it is, members and groups included.
+        """Change fields of a live run as :meth:`update_run` does, and return also whether this changed it.
 
-        ``None`` = not given; ``""`` and ``[]`` = cleared. Tags and folders that Tallyfy ignores in the update are set
-        one by one; any other field that it ignored is an error that names the field.
+        Fields that are not given keep their values, members and groups included. ``None`` means "not given"; ``""`` and
+        ``[]`` clear a field. If Tallyfy ignores tags or folders in the update, they are set one by one. If it ignores
+        another field, the error names that field.
 
         :param run_id: 32-character id.
         :param name: new name, at most 550 characters.
@@ -249,7 +254,7 @@ class TallyfyHook(FindRunsHook, BulkRunsHook, LaunchRunsHook, TasksHook):
         :param tags: ids or titles of tags; replaces all tags.
         :param add_tags: ids or titles of tags to add.
         :param remove_tags: ids or titles of tags to take away.
-        :param create_missing_tags: make tags that don't exist, instead of failing.
+        :param create_missing_tags: create tags that do not exist, instead of failing.
         :param folders: folder ids; replaces all folders.
         :param prerun: kick-off answers, ``{field id: answer}`` or a list of such; answers not named stay.
         :param starred: starred or not.
@@ -258,12 +263,13 @@ class TallyfyHook(FindRunsHook, BulkRunsHook, LaunchRunsHook, TasksHook):
         :param groups: group ids; replaces all groups.
         :param publicly_hidden_fields: what guests don't see, such as ``["comments"]``.
         :param extra_fields: further fields of the API, by name.
-        :raises TallyfyArgumentError: for an unknown field, a bad value, nothing to update, or unknown titles of tags.
+        :return: the run, the values that were replaced, and whether it was changed.
+        :raises TallyfyArgumentError: for an unknown field, a bad value, an unknown title of a tag, or no field at all.
         :raises TallyfyArchivedError: if the run is archived; activate it first.
-        :raises TallyfyNotAppliedError: if the run does not show a wanted value afterwards.
+        :raises TallyfyNotAppliedError: if the run does not have a requested value afterwards.
         :raises TallyfyValidationError: if Tallyfy does not accept a value.
         """
-        given = _given(locals())  # before any other name is bound
+        given = _given(locals())  # first, while the arguments are the only local names
         return self._update(run_id, **given)
 
     def _update(self, run_id: str, *, extra_fields: Any, create_missing_tags: bool, **changes: Any) -> Outcome:
@@ -272,7 +278,7 @@ class TallyfyHook(FindRunsHook, BulkRunsHook, LaunchRunsHook, TasksHook):
         )
 
     def delete_run(self, run_id: str, *, confirm: bool) -> Run:
-        """Destroy an archived run for ever, with its tasks and answers, and return it as it was.
+        """Delete an archived run permanently, with its tasks and answers, and return it as it was before.
 
         :param run_id: 32-character id.
         :param confirm: must be ``True``.
@@ -280,14 +286,13 @@ class TallyfyHook(FindRunsHook, BulkRunsHook, LaunchRunsHook, TasksHook):
         :raises TallyfyValidationError: if the run is not archived.
         :raises TallyfyForbiddenError: if the token's user is no admin.
         """
-        if confirm is not True:
-            raise TallyfyArgumentError(f"confirm={show(confirm)}: deleting a run can't be undone; pass confirm=True.")
+        self._checked(check_confirm, "confirm", confirm)
         return self._perform(delete.delete(self.organization_id, run_id))
 
     # -- tags and folders of a run -----------------------------------------------------------------------------------
 
     def add_tag_to_run(self, run_id: str, tag_id: str) -> Run:
-        """Attach a tag, unless it is attached already.
+        """Attach a tag to a run, unless it is already attached.
 
         :param run_id: 32-character id of the run.
         :param tag_id: 32-character id of the tag.
@@ -296,7 +301,7 @@ class TallyfyHook(FindRunsHook, BulkRunsHook, LaunchRunsHook, TasksHook):
         return self._perform(labels.add(self.organization_id, run_id, labels.TAGS, tag_id))
 
     def remove_tag_from_run(self, run_id: str, tag_id: str) -> Run:
-        """Detach a tag (its association is looked up).
+        """Detach a tag from a run. The id of the association is looked up.
 
         :param run_id: 32-character id of the run.
         :param tag_id: 32-character id of the tag.
@@ -305,7 +310,7 @@ class TallyfyHook(FindRunsHook, BulkRunsHook, LaunchRunsHook, TasksHook):
         return self._perform(labels.remove(self.organization_id, run_id, labels.TAGS, tag_id))
 
     def add_run_to_folder(self, run_id: str, folder_id: str) -> Run:
-        """Put a run into a folder, unless it is there already.
+        """Put a run into a folder, unless it is already there.
 
         :param run_id: 32-character id of the run.
         :param folder_id: 32-character id of the folder.
@@ -314,7 +319,7 @@ class TallyfyHook(FindRunsHook, BulkRunsHook, LaunchRunsHook, TasksHook):
         return self._perform(labels.add(self.organization_id, run_id, labels.FOLDERS, folder_id))
 
     def remove_run_from_folder(self, run_id: str, folder_id: str) -> Run:
-        """Take a run out of a folder (its relation is looked up).
+        """Take a run out of a folder. The id of the relation is looked up.
 
         :param run_id: 32-character id of the run.
         :param folder_id: 32-character id of the folder.
@@ -325,7 +330,7 @@ class TallyfyHook(FindRunsHook, BulkRunsHook, LaunchRunsHook, TasksHook):
     # -- links -------------------------------------------------------------------------------------------------------
 
     def run_url(self, run_id: str) -> str:
-        """Address of the run in the Tallyfy web app.
+        """Return the address of a run in the Tallyfy web app.
 
         :param run_id: 32-character id.
         """
@@ -337,12 +342,12 @@ def _first_line(error: Exception) -> str:
 
 
 def _as_one_line(error: Exception) -> str:
-    """The message for Airflow's form, which runs lines together."""
+    """Return the message on one line, because Airflow's form does not keep line breaks."""
     first, *more = (line.strip() for line in str(error).splitlines())
     return " ".join([first if not more or first.endswith((".", ":")) else f"{first}.", *more])
 
 
 def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of an update but its run; unknown ones stay among them, and are refused like bad values."""
+    """Return the fields among the arguments of an update. Unknown names stay in, so that the update refuses them."""
     named = {name: value for name, value in arguments.items() if name not in ("self", "run_id", "unknown")}
     return {**named, **arguments["unknown"]}

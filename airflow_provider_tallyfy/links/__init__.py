@@ -1,1 +1,1 @@
-"""Links from tasks to the Tallyfy web app."""
+"""Links from Airflow tasks to Tallyfy's web app."""

@@ -1,4 +1,4 @@
-"""Links from an Airflow task to Tallyfy's web app."""
+"""The button "Open in Tallyfy" of an Airflow task."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ RUN_URL_KEY = "tallyfy_run_url"
 
 
 class TallyfyRunLink(BaseOperatorLink):
-    """The button "Open in Tallyfy": the run that a task is about.
+    """The button "Open in Tallyfy", which opens the run that a task works on.
 
-    The operator pushes the address before it calls Tallyfy, so the button is there while the task runs, after it
-    failed, and for each mapped index. Airflow 3 stores the link under ``xcom_key``, which is the same XCom.
+    The operator pushes the address before it calls Tallyfy, so the button works while the task runs, after it failed,
+    and for each mapped index. Airflow 3 stores the link under ``xcom_key``, which is the same XCom.
     """
 
     name = "Open in Tallyfy"
@@ -27,5 +27,5 @@ class TallyfyRunLink(BaseOperatorLink):
         return RUN_URL_KEY
 
     def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
-        """Return the address, or ``""`` (no button) where the task did not get as far as knowing it."""
+        """Return the address, or ``""`` (no button) if the task failed before it pushed one."""
         return XCom.get_value(key=self.xcom_key, ti_key=ti_key) or ""

@@ -1,1 +1,1 @@
-"""Operators: Tallyfy runs in a DAG."""
+"""Operators: work on Tallyfy runs from a DAG."""

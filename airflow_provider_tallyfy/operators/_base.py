@@ -1,4 +1,4 @@
-"""What every Tallyfy operator has: a connection, an organization, and a hook that is made when the task runs."""
+"""The base of all operators: connection, organization, and a hook that is created when the task runs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class TallyfyBaseOperator(BaseOperator):
-    """Base of the operators. The hook, and requests with it, is imported only when a task runs, not at DAG parse.
+    """Base of the operators. It imports the hook, and with it requests, when the task runs, not at DAG parse time.
 
-    :param organization_id: 32-character id; ``None`` = the connection's. (templated)
-    :param tallyfy_conn_id: the connection. (templated)
+    :param organization_id: 32-character id; ``None`` = the login of the connection. (templated)
+    :param tallyfy_conn_id: id of the connection. (templated)
     """
 
     template_fields: Sequence[str] = ("organization_id", "tallyfy_conn_id")
@@ -36,7 +36,7 @@ class TallyfyBaseOperator(BaseOperator):
 
     @cached_property
     def hook(self) -> TallyfyHook:
-        """The hook, made when the task runs."""
+        """The hook, created on first use, when the task runs."""
         from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 
         return TallyfyHook(self.tallyfy_conn_id, organization_id=self.organization_id)

@@ -1,4 +1,4 @@
-"""What the operators that change many runs have in common: where the runs come from, and the report."""
+"""The base of the operators that change many runs: where the runs come from, and what happens to the report."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_id, show
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_concurrency, check_id
 from airflow_provider_tallyfy.operators._base import TallyfyBaseOperator
 from airflow_provider_tallyfy.operators._literals import (
     Checks,
@@ -27,27 +27,24 @@ if TYPE_CHECKING:
 
 SUMMARY_KEY = "summary"
 
-MOST_WORKERS = 64
-
-
-def _check_concurrency(argument: str, value: object) -> int:
-    number = check_number(argument, value)
-    if number is None or number > MOST_WORKERS:
-        raise ArgumentError(f"{argument}={show(value)} is not a whole number from 1 to {MOST_WORKERS}.")
-    return number
-
-
 _CHECKS: Checks = {
     "max_runs": check_number,
     "dry_run": check_flag_or_blank,
     "max_failures": check_number,
     "skip_modified": check_flag_or_blank,
-    "concurrency": _check_concurrency,
+    "concurrency": check_concurrency,
+}
+#: For the log line "Archiving 7 runs of organization ...".
+_VERBS: dict[Doing, str] = {
+    "archive": "Archiving",
+    "activate": "Activating",
+    "update": "Updating",
+    "restore": "Restoring",
 }
 
 
 class TallyfyBulkOperator(TallyfyBaseOperator):
-    """Base of the bulk operators; their arguments are described there."""
+    """Base of the bulk operators. Their docstrings describe the arguments."""
 
     template_fields: Sequence[str] = (
         *TallyfyBaseOperator.template_fields,
@@ -59,8 +56,8 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
         "skip_modified",
         "report_path",
     )
-    #: What :attr:`dry_run` hides, BaseOperator's method, is only called by 2.11's `airflow tasks test --dry-run`. No
-    #: value that can be called would do for both: Airflow 3 shows it as ``<callable ...>`` among the rendered fields.
+    #: Hides ``BaseOperator.dry_run()``, which only `airflow tasks test --dry-run` of 2.11 calls. A callable value could
+    #: serve both, but Airflow 3 would show ``<callable ...>`` among the rendered fields.
     dry_run: Any
 
     def __init__(
@@ -92,32 +89,30 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
         self._check_source()
 
     def _check_source(self) -> None:
-        """Check what is known of where the runs come from."""
-        from airflow_provider_tallyfy.exceptions import TallyfyArgumentError
-
+        """Check the literal arguments that say where the runs come from."""
         given = literals(self, ("run_ids", "from_report"))
         if "run_ids" in given and given["run_ids"] != "":
             from airflow_provider_tallyfy.api.runs.report import targets
 
             checked(targets, "run_ids", given["run_ids"])
             if given.get("from_report"):
-                raise TallyfyArgumentError("run_ids and from_report are both given: give one of them.")
+                self._refuse_two_sources()
         if self.run_ids is None and self.from_report is None:
-            self._refuse_nothing()
+            self._refuse_no_source()
         if isinstance(self.from_report, str) and self.from_report == self.report_path:
-            self._refuse_one_file()
+            self._refuse_same_file()
 
     @property
     @abstractmethod
     def doing(self) -> Doing:
-        """What is done to the runs."""
+        """The kind of change."""
 
     def prepare(self, run_ids: Iterable[Any], **options: Any) -> BulkChange:
-        """Check the arguments and make the change that is to be run."""
+        """Check the arguments and prepare the change."""
         return self.hook.bulk_change(self.doing, run_ids, **options)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Change the runs; return the summary, or raise with it if any run failed or was not tried."""
+        """Change the runs and return the summary; raise an error with it if a run failed or was not tried."""
         from airflow_provider_tallyfy.api.runs.report import runs
 
         ti = context["ti"]
@@ -133,7 +128,7 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
             max_failures=checked(check_number, "max_failures", self.max_failures),
             dry_run=self._is_dry_run(),
             skip_modified=checked(check_flag_or_blank, "skip_modified", self.skip_modified),
-            concurrency=checked(_check_concurrency, "concurrency", self.concurrency),
+            concurrency=checked(check_concurrency, "concurrency", self.concurrency),
             look_first=retry,
             on_progress=self._save_so_far(file),
             on_note=self._note_in(file),
@@ -145,22 +140,22 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
             )
         if self._killed:
             self.on_kill()
-        # A path that can't be written is found out before the first write to Tallyfy.
+        # Written once now, so that a path that cannot be written fails before the first request to Tallyfy.
         if file is not None:
             file.write(change.report)
-        only = ", as a dry run" if change.options.dry_run else ""
-        where = self.hook.organization_id
-        self.log.info("%s to %s in organization %s%s.", runs(len(change.targets)), change.doing, where, only)
+        count = runs(len(change.targets))
+        dry_run = " (dry run)" if change.options.dry_run else ""
+        self.log.info("%s %s of organization %s%s.", _VERBS[change.doing], count, self.hook.organization_id, dry_run)
         try:
             change.run()
         finally:
-            self._tell(change.report, file, context)
+            self._publish(change.report, file, context)
         if not change.report.complete:
             self._fail(change.report)
         return change.report.summary()
 
     def on_kill(self) -> None:
-        """Begin nothing more; what is under way is finished and reported."""
+        """Send no further requests. Requests in progress are finished and reported."""
         self._killed = True
         if self._change is not None:
             self._change.stop("the task was killed", at_once=True)
@@ -168,24 +163,23 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
     # -- where the runs come from --------------------------------------------------------------------------------------
 
     def _source(self) -> SavedReport | None:
-        """The report that the runs are taken from."""
-        from airflow_provider_tallyfy.exceptions import TallyfyArgumentError
+        """Return the report of ``from_report``, or ``None`` if the runs come from ``run_ids``."""
         from airflow_provider_tallyfy.operators import _report_files as files
 
         if not self.from_report:
             if self.run_ids is None or self.run_ids == "":
-                self._refuse_nothing()
+                self._refuse_no_source()
             return None
         if self.run_ids is not None and self.run_ids != "":
-            raise TallyfyArgumentError("run_ids and from_report are both given: give one of them.")
+            self._refuse_two_sources()
         if self.report_path and files.same_place(str(self.from_report), str(self.report_path)):
-            self._refuse_one_file()
+            self._refuse_same_file()
         return files.load("from_report", str(self.from_report))
 
     def _wanted(self, source: SavedReport | None) -> tuple[Any, str]:
-        """The runs, and a remark for the case that there are none."""
+        """Return the runs, and a note that explains why there are none, if so."""
         if source is None:
-            return self.run_ids, ""  # what it is is checked where the other ids are
+            return self.run_ids, ""  # checked by the hook
         from airflow_provider_tallyfy.api.runs.report import runs
         from airflow_provider_tallyfy.api.runs.saved_report import take
         from airflow_provider_tallyfy.operators import _report_files as files
@@ -198,7 +192,7 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
             files.refuse("from_report", str(self.from_report), str(error))
         if unclear:
             self.log.warning(
-                "%s of the report may have been changed by that task without its knowing; left alone: %s",
+                "Skipped %s of the report, because it is unclear whether that task changed them: %s",
                 *(runs(len(unclear)), " ".join(unclear)),
             )
         return taken, note
@@ -209,7 +203,12 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
     def _is_dry_run(self) -> bool:
         return bool(checked(check_flag_or_blank, "dry_run", self.dry_run))
 
-    def _refuse_nothing(self) -> NoReturn:
+    def _refuse_two_sources(self) -> NoReturn:
+        from airflow_provider_tallyfy.exceptions import TallyfyArgumentError
+
+        raise TallyfyArgumentError("run_ids and from_report are both given. Give only one of them.")
+
+    def _refuse_no_source(self) -> NoReturn:
         from airflow_provider_tallyfy.exceptions import TallyfyArgumentError
 
         try:
@@ -218,18 +217,18 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
             raise TallyfyArgumentError(f"{error} Give either run_ids or from_report.") from None
         raise AssertionError("run_ids is given")
 
-    def _refuse_one_file(self) -> NoReturn:
+    def _refuse_same_file(self) -> NoReturn:
         from airflow_provider_tallyfy.exceptions import TallyfyArgumentError
 
         raise TallyfyArgumentError(
-            f"from_report and report_path are one file, {self.report_path!r}: a try that failed would lose the list "
-            "of what is still to do. Give report_path a name of its own. Nothing was changed."
+            f"from_report and report_path are the same file, {self.report_path!r}. A failed try would overwrite the "
+            "list of the remaining runs. Use another report_path. Nothing was changed."
         )
 
     # -- the report ----------------------------------------------------------------------------------------------------
 
     def _report_file(self, ti: Any, source: SavedReport | None) -> tuple[ReportFile | None, SavedReport | None]:
-        """The file for the report, if there is to be one, and what an earlier try of this task left in it."""
+        """Return the report file, if one is wanted, and the report that an earlier try of this task wrote into it."""
         if not self.report_path:
             return None, None
         from dataclasses import asdict
@@ -254,13 +253,13 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
         file = files.ReportFile(str(self.report_path), header)
         before = file.look(source.header if source is not None else None)
         if before is not None and source is not None:
-            # The list of what is to be done must not shrink between two tries.
+            # All tries must work on the same report, or runs would be lost between two tries.
             first = before.header.source
             names = ("doing", "organization_id", "dag_id", "dag_run_id", "task_id", "map_index")
             if first is not None and any(first.get(name) != getattr(source.header, name) for name in names):
                 raise TallyfyArgumentError(
-                    f"from_report={self.from_report!r} is another report than in the first try of this task: it was "
-                    f"overwritten meanwhile ({source.header}). Nothing was changed."
+                    f"from_report={self.from_report!r} is not the report that the first try of this task read: it was "
+                    f"overwritten in the meantime ({source.header}). Nothing was changed."
                 )
         return file, before
 
@@ -283,13 +282,13 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
 
         try:
             save()
-        except TallyfyError as fault:  # the next one may succeed; the work goes on
+        except TallyfyError as fault:  # the change goes on, and the next write may succeed
             if str(fault) != self._last_fault:
                 self.log.warning("%s", fault)
             self._last_fault = str(fault)
 
-    def _tell(self, report: Report, file: ReportFile | None, context: Context) -> None:
-        """Save the report, then log and pass on what became of the runs: nothing that Airflow does can lose it."""
+    def _publish(self, report: Report, file: ReportFile | None, context: Context) -> None:
+        """Write the report file first, then the log and the XCom, so that a failure of Airflow cannot lose it."""
         from airflow_provider_tallyfy.operators import _report_files as files
 
         try:
@@ -310,6 +309,6 @@ class TallyfyBulkOperator(TallyfyBaseOperator):
         failed = [entry for entry in report.entries.values() if entry.result == "failed"]
         examples = "".join(f"\n  {entry.run_id}: {entry.reason}" for entry in failed[:5])
         more = f"\n  ... and {len(failed) - 5} more, all in the log" if len(failed) > 5 else ""
-        hint = " A retry does only what is still to do." if report.retryable() else ""
+        hint = " A retry changes only the remaining runs." if report.retryable() else ""
         kind = TallyfyBulkError if report.retryable() else TallyfyBulkRefusedError
         raise kind(f"{report.sentence()}.{hint}{examples}{more}", report.summary())

@@ -1,27 +1,27 @@
-"""Checks of arguments: literal values when the DAG file is parsed, rendered ones when the task runs."""
+"""Checks of operator arguments: literal values when the DAG file is parsed, rendered ones when the task runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
-from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_flag, show
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_count, check_flag
 
 Checks: TypeAlias = Mapping[str, Callable[[str, object], object]]
-"""By the name of the argument: the function that returns its checked value, or raises ``ArgumentError``."""
+"""Name of an argument to the function that returns its checked value or raises ``ArgumentError``."""
 
 _JINJA = ("{{", "{%", "{#")
 _DEEPEST = 20
 
 
 def is_literal(value: object, depth: int = 0) -> bool:
-    """Whether a value is known when the DAG file is parsed: no template and nothing of XCom, at any depth.
+    """Whether a value is known when the DAG file is parsed: it contains no template and no XCom, at any depth.
 
-    A generator counts as unknown, because looking at it would use it up.
+    A generator counts as unknown, because reading it would consume it.
     """
     if isinstance(value, str):
         return not any(mark in value for mark in _JINJA)
-    # What Airflow resolves when the task runs (XComArg, DagParam, what .expand() passes) has this method in 2.11 and 3.
+    # Objects that Airflow resolves when the task runs (XComArg, DagParam, arguments of .expand()) have one of these.
     if hasattr(type(value), "iter_references") or hasattr(type(value), "template_fields"):
         return False
     if isinstance(value, Iterator) or depth > _DEEPEST:
@@ -34,29 +34,29 @@ def is_literal(value: object, depth: int = 0) -> bool:
 
 
 def literals(operator: object, names: Iterable[str]) -> dict[str, Any]:
-    """The arguments among ``names`` that are given as literal values."""
+    """Return those arguments among ``names`` that have literal values."""
     values = {name: getattr(operator, name) for name in names}
     return {name: value for name, value in values.items() if value is not None and is_literal(value)}
 
 
 def check_literals(operator: object, checks: Checks) -> None:
-    """Check the literal arguments of an operator; to be called at the end of its ``__init__``.
+    """Check the literal arguments of an operator. Call it at the end of ``__init__``.
 
-    The attributes stay as they were given: Airflow wants the fields of a template unchanged in ``__init__``.
+    The attributes are not changed, because Airflow does not allow ``__init__`` to change template fields.
 
     :param operator: the operator, with its arguments as attributes.
-    :param checks: the checks. ``None`` counts as not given.
-    :raises TallyfyArgumentError: for a bad value. It is a ``ValueError``, so it shows as an import error of the DAG
-        file; where ``.expand()`` makes the operator when the task runs, it fails the task without a retry.
+    :param checks: the checks. An argument that is ``None`` is not checked.
+    :raises TallyfyArgumentError: for a bad value. It is a ``ValueError``, so Airflow shows it as an import error of the
+        DAG file. A mapped operator is created when the task runs; there it fails the task without a retry.
     """
     for name, value in literals(operator, checks).items():
         checked(checks[name], name, value)
 
 
 def checked(check: Callable[..., Any], *args: Any) -> Any:
-    """Call a check; a refused argument becomes the public exception.
+    """Call a check, and raise its ``ArgumentError`` as the public exception.
 
-    :raises TallyfyArgumentError: if it is refused.
+    :raises TallyfyArgumentError: if the check refuses the argument.
     """
     try:
         return check(*args)
@@ -67,7 +67,7 @@ def checked(check: Callable[..., Any], *args: Any) -> Any:
 
 
 def check_number(argument: str, value: object) -> int | None:
-    """Read a whole number from 1 on, which a template may have made text of; blank = not given.
+    """Return a whole number above 0, or ``None`` for a blank value. Digits in a string are a rendered template.
 
     :raises ArgumentError: for anything else.
     """
@@ -75,15 +75,11 @@ def check_number(argument: str, value: object) -> int | None:
         return None
     if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit() and len(value) < 20:
         value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise ArgumentError(f"{argument}={show(value)} is not a whole number.")
-    if value < 1:
-        raise ArgumentError(f"{argument}={show(value)} is not a whole number from 1 on.")
-    return value
+    return check_count(argument, value)
 
 
 def check_flag_or_blank(argument: str, value: object) -> bool | None:
-    """Read a flag, which a template may have made text of; blank = not given.
+    """Return a bool, or ``None`` for a blank value. ``"True"`` and ``"false"`` are rendered templates.
 
     :raises ArgumentError: for anything else.
     """

@@ -1,4 +1,4 @@
-"""Reports of bulk changes, in the log and in files."""
+"""The report of a bulk change, written to the log and to a file."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from airflow_provider_tallyfy.api.runs.saved_report import (
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyError, TallyfyReportError
 
 _PER_LINE = 20
-#: Faults of a path that stay, so that a retry would only meet them again.
+#: Errors of a path that a retry cannot fix.
 _LASTING = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
 
-#: What makes Airflow know a kind of object storage.
+#: The packages that Airflow needs for each kind of object storage.
 _PACKAGES = {
     "s3": "apache-airflow-providers-amazon[s3fs]",
     "gs": "apache-airflow-providers-google and gcsfs",
@@ -37,7 +37,7 @@ _PACKAGES = {
 
 
 def log(logger: Any, report: Report) -> None:
-    """Write the whole report to the log: every run is named, one line for each that needs a word."""
+    """Log the whole report: all ids, and a line of its own for each run that failed, was skipped or is unclear."""
     for result in RESULTS:
         entries = [entry for entry in report.entries.values() if entry.result == result]
         worth_a_line = result in {"failed", "modified"}
@@ -53,14 +53,15 @@ def log(logger: Any, report: Report) -> None:
 
 
 class ReportFile:
-    """The file that a bulk task keeps of its own work.
+    """The file in which a bulk task records its work.
 
-    A local file gets a line before anything is sent for a run, and one with the result. A killed process loses neither
-    (the operating system has them; only a crash of the machine itself would). Object storage can't add to a file, so
-    there the whole report is written every few seconds, and says that what was not tried by then may have been.
+    In a local file, each run gets a line before anything is sent for it, and another with the result. If the process is
+    killed, both are kept, because the operating system has them; only a crash of the machine can lose them. Object
+    storage cannot append to a file. There the whole report is rewritten every few seconds, and it says that runs which
+    were not tried by then may have been changed.
 
-    :param path: local path, or an object-storage path.
-    :param header: whose report it is.
+    :param path: local path, or object-storage path.
+    :param header: which task the report belongs to.
     """
 
     def __init__(self, path: str, header: Header) -> None:
@@ -74,17 +75,18 @@ class ReportFile:
 
     @property
     def adds_lines(self) -> bool:
-        """Whether lines can be added to the file."""
+        """Whether lines can be appended to the file."""
         return self._header.open == "noted"
 
     def look(self, source: Header | None = None) -> SavedReport | None:
-        """Read what is at the path already, so that nothing is lost by writing there.
+        """Read the file that is already at the path, to make sure that writing there loses nothing.
+
+        The report of the same task in another DAG run may be overwritten, and so may the report of a dry run.
 
         :param source: the header of the report that the runs are taken from.
         :return: the report of an earlier try of this task.
-        :raises TallyfyArgumentError: for a file that is no report, and for one whose loss would be one: that of another
-            task, that of real work before a dry run, and the very report that the runs are taken from. What the same
-            task left there in another DAG run is overwritten.
+        :raises TallyfyArgumentError: if the file is not a report, if it is the report of another task or the one that
+            the runs are taken from, and if this is a dry run but the report is about real changes.
         """
         saved = self._there()
         if saved is None:
@@ -92,21 +94,21 @@ class ReportFile:
         there, own = saved.header, self._header
         why = ""
         if there.dry_run:
-            pass  # nothing is lost
+            pass  # the report of a dry run may be overwritten
         elif source is not None and there == source:
             why = "it is the report that from_report names"
         elif (there.dag_id, there.task_id, there.map_index) != (own.dag_id, own.task_id, own.map_index):
             why = "it belongs to another task"
         elif own.dry_run:
-            why = "this is a dry run, and it tells of real changes"
+            why = "this is a dry run, and the report is about real changes"
         elif there.dag_run_id != own.dag_run_id or own.try_number <= 1:
             return None
         elif (there.doing, there.organization_id) != (own.doing, own.organization_id):
-            why = "an earlier try of this task did something else"
+            why = "an earlier try of this task did another operation"
         if why:
             raise TallyfyArgumentError(
-                f"report_path={self.path!r} holds a report that would be lost: {why} ({there}). Give each task a path "
-                "of its own, and each mapped one too: put {{ ti.task_id }} and {{ ti.map_index }} into it. Nothing was "
+                f"report_path={self.path!r} contains a report that would be lost: {why} ({there}). Each task, and each "
+                "mapped instance, needs its own path: put {{ ti.task_id }} and {{ ti.map_index }} into it. Nothing was "
                 "changed."
             )
         if there.dry_run:
@@ -122,15 +124,15 @@ class ReportFile:
             return None
 
     def write(self, report: Report, *, ended: bool = False, again: int = 3) -> None:
-        """Write the whole file. A local one is replaced in one step, so it is never half there.
+        """Write the whole file. A local file is replaced in one step, so it is never incomplete.
 
         :param ended: nothing more will be sent.
-        :param again: how often the end is written anew, where another try overwrites it in the same moment.
-        :raises TallyfyReportError: if it can't be written; a retry may help.
-        :raises TallyfyArgumentError: if it can't be written, and never will be; and at the end, if another task has
-            overwritten it meanwhile. Then this one's is written beside it.
+        :param again: how often the final report is written again if another try overwrites it at the same moment.
+        :raises TallyfyReportError: if the file cannot be written; a retry may help.
+        :raises TallyfyArgumentError: if the file cannot be written and a retry would not help; and at the end, if
+            another task has overwritten the file. This report is then written to a path next to it.
         """
-        # What stood there in the beginning has been looked at; what another has written since must not get lost.
+        # look() has read the file that was there before. Since then another task may have written to the path.
         if self._written and (ended or not self.adds_lines) and not self._moved:
             self._moved = self._make_room(report)
         self._written = True
@@ -143,7 +145,7 @@ class ReportFile:
             else:
                 self._replace(text, ended)
         if ended and "://" in self.path and again and self._overwritten(header):
-            # Somebody wrote between the look and the write.
+            # Another task wrote between our read and our write.
             self.write(report, ended=True, again=again - 1)
         if ended and self._moved:
             raise TallyfyArgumentError(self._moved)
@@ -160,14 +162,16 @@ class ReportFile:
         part.replace(target)
 
     def _make_room(self, report: Report) -> str:
-        """See who has written to the path while this task ran.
+        """Check whether another task has written to the path, and if so, change to another path.
 
-        Another try of the same task, one that Airflow had given up and that went on all the same, is merged.
+        Another try of this task is merged instead: Airflow may have given up a try whose process is still running.
+
+        :return: the error message, if the path was changed.
         """
         try:
             saved = self._there()
         except TallyfyError:
-            return ""  # unreadable, so nobody loses it
+            return ""  # unreadable, so nothing can be lost
         if saved is None or saved.header.dry_run:
             return ""
         there, own = saved.header, self._header
@@ -177,12 +181,12 @@ class ReportFile:
             return ""
         path, self.path = self.path, f"{self.path}.{own.task_id}.{max(own.map_index, 0)}"
         return (
-            f"report_path={path!r} was overwritten by another task meanwhile ({there}). The report of this one is at "
-            f"{self.path!r}. Give each task a path of its own."
+            f"report_path={path!r} was overwritten by another task in the meantime ({there}). The report of this task "
+            f"is at {self.path!r}. Each task needs its own path."
         )
 
     def _overwritten(self, header: Header) -> bool:
-        """Whether what is at the path now is somebody else's."""
+        """Whether the file at the path is no longer the one that this task wrote."""
         try:
             saved = self._there()
         except TallyfyError:
@@ -190,9 +194,9 @@ class ReportFile:
         return saved is None or saved.header != header
 
     def add(self, done: list[Entry], begun: list[str]) -> None:
-        """Add lines: the results since the last time, and the runs that are about to be written to.
+        """Append lines: the results since the last call, and the runs that are about to be changed.
 
-        :raises TallyfyReportError: if it can't be written.
+        :raises TallyfyReportError: if the file cannot be written.
         """
         if self._descriptor is None:
             return
@@ -207,21 +211,21 @@ class ReportFile:
                     data = data[os.write(self._descriptor, data) :]
                 self._size = size
             except BaseException:
-                os.ftruncate(self._descriptor, self._size)  # half a line would spoil those that follow
+                os.ftruncate(self._descriptor, self._size)  # a partial line would spoil the next one
                 raise
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
 
 def load(argument: str, path: str) -> SavedReport:
-    """Read a report that must be there.
+    """Read a report that must exist.
 
-    :raises TallyfyArgumentError: if it is not, or is no report.
-    :raises TallyfyReportError: if it can't be read for now.
+    :raises TallyfyArgumentError: if there is no file, or it is not a report.
+    :raises TallyfyReportError: if the file cannot be read; a retry may help.
     """
     try:
         saved = _read(path)
@@ -233,7 +237,10 @@ def load(argument: str, path: str) -> SavedReport:
 
 
 def refuse(argument: str, path: str, why: str) -> NoReturn:
-    """Say that a file is not what was expected."""
+    """Raise the error for a file that cannot be used.
+
+    :raises TallyfyArgumentError: always.
+    """
     raise TallyfyArgumentError(f"{argument}={path!r}: {why}.") from None
 
 
@@ -255,12 +262,12 @@ def _read(path: str) -> SavedReport | None:
     try:
         return read_report(text)
     except ArgumentError as error:
-        refuse("report", path, f"{error}. It must be a file that report_path of a bulk task wrote. Nothing was changed")
+        refuse("report", path, f"{error}. It must be a file that a bulk task wrote. Nothing was changed")
 
 
 @contextmanager
 def _told(path: str, what: str) -> Iterator[None]:
-    """Turn what goes wrong with a file into an exception of this provider that names the path."""
+    """Turn errors of a file into exceptions of this provider that name the path."""
     try:
         yield
     except TallyfyError:
@@ -279,9 +286,9 @@ def _told(path: str, what: str) -> Iterator[None]:
 
 
 def same_place(one: str, other: str) -> bool:
-    """Whether two paths name one file.
+    """Whether two paths name the same file.
 
-    However they are spelt: relative, by a link, as ``file://``, with another connection id.
+    They may be spelled differently: relative, through a link, as a ``file://`` URL, with another connection id.
     """
     try:
         first, second = _place(one), _place(other)
@@ -302,5 +309,5 @@ def _place(path: str) -> tuple[str, str]:
 
 
 def now() -> str:
-    """The time, in UTC."""
+    """Return the current time in UTC, in ISO 8601."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")

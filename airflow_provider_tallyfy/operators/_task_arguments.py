@@ -1,6 +1,6 @@
-"""What every task in Airflow takes, so that an editor offers these arguments and reports a misspelled one.
+"""The arguments of every Airflow task, so that editors offer them and type checkers report misspelled ones.
 
-``**kwargs: Any`` would accept any name, and Airflow has no such list. Only type checkers import this module.
+``**kwargs: Any`` would accept any name, and Airflow publishes no such list. Only type checkers import this module.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class _Needed(TypedDict):
 
 
 class TaskArguments(_Needed, total=False):
-    """The arguments of ``BaseOperator``, of Airflow 2.11 and of 3.x; a test compares the names."""
+    """The arguments of ``BaseOperator`` in Airflow 2.11 and 3.x. A test compares the names."""
 
     owner: str
     email: str | Sequence[str] | None

@@ -1,4 +1,4 @@
-"""The operator that tells people what a bulk task did."""
+"""The operator that turns the result of a bulk task into a text for people."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ if TYPE_CHECKING:
     from airflow_provider_tallyfy._compat import Context, XComArg
     from airflow_provider_tallyfy.operators._task_arguments import TaskArguments
 
-#: States of a task that was never run in this DAG run.
+#: States of a task that never started in this DAG run.
 _NEVER_RUN = frozenset({"upstream_failed", "skipped", "removed", None})
 
 
 class TallyfyBulkReportOperator(TallyfyBaseOperator):
-    """Turn the outcome of a bulk task into a short Markdown text: for an e-mail, a chat message, a run's notes.
+    """Turn the result of a bulk task into a short Markdown text: for an e-mail, a chat message, a run's notes.
 
-    XCom ``return_value``: the text, with a link to each run that it names. Names and reasons are escaped, so they can't
-    bring links, images or lines of their own. It sends nothing to Tallyfy. It is a teardown task: it runs whether the
-    bulk task succeeded or failed, and its own success does not make a DAG run succeed in which the bulk task has
-    failed. It is skipped if the bulk task was not run, because what goes before it failed.
+    XCom ``return_value``: the text, with a link to each run that it names. Names and reasons are escaped, so they
+    cannot add links, images or lines. The operator sends nothing to Tallyfy.
 
-    :param bulk_task_id: ``task_id`` of the bulk task of the same DAG. (templated)
-    :param organization_id: 32-character id; ``None`` = the connection's. (templated)
-    :param tallyfy_conn_id: the connection, for the links. (templated)
-    :raises TallyfyArgumentError: if that task was run and has left no outcome.
+    It is a teardown task: it runs whether the bulk task succeeded or failed, and a failed bulk task still fails the DAG
+    run. It is skipped if the bulk task did not run because an upstream task failed.
+
+    :param bulk_task_id: ``task_id`` of the bulk task in the same DAG. (templated)
+    :param organization_id: 32-character id; ``None`` = the login of the connection. (templated)
+    :param tallyfy_conn_id: id of the connection, for the links. (templated)
+    :raises TallyfyArgumentError: if that task ran and left no result.
     """
 
     template_fields: Sequence[str] = ("bulk_task_id", *TallyfyBaseOperator.template_fields)
@@ -49,7 +50,7 @@ class TallyfyBulkReportOperator(TallyfyBaseOperator):
         self.as_teardown()
 
     def execute(self, context: Context) -> str:
-        """Read the outcome and return the text."""
+        """Read the result of the bulk task and return the text."""
         from airflow_provider_tallyfy.exceptions import TallyfyArgumentError
         from airflow_provider_tallyfy.operators._bulk_base import SUMMARY_KEY
 
@@ -60,17 +61,17 @@ class TallyfyBulkReportOperator(TallyfyBaseOperator):
         if summary is None:
             states = task_states(context["ti"], task_id)
             if states and states <= _NEVER_RUN:
-                raise AirflowSkipException(f"The task {task_id!r} was not run, so there is nothing to report.")
+                raise AirflowSkipException(f"The task {task_id!r} did not run, so there is nothing to report.")
             raise TallyfyArgumentError(
-                f"bulk_task_id={task_id!r}: this task has left no outcome. It ended before its first run, or it is no "
-                "bulk task of this provider."
+                f"bulk_task_id={task_id!r}: this task left no result. It ended before it changed a run, or it is not "
+                "a bulk task of this provider."
             )
         try:
             text = self._text(summary)
         except (KeyError, TypeError, AttributeError, ValueError):
             raise TallyfyArgumentError(
-                f"bulk_task_id={task_id!r}: what this task has left under the XCom {SUMMARY_KEY!r} is no summary of a "
-                "bulk task of this provider."
+                f"bulk_task_id={task_id!r}: the XCom {SUMMARY_KEY!r} of this task is not the summary of a bulk task of "
+                "this provider."
             ) from None
         self.log.info("%s", text)
         return text
@@ -94,13 +95,13 @@ class TallyfyBulkReportOperator(TallyfyBaseOperator):
 
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
-#: What means something to Markdown wherever it stands, and what makes a link of a bare address. Dots and hyphens mean
-#: something at the beginning of a line alone, where no text from outside stands.
+#: Characters with a meaning in Markdown at any position, and those that turn a bare address into a link. Dots and
+#: hyphens have a meaning only at the beginning of a line, where no text from outside is placed.
 _SPECIAL = re.compile(r"[\\`*_{}\[\]()#+!|~^=$@]|(?<=\w):(?=//)|(?<=www)\.", re.IGNORECASE)
 
 
 def escape(text: object) -> str:
-    """Text from outside as one line of Markdown that shows it as it is, and means nothing to Markdown or HTML."""
+    """Return text from outside as one line that Markdown and HTML show unchanged, without interpreting it."""
     line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
     line = _SPECIAL.sub(lambda found: f"\\{found[0]}", line)
     return "".join(_ENTITIES.get(c, c) for c in line)

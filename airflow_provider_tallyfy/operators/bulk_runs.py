@@ -27,28 +27,30 @@ __all__ = [
 
 
 class TallyfyBulkArchiveRunsOperator(TallyfyBulkOperator):
-    """Archive many runs in one task: several at a time, at a pace that Tallyfy allows, each doubt settled.
+    """Archive many runs in one task: several at a time, and as fast as Tallyfy's rate limit allows.
 
-    XCom ``return_value`` and ``summary``: counts of ``changed``, ``already``, ``modified``, ``failed`` and
-    ``not_tried`` runs and some examples, small whatever the number; the whole report is in the log and, on request, at
-    ``report_path``. All runs are tried; the task fails at the end if any failed, and a retry does only what is still to
-    do. ``TallyfyBulkActivateRunsOperator(from_report=...)`` undoes it.
+    XCom ``return_value`` and ``summary``: the numbers of ``changed``, ``already``, ``modified``, ``failed`` and
+    ``not_tried`` runs, and some examples; small for any number of runs. The whole report is in the log, and at
+    ``report_path`` if given. If a response is lost, the run is read to find out its state. The task tries all runs and
+    fails at the end if one failed; a retry changes only the remaining runs.
+    ``TallyfyBulkActivateRunsOperator(from_report=...)`` undoes it.
 
-    :param run_ids: ids, or rows of ``TallyfyListRunsOperator``; from XCom, a template or literal. Repeated ids count
-        once. (templated)
-    :param from_report: instead of ``run_ids``: path of the report of a bulk activation; takes the runs that it
+    :param run_ids: ids, or rows of ``TallyfyListRunsOperator``; from XCom, a template or a literal. Repeated ids
+        count once. (templated)
+    :param from_report: instead of ``run_ids``: path of the report of a bulk activation. Archives the runs that it
         activated. (templated)
-    :param max_runs: refuse a longer list before the first write. (templated)
-    :param dry_run: write nothing, report what would happen. (templated)
-    :param max_failures: stop when so many runs have failed; ``None`` = try all. (templated)
-    :param skip_modified: leave runs alone that somebody changed after they were found; ``None`` = where the rows carry
+    :param max_runs: fail before the first change if there are more runs. (templated)
+    :param dry_run: change nothing, and report what would be changed. (templated)
+    :param max_failures: stop when this number of runs has failed; ``None`` = try all. (templated)
+    :param skip_modified: skip runs that somebody modified after they were found; ``None`` = if the rows have
         ``last_updated``. (templated)
     :param report_path: file or object-storage path (``s3://conn_id@bucket/key``) for the whole report, one JSON object
-        per line. Each task needs one of its own. (templated)
-    :param concurrency: requests under way at a time, 1 to 64.
-    :param organization_id: 32-character id; ``None`` = the connection's. (templated)
-    :param tallyfy_conn_id: the connection. (templated)
-    :raises TallyfyBulkError: if a run failed or was not tried, and a retry may help; TallyfyBulkRefusedError if not.
+        per line. Each task needs its own path. (templated)
+    :param concurrency: maximum number of requests in progress at a time, 1 to 64.
+    :param organization_id: 32-character id; ``None`` = the login of the connection. (templated)
+    :param tallyfy_conn_id: id of the connection. (templated)
+    :raises TallyfyBulkError: if runs failed or were not tried, and a retry may help.
+    :raises TallyfyBulkRefusedError: if runs failed, and a retry cannot help.
     """
 
     doing: ClassVar[Doing] = "archive"
@@ -84,25 +86,26 @@ class TallyfyBulkArchiveRunsOperator(TallyfyBulkOperator):
 
 
 class TallyfyBulkActivateRunsOperator(TallyfyBulkOperator):
-    """Bring many archived runs back in one task. XComs and failures are as in :class:`TallyfyBulkArchiveRunsOperator`.
+    """Bring many archived runs back to life in one task. XComs, failures and retries work as in the bulk archive.
 
-    :param run_ids: ids, or rows of ``TallyfyListRunsOperator(archived="only")``; from XCom, a template or literal.
+    :param run_ids: ids, or rows of ``TallyfyListRunsOperator(archived="only")``; from XCom, a template or a literal.
         Repeated ids count once. (templated)
-    :param from_report: instead of ``run_ids``: path of the report of the bulk archive that is to be undone; takes the
-        runs that it archived. (templated)
-    :param include_unclear: with ``from_report``: take also the runs that the archive may have archived without knowing
-        (its process was killed, or its last answer was lost), if they were archived since it began. (templated)
-    :param max_runs: refuse a longer list before the first write. (templated)
-    :param dry_run: write nothing, report what would happen. (templated)
-    :param max_failures: stop when so many runs have failed; ``None`` = try all. (templated)
-    :param skip_modified: leave runs alone that somebody changed after they were found, or after the archive; ``None`` =
-        where the rows carry ``last_updated``. (templated)
+    :param from_report: instead of ``run_ids``: path of the report of the bulk archive to undo. Activates the runs that
+        it archived. (templated)
+    :param include_unclear: with ``from_report``: also activate runs that the bulk archive may have archived without
+        recording it (its process was killed, or a response was lost), if they were archived after it began. (templated)
+    :param max_runs: fail before the first change if there are more runs. (templated)
+    :param dry_run: change nothing, and report what would be changed. (templated)
+    :param max_failures: stop when this number of runs has failed; ``None`` = try all. (templated)
+    :param skip_modified: skip runs that somebody modified after they were found or archived; ``None`` = if the rows
+        have ``last_updated``. (templated)
     :param report_path: file or object-storage path (``s3://conn_id@bucket/key``) for the whole report, one JSON object
-        per line. Each task needs one of its own; it can't be ``from_report``. (templated)
-    :param concurrency: requests under way at a time, 1 to 64.
-    :param organization_id: 32-character id; ``None`` = the connection's. (templated)
-    :param tallyfy_conn_id: the connection. (templated)
-    :raises TallyfyBulkError: if a run failed or was not tried, and a retry may help; TallyfyBulkRefusedError if not.
+        per line. Each task needs its own path, different from ``from_report``. (templated)
+    :param concurrency: maximum number of requests in progress at a time, 1 to 64.
+    :param organization_id: 32-character id; ``None`` = the login of the connection. (templated)
+    :param tallyfy_conn_id: id of the connection. (templated)
+    :raises TallyfyBulkError: if runs failed or were not tried, and a retry may help.
+    :raises TallyfyBulkRefusedError: if runs failed, and a retry cannot help.
     """
 
     doing: ClassVar[Doing] = "activate"
@@ -147,24 +150,24 @@ class TallyfyBulkActivateRunsOperator(TallyfyBulkOperator):
 class TallyfyBulkUpdateRunsOperator(TallyfyBulkOperator):
     """Make the same changes to many live runs in one task, or put back what such a task replaced.
 
-    Each run is read, merged, written and checked as by ``TallyfyUpdateRunOperator``. ``None`` = not given; ``""`` and
-    ``[]`` = cleared. Titles of tags are looked up once. The report holds what was there before, so that
-    ``TallyfyBulkUpdateRunsOperator(from_report=..., restore=True)`` can put it back. XComs and failures are as in
-    :class:`TallyfyBulkArchiveRunsOperator`.
+    Each run is updated as by ``TallyfyUpdateRunOperator``. ``None`` means "not given"; ``""`` and ``[]`` clear a field.
+    Titles of tags are looked up once. The report contains the old values, so that
+    ``TallyfyBulkUpdateRunsOperator(from_report=..., restore=True)`` can put them back. XComs, failures and retries work
+    as in the bulk archive.
 
-    :param run_ids: ids, or rows of ``TallyfyListRunsOperator``; from XCom, a template or literal. Repeated ids count
-        once. (templated)
-    :param from_report: instead of ``run_ids``: path of the report of a bulk update or activation; takes the runs that
+    :param run_ids: ids, or rows of ``TallyfyListRunsOperator``; from XCom, a template or a literal. Repeated ids
+        count once. (templated)
+    :param from_report: instead of ``run_ids``: path of the report of a bulk update or activation. Updates the runs that
         it changed. (templated)
     :param restore: with the ``from_report`` of a bulk update: put back the values that it replaced. Runs that somebody
-        modified since are left alone.
+        modified since then are skipped.
     :param name: new name, at most 550 characters. (templated)
     :param summary: new summary. (templated)
     :param owner_id: user id of the new owner, a number or its digits. (templated)
     :param tags: ids or titles of tags; replaces all tags. (templated)
     :param add_tags: ids or titles of tags to add. (templated)
     :param remove_tags: ids or titles of tags to take away. (templated)
-    :param create_missing_tags: make tags that don't exist, instead of failing.
+    :param create_missing_tags: create tags that do not exist, instead of failing.
     :param folders: folder ids; replaces all folders. (templated)
     :param prerun: kick-off answers, ``{field id: answer}`` or a list of such; answers not named stay. (templated)
     :param starred: starred or not. (templated)
@@ -173,17 +176,18 @@ class TallyfyBulkUpdateRunsOperator(TallyfyBulkOperator):
     :param groups: group ids; replaces all groups. (templated)
     :param publicly_hidden_fields: what guests don't see, such as ``["comments"]``. (templated)
     :param extra_fields: further fields of the API, by name. (templated)
-    :param max_runs: refuse a longer list before the first write. (templated)
-    :param dry_run: write nothing, report what would happen. (templated)
-    :param max_failures: stop when so many runs have failed; ``None`` = try all. (templated)
-    :param skip_modified: leave runs alone that somebody changed after they were found; ``None`` = where the rows carry
+    :param max_runs: fail before the first change if there are more runs. (templated)
+    :param dry_run: change nothing, and report what would be changed. (templated)
+    :param max_failures: stop when this number of runs has failed; ``None`` = try all. (templated)
+    :param skip_modified: skip runs that somebody modified after they were found; ``None`` = if the rows have
         ``last_updated``. (templated)
     :param report_path: file or object-storage path (``s3://conn_id@bucket/key``) for the whole report, one JSON object
-        per line. Each task needs one of its own; it can't be ``from_report``. (templated)
-    :param concurrency: requests under way at a time, 1 to 64.
-    :param organization_id: 32-character id; ``None`` = the connection's. (templated)
-    :param tallyfy_conn_id: the connection. (templated)
-    :raises TallyfyBulkError: if a run failed or was not tried, and a retry may help; TallyfyBulkRefusedError if not.
+        per line. Each task needs its own path, different from ``from_report``. (templated)
+    :param concurrency: maximum number of requests in progress at a time, 1 to 64.
+    :param organization_id: 32-character id; ``None`` = the login of the connection. (templated)
+    :param tallyfy_conn_id: id of the connection. (templated)
+    :raises TallyfyBulkError: if runs failed or were not tried, and a retry may help.
+    :raises TallyfyBulkRefusedError: if runs failed, and a retry cannot help.
     """
 
     template_fields: Sequence[str] = (*TallyfyBulkOperator.template_fields, *UPDATE_FIELDS)
@@ -252,7 +256,7 @@ class TallyfyBulkUpdateRunsOperator(TallyfyBulkOperator):
         self._check_changes()
 
     def _check_changes(self) -> None:
-        """Check the changes that are known."""
+        """Check the literal update fields, and that ``restore`` fits the other arguments."""
         from airflow_provider_tallyfy.exceptions import TallyfyArgumentError
 
         given = {name: value for name in UPDATE_FIELDS if (value := getattr(self, name)) is not None}
@@ -260,20 +264,20 @@ class TallyfyBulkUpdateRunsOperator(TallyfyBulkOperator):
             raise TallyfyArgumentError(f"restore={self.restore!r} is not True or False.")
         if self.restore and given:
             raise TallyfyArgumentError(
-                f"restore=True puts back what was there before, so {', '.join(given)} can't be given as well."
+                f"restore=True puts the old values back, so {', '.join(given)} can't be given as well."
             )
         if self.restore and self.from_report is None:
-            raise TallyfyArgumentError("restore=True needs the from_report of the bulk update that is to be undone.")
+            raise TallyfyArgumentError("restore=True needs from_report, the report of the bulk update to undo.")
         if not self.restore:
             check_update_literals(self)
 
     @property
     def doing(self) -> Doing:
-        """What is done to the runs."""
+        """The kind of change."""
         return "restore" if self.restore else "update"
 
     def prepare(self, run_ids: Iterable[Any], **options: Any) -> BulkChange:
-        """Check the arguments, and look up the titles of tags."""
+        """Check the arguments, look up the titles of tags, and prepare the change."""
         if self.restore:
             return super().prepare(run_ids, **options)
         changes = {field: getattr(self, field) for field in UPDATE_FIELDS}

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from airflow_provider_tallyfy.api.runs.filters import Asked
     from airflow_provider_tallyfy.operators._task_arguments import TaskArguments
 
-#: XCom with the ids alone, for templates. Airflow maps over no other XCom than ``return_value``, so
+#: XCom with only the ids, for templates. Airflow can map only over ``return_value``, so
 #: ``.expand(run_id=find.output.map(...))`` takes the ids from the rows.
 RUN_IDS_KEY = "run_ids"
 
-# The tables behind these names are loaded when an operator is made, so that other DAG files do not pay for them. A test
-# holds the names against the tables.
+# Only the names: the tables with the rules are imported when an operator is created, so that other DAG files do not
+# pay for them. A test compares the names with the tables.
 _FILTERS = (
     "q",
     "status",
@@ -53,66 +53,67 @@ _OPTIONS = ("limit", "order", "fields")
 
 
 class TallyfyListRunsOperator(TallyfyBaseOperator):
-    """Find runs, by Tallyfy's filters and by those that it lacks.
+    """Find runs by the filters of Tallyfy and by additional ones.
 
-    XCom ``return_value``: small rows, oldest run first, with the chosen ``fields``; pass them to a bulk operator, which
-    uses ``last_updated`` to leave runs alone that somebody modified meanwhile. XCom ``run_ids``: the ids alone.
+    XCom ``return_value``: small rows with the chosen ``fields``, oldest run first. Pass them to a bulk operator, which
+    uses ``last_updated`` to skip runs that somebody modified since. XCom ``run_ids``: only the ids.
 
-    Every filter is checked again on the rows: Tallyfy ignores parameters that it does not know. A row that does not
-    show what a filter asks about does not match. No row shows what Tallyfy compares ``owners``, ``groups`` and
-    ``task_status`` with, so these are taken on trust.
+    Every filter is checked again on the returned rows, because Tallyfy ignores parameters that it does not know. A row
+    that lacks the field of a filter does not match. Only ``owners``, ``groups`` and ``task_status`` cannot be checked,
+    because rows do not hold the values that Tallyfy compares.
 
-    Titles, names and e-mail addresses are looked up; one that does not exist fails the task with the nearest ones that
-    do. So does an id that no run and no list has. One request per 100 runs of the list, and one for each list in which
-    something is looked up. No run comes twice, and a list that comes up short is an error.
+    Titles, names and e-mail addresses are looked up. One that does not exist fails the task, with the nearest existing
+    ones in the message; so does an id that no run shows and no list contains. Sends one request per 100 runs of the
+    list, and one for each list in which something is looked up. No run is returned twice, and an incomplete list is an
+    error.
 
-    An empty string counts as "not given", also within a list, so a DAG param can be left blank. Literal values are
+    An empty string counts as "not given", also inside a list, so a DAG param can be left blank. Literal values are
     checked when the DAG file is parsed, templates and XComs when the task runs.
 
     .. seealso:: https://tallyfy.com/products/pro/integrations/open-api/ ("List processes")
 
-    :param q: words of the name, as Tallyfy searches. (templated)
+    :param q: words of the run's name; Tallyfy does the search. (templated)
     :param status: ``active``, ``complete``, ``problem`` (with ``issue``), ``issue``, ``improvement``, ``delayed``,
         ``starred``, or ``archived`` (the same as ``archived="only"``). (templated)
-    :param archived: ``False`` (default) = live runs, ``True`` = archived ones too, ``"only"`` = archived ones alone.
+    :param archived: ``False`` (default) = live runs, ``True`` = live and archived runs, ``"only"`` = archived runs.
         (templated)
-    :param owners: ids or e-mail addresses of members; Tallyfy matches the run's owner *or* an assignee of one of its
-        tasks. (templated)
-    :param owner_id: id or e-mail address of the run's owner, exactly. (templated)
+    :param owners: ids or e-mail addresses of members; matches the run's owner *or* an assignee of one of its tasks.
+        (templated)
+    :param owner_id: id or e-mail address of the run's owner. (templated)
     :param template: title or id of the template. (templated)
-    :param checklist_id: Tallyfy's own name of ``template``. (templated)
+    :param checklist_id: another name of ``template``, the one that Tallyfy's API uses. (templated)
     :param folder: name or id of a folder. (templated)
-    :param tags: titles or ids of tags: runs that have any of them. (templated)
+    :param tags: titles or ids of tags; finds runs that have any of them. (templated)
     :param tag: title or id of one tag. (templated)
-    :param tag_ids: Tallyfy's own name of ``tags``. (templated)
-    :param exclude_tags: titles or ids of tags: only runs that have none of them. (templated)
+    :param tag_ids: another name of ``tags``, the one that Tallyfy's API uses. (templated)
+    :param exclude_tags: titles or ids of tags; finds runs that have none of them. (templated)
     :param untagged: ``True`` = runs without tags, ``False`` = runs with tags. (templated)
-    :param starred: ``True`` = starred runs, ``False`` = the others. (templated)
+    :param starred: ``True`` = starred runs, ``False`` = runs without a star. (templated)
     :param groups: names or ids of groups. (templated)
     :param type: ``procedure``, ``form`` or ``document``. (templated)
     :param task_status: ``all``, ``in-progress`` or ``completed``. (templated)
-    :param name_pattern: shell pattern for the whole name, letters in any case: ``"Onboarding*"``. (templated)
-    :param stale_after: runs left alone for longer: a ``timedelta`` or an ISO 8601 duration (``"P30D"``). A bare number
-        is refused. Counted from now, not from the DAG run's date: a run is as stale as it is when the task looks.
+    :param name_pattern: shell pattern for the whole name, such as ``"Onboarding*"``; case does not matter. (templated)
+    :param stale_after: finds runs that did not change for longer than this: a ``timedelta`` or an ISO 8601 duration
+        (``"P30D"``). A plain number is refused. The time counts back from the moment when the task runs, not from the
+        date of the DAG run. (templated)
+    :param stale_by: the timestamp that ``stale_after`` looks at: ``last_updated`` (default), ``completed_at``,
+        ``created_at`` or ``started_at``. (templated)
+    :param archived_after: finds runs archived at or after this time: a ``datetime``, a ``date`` (its midnight) or
+        ISO 8601 text such as ``"{{ data_interval_start }}"``; UTC if it has no time zone. Implies ``archived="only"``.
         (templated)
-    :param stale_by: which timestamp says so: ``last_updated`` (default), ``completed_at``, ``created_at`` or
-        ``started_at``. (templated)
-    :param archived_after: runs archived at or after this: a ``datetime``, a ``date`` (its midnight) or ISO 8601 text
-        such as ``"{{ data_interval_start }}"``. What names no time zone is UTC. Finds archived runs without
-        ``archived="only"``. (templated)
-    :param archived_before: runs archived before this; likewise. (templated)
-    :param limit: most rows. (templated)
-    :param order: ``created_at`` (default), ``name``, ``last_updated``, ``completed_at`` or ``started_at``; ``-`` before
-        it for descending. (templated)
-    :param fields: what a row holds, beside ``id``; ``None`` = ``name``, ``status``, ``last_updated``. ``tags`` is a
-        list of titles, and brings the list of their ids as ``tag_ids``; ``folders`` likewise, with ``folder_ids``.
-        Unless asked for, rows hold no tags and no folders. Keep ``last_updated`` if a bulk operator gets the rows:
-        without it, that operator can't tell which runs were modified meanwhile. (templated)
-    :param organization_id: 32-character id; ``None`` = the connection's. (templated)
-    :param tallyfy_conn_id: the connection. (templated)
-    :raises TallyfyArgumentError: for a bad value, and for titles and ids that nothing has.
-    :raises TallyfyServerError: for a list that comes up short or can't be read, and for rows that do not show the tags
-        or folders that they were asked for.
+    :param archived_before: finds runs archived before this time; otherwise like ``archived_after``. (templated)
+    :param limit: maximum number of rows. (templated)
+    :param order: ``created_at`` (default), ``name``, ``last_updated``, ``completed_at`` or ``started_at``; descending
+        with a ``-`` before it. (templated)
+    :param fields: the fields of a row besides ``id``; ``None`` = ``name``, ``status``, ``last_updated``. ``tags`` is a
+        list of titles, and adds the list of their ids as ``tag_ids``; ``folders`` adds ``folder_ids`` in the same way.
+        Rows have no tags and no folders unless you ask for them. Keep ``last_updated`` if you pass the rows to a bulk
+        operator, which uses it to find the runs that were modified since. (templated)
+    :param organization_id: 32-character id; ``None`` = the login of the connection. (templated)
+    :param tallyfy_conn_id: id of the connection. (templated)
+    :raises TallyfyArgumentError: for a bad value, and for a title or id that does not exist.
+    :raises TallyfyServerError: if a list is incomplete or cannot be read, and if rows lack the tags or folders that
+        were requested with them.
     """
 
     template_fields: Sequence[str] = (*TallyfyBaseOperator.template_fields, *_FILTERS, *_OPTIONS)
@@ -176,7 +177,7 @@ class TallyfyListRunsOperator(TallyfyBaseOperator):
         self.order = order
         self.fields = fields
         _check(_without_blanks(literals(self, (*_FILTERS, *_OPTIONS))))
-        # Nothing from upstream would mean "not given", and find more runs than were meant.
+        # An upstream task that returned None must not count as "not given": that would find more runs than meant.
         self._from_upstream = [
             name
             for name in (*_FILTERS, *_OPTIONS)
@@ -184,7 +185,7 @@ class TallyfyListRunsOperator(TallyfyBaseOperator):
         ]
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Walk the list once and return the rows."""
+        """Search the runs and return the rows."""
         values = {name: getattr(self, name) for name in (*_FILTERS, *_OPTIONS)}
         for name in self._from_upstream:
             if values[name] is None:
@@ -199,7 +200,7 @@ class TallyfyListRunsOperator(TallyfyBaseOperator):
         self.log.info("Looked at %d runs, kept %d.", found.looked_at, len(found))
         if found.reasons:
             counts = ", ".join(f"{name}: {count}" for name, count in found.reasons.most_common())
-            self.log.info("Runs that did not match, by the first filter that says so: %s.", counts)
+            self.log.info("Runs that did not match, by the first filter that excluded them: %s.", counts)
         if found.non_matching:
             self.log.warning(
                 "Skipped %d non-matching runs that Tallyfy returned: it seems to ignore a filter.", found.non_matching
@@ -214,7 +215,7 @@ class TallyfyListRunsOperator(TallyfyBaseOperator):
 
 
 def _without_blanks(values: dict[str, Any]) -> dict[str, Any]:
-    """What is given: a DAG param that was left blank is not, as a value of its own or in a list."""
+    """Leave out blank values, also inside lists, so that a blank DAG param counts as "not given"."""
     given = {name: value for name, value in values.items() if value is not None and value != ""}
     return {
         name: [entry for entry in value if entry != ""] if isinstance(value, (list, tuple)) else value
@@ -223,9 +224,9 @@ def _without_blanks(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check(given: dict[str, Any]) -> Asked:
-    """Check values that are known by now, each by itself and filters against each other.
+    """Check the values that are known so far, each by itself and the filters against each other.
 
-    :raises TallyfyArgumentError: for a bad one.
+    :raises TallyfyArgumentError: for a bad value, and for filters that exclude each other.
     """
     from airflow_provider_tallyfy.api.runs.filters import FILTERS, Asked
     from airflow_provider_tallyfy.api.runs.search import OPTIONS

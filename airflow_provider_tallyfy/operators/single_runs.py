@@ -1,13 +1,13 @@
-"""Operators on one run ("process" in Tallyfy's web app): arguments in, run out as XCom."""
+"""Operators that change one run (a "process" in Tallyfy's web app) and return it as XCom."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from airflow_provider_tallyfy._compat import AirflowSkipException
-from airflow_provider_tallyfy.api.protocol.arguments import check_choice, check_id, show
+from airflow_provider_tallyfy.api.protocol.arguments import check_choice, check_confirm, check_id
 from airflow_provider_tallyfy.links.tallyfy import RUN_URL_KEY, TallyfyRunLink
 from airflow_provider_tallyfy.operators._base import TallyfyBaseOperator
 from airflow_provider_tallyfy.operators._literals import check_literals, checked, literals
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from airflow_provider_tallyfy.operators._task_arguments import TaskArguments
 
 IfAlready = Literal["succeed", "skip", "fail"]
-IF_ALREADY = ("succeed", "skip", "fail")
+IF_ALREADY = get_args(IfAlready)
 
-#: Fields that an update can change, as arguments of the operators.
+#: The fields that an update can change. Each is an argument of the update operators.
 UPDATE_FIELDS = (
     "name",
     "summary",
@@ -42,9 +42,9 @@ UPDATE_FIELDS = (
 
 
 def check_update_literals(operator: Any) -> None:
-    """Check the literal values among an operator's update fields: each by itself, and where all are literal, together.
+    """Check the literal update fields of an operator: each by itself and, if all are literal, all of them together.
 
-    :raises TallyfyArgumentError: for a bad value, and for nothing to update. It is a ``ValueError``.
+    :raises TallyfyArgumentError: for a bad value, and if there is nothing to update. It is a ``ValueError``.
     """
     from airflow_provider_tallyfy.api.runs.fields import FIELDS
     from airflow_provider_tallyfy.api.runs.update import check_extra_fields, checked_changes
@@ -59,12 +59,12 @@ def check_update_literals(operator: Any) -> None:
 
 
 class TallyfySingleRunOperator(TallyfyBaseOperator):
-    """What the operators that change one run have in common."""
+    """Base of the operators that change one run."""
 
     template_fields: Sequence[str] = ("run_id", *TallyfyBaseOperator.template_fields)
     operator_extra_links = (TallyfyRunLink(),)
 
-    #: What it does, for log lines: "Archiving".
+    #: The verb for the log line "Archiving run 0a1b... of organization ...".
     doing: ClassVar[str]
 
     def __init__(self, *, run_id: str | XComArg, if_already: IfAlready, **kwargs: Any) -> None:
@@ -76,22 +76,22 @@ class TallyfySingleRunOperator(TallyfyBaseOperator):
 
     @property
     def rendered_run_id(self) -> Any:
-        """The run's id when the task runs; whether it is one is checked where the request is made."""
+        """The id of the run, rendered. It is checked where the request is built."""
         return self.run_id
 
     @abstractmethod
     def act(self, look_first: bool) -> Outcome:
-        """Do it.
+        """Change the run.
 
-        :param look_first: the caller must know for certain whether there is anything to do.
+        :param look_first: read the run first, to know for certain whether there is anything to do.
         """
 
     @abstractmethod
     def done(self, outcome: Outcome) -> str:
-        """What was done, for the log line "Run 'Onboarding' (0a1b...) ...": "is archived"."""
+        """Return the end of the log line "Run 'Onboarding' (0a1b...) is archived.", from the verb on."""
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Do it once, safely, and return the run as Tallyfy returned it."""
+        """Change the run and return it as Tallyfy returned it."""
         from airflow_provider_tallyfy.api.runs.model import describe
 
         run_id = self.rendered_run_id
@@ -117,16 +117,16 @@ class TallyfySingleRunOperator(TallyfyBaseOperator):
 class TallyfyArchiveRunOperator(TallyfySingleRunOperator):
     """Archive a run. Tallyfy keeps it and its tasks; :class:`TallyfyActivateRunOperator` brings them back.
 
-    XCom ``return_value``: the run as Tallyfy returned it; ``tallyfy_run_url``: its address. Safe to retry: a run that
-    is archived already counts as done, and an answer that got lost is settled by reading the run.
+    XCom ``return_value``: the run as Tallyfy returned it; ``tallyfy_run_url``: its address. Safe to retry: an archived
+    run counts as done, and if a response is lost, the run is read to find out its state.
 
     .. seealso:: https://tallyfy.com/products/pro/integrations/open-api/ ("Archive process")
 
     :param run_id: 32-character id of the run. (templated)
-    :param if_already: what to do with a run that is archived already: ``succeed``, ``skip`` the task or ``fail`` it.
-        For the latter two the run is read first (one request more), so that it is known for certain.
-    :param organization_id: 32-character id; ``None`` = the connection's. (templated)
-    :param tallyfy_conn_id: the connection. (templated)
+    :param if_already: what to do if the run is archived already: ``succeed``, ``skip`` the task or ``fail`` it. For
+        ``skip`` and ``fail`` the run is read first (one more request), to know for certain.
+    :param organization_id: 32-character id; ``None`` = the login of the connection. (templated)
+    :param tallyfy_conn_id: id of the connection. (templated)
     :raises TallyfyNotFoundError: if there is no such run; further errors in
         :mod:`airflow_provider_tallyfy.exceptions`.
     """
@@ -155,22 +155,22 @@ class TallyfyArchiveRunOperator(TallyfySingleRunOperator):
         return self.hook.archive_run_outcome(self.rendered_run_id, look_first=look_first)
 
     def done(self, outcome: Outcome) -> str:
-        """Say that it is archived."""
+        """Say that the run is archived."""
         return "is archived"
 
 
 class TallyfyActivateRunOperator(TallyfySingleRunOperator):
-    """Bring an archived run back, with its tasks, in the state it had before.
+    """Bring an archived run back to life, with its tasks, in the state that it had before.
 
     XCom ``return_value``: the run as Tallyfy returned it; ``tallyfy_run_url``: its address. Safe to retry.
 
     .. seealso:: https://tallyfy.com/products/pro/integrations/open-api/ ("Activate process")
 
     :param run_id: 32-character id of the run. (templated)
-    :param if_already: what to do with a run that is not archived: ``succeed``, ``skip`` the task or ``fail`` it.
-        For the latter two the run is read first (one request more), so that it is known for certain.
-    :param organization_id: 32-character id; ``None`` = the connection's. (templated)
-    :param tallyfy_conn_id: the connection. (templated)
+    :param if_already: what to do if the run is not archived: ``succeed``, ``skip`` the task or ``fail`` it. For
+        ``skip`` and ``fail`` the run is read first (one more request), to know for certain.
+    :param organization_id: 32-character id; ``None`` = the login of the connection. (templated)
+    :param tallyfy_conn_id: id of the connection. (templated)
     :raises TallyfyNotFoundError: if there is no such run; further errors in
         :mod:`airflow_provider_tallyfy.exceptions`.
     """
@@ -199,16 +199,16 @@ class TallyfyActivateRunOperator(TallyfySingleRunOperator):
         return self.hook.activate_run_outcome(self.rendered_run_id, look_first=look_first)
 
     def done(self, outcome: Outcome) -> str:
-        """Say that it is active."""
+        """Say that the run is active."""
         return "is active"
 
 
 class TallyfyUpdateRunOperator(TallyfySingleRunOperator):
-    """Change fields of a live run. What is not given stays as it is, members and groups included.
+    """Change fields of a live run. Fields that are not given keep their values, members and groups included.
 
-    ``None`` = not given; ``""`` and ``[]`` = cleared. Reads the run, merges, writes, and checks that every wanted
-    value is there afterwards; a field that Tallyfy ignored is an error that names it. XCom ``return_value``: the run as
-    Tallyfy returned it; ``tallyfy_run_url``: its address. Safe to retry.
+    ``None`` means "not given"; ``""`` and ``[]`` clear a field. The operator reads the run, merges the changes, writes,
+    and checks that the run has every new value. If Tallyfy ignored a field, the error names it. XCom ``return_value``:
+    the run as Tallyfy returned it; ``tallyfy_run_url``: its address. Safe to retry.
 
     .. seealso:: https://tallyfy.com/products/pro/integrations/open-api/ ("Update process")
 
@@ -219,7 +219,7 @@ class TallyfyUpdateRunOperator(TallyfySingleRunOperator):
     :param tags: ids or titles of tags; replaces all tags. (templated)
     :param add_tags: ids or titles of tags to add. (templated)
     :param remove_tags: ids or titles of tags to take away. (templated)
-    :param create_missing_tags: make tags that don't exist, instead of failing.
+    :param create_missing_tags: create tags that do not exist, instead of failing.
     :param folders: folder ids; replaces all folders. (templated)
     :param prerun: kick-off answers, ``{field id: answer}`` or a list of such; answers not named stay. (templated)
     :param starred: starred or not. (templated)
@@ -228,9 +228,9 @@ class TallyfyUpdateRunOperator(TallyfySingleRunOperator):
     :param groups: group ids; replaces all groups. (templated)
     :param publicly_hidden_fields: what guests don't see, such as ``["comments"]``. (templated)
     :param extra_fields: further fields of the API, by name. (templated)
-    :param if_already: what to do with a run that has every wanted value: ``succeed``, ``skip`` the task or ``fail`` it.
-    :param organization_id: 32-character id; ``None`` = the connection's. (templated)
-    :param tallyfy_conn_id: the connection. (templated)
+    :param if_already: what to do if the run has all the values already: ``succeed``, ``skip`` the task or ``fail`` it.
+    :param organization_id: 32-character id; ``None`` = the login of the connection. (templated)
+    :param tallyfy_conn_id: id of the connection. (templated)
     :raises TallyfyArchivedError: if the run is archived; further errors in :mod:`airflow_provider_tallyfy.exceptions`.
     """
 
@@ -287,30 +287,30 @@ class TallyfyUpdateRunOperator(TallyfySingleRunOperator):
         check_update_literals(self)
 
     def act(self, look_first: bool) -> Outcome:
-        """Update the run. It is read first in any case."""
+        """Update the run, which is always read first."""
         changes: dict[str, Any] = {field: getattr(self, field) for field in UPDATE_FIELDS}
         return self.hook.update_run_outcome(
             self.rendered_run_id, create_missing_tags=self.create_missing_tags is True, **changes
         )
 
     def done(self, outcome: Outcome) -> str:
-        """Say what changed, from what to what."""
+        """List the changed fields with their old and new values."""
         from airflow_provider_tallyfy.api.runs.fields import describe_changes
 
         return f"is updated: {describe_changes(outcome.before or {}, outcome.run)}"
 
 
 class TallyfyDeleteRunOperator(TallyfyBaseOperator):
-    """Destroy an archived run for ever, with its tasks and answers. There is no way back.
+    """Delete an archived run permanently, with its tasks and answers. This cannot be undone.
 
     XCom ``return_value``: the run as it was before.
 
     .. seealso:: https://tallyfy.com/products/pro/integrations/open-api/ ("Delete process")
 
     :param run_id: 32-character id of the run. (templated)
-    :param confirm: must be ``True``, in the DAG file.
-    :param organization_id: 32-character id; ``None`` = the connection's. (templated)
-    :param tallyfy_conn_id: the connection. (templated)
+    :param confirm: must be ``True``, written in the DAG file.
+    :param organization_id: 32-character id; ``None`` = the login of the connection. (templated)
+    :param tallyfy_conn_id: id of the connection. (templated)
     :raises TallyfyValidationError: if the run is not archived; further errors in
         :mod:`airflow_provider_tallyfy.exceptions`.
     """
@@ -327,18 +327,17 @@ class TallyfyDeleteRunOperator(TallyfyBaseOperator):
         **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(organization_id=organization_id, tallyfy_conn_id=tallyfy_conn_id, **kwargs)
-        if confirm is not True:
-            raise ValueError(f"confirm={show(confirm)}: deleting a run can't be undone; pass confirm=True.")
+        checked(check_confirm, "confirm", confirm)
         self.run_id = run_id
         self.confirm = confirm
         check_literals(self, {"run_id": check_id})
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Destroy it; return the run as it was."""
+        """Delete the run and return it as it was before."""
         from airflow_provider_tallyfy.api.runs.model import describe
 
         run_id: Any = checked(check_id, "run_id", self.run_id)
-        self.log.info("Deleting run %s of organization %s for ever.", run_id, self.hook.organization_id)
+        self.log.info("Permanently deleting run %s of organization %s.", run_id, self.hook.organization_id)
         run = self.hook.delete_run(run_id, confirm=self.confirm)
-        self.log.info("Run %s is deleted for ever.", describe(run))
+        self.log.info("Run %s is deleted permanently.", describe(run))
         return run

@@ -1,7 +1,7 @@
-"""Operators for Tallyfy runs ("processes" in Tallyfy's web app): the import path that DAG files use.
+"""All operators, under the import path that DAG files use. A run is a "process" in Tallyfy's web app.
 
-A DAG file is parsed again and again, and most name one or two operators. So each operator's module is imported when
-its name is asked for, and the hook, and requests with it, when a task runs.
+Airflow parses a DAG file again and again, and most DAG files name one or two operators. So an operator's module is
+imported when a DAG file names the operator, and the hook, and with it requests, when a task runs.
 """
 
 from __future__ import annotations

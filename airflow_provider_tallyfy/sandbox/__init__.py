@@ -1,7 +1,7 @@
 """A Tallyfy organization on loopback: for the demo, for this provider's tests, and for tests of your own DAGs.
 
-It needs aiohttp, which Airflow's HTTP provider brings, and nothing of Airflow itself. It shares no code with the
-client it tests: a mistake made twice would pass unseen.
+It needs aiohttp, which Airflow's HTTP provider installs, but not Airflow itself. It shares no code with the client that
+it tests, because tests would not notice a mistake in shared code.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``python -m airflow_provider_tallyfy.sandbox``: the sandbox as a process, until Ctrl-C."""
+"""``python -m airflow_provider_tallyfy.sandbox``: runs the sandbox until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from airflow_provider_tallyfy.sandbox.sandbox import Sandbox
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Start it, say where it is and how to connect, wait for a signal.
+    """Start a sandbox, print its address and how to connect, and wait for a signal.
 
     :param arguments: command line, without the program's name.
     :returns: exit code.
@@ -47,16 +47,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         sandbox.stop()
     with contextlib.suppress(BrokenPipeError):
-        print("The sandbox is gone, and all that was in it.", flush=True)
+        print("The sandbox has stopped. Nothing is kept.", flush=True)
     return 0
 
 
 def describe(sandbox: Sandbox, latency: float = 0.0, rate_limit: tuple[int, float] | None = None) -> str:
-    """What a person needs to know to use a running sandbox.
+    """Return the text that tells how to use a running sandbox.
 
-    :param sandbox: a started one.
-    :param latency: as it was started with, seconds.
-    :param rate_limit: as it was started with.
+    :param sandbox: a started sandbox.
+    :param latency: its latency in seconds.
+    :param rate_limit: its rate limit.
     """
     organization = sandbox.organization
     states = Counter(run.status for run in organization.runs.values() if run.archived_at is None)
@@ -85,7 +85,7 @@ def describe(sandbox: Sandbox, latency: float = 0.0, rate_limit: tuple[int, floa
             "",
             f"  export AIRFLOW_CONN_TALLYFY_DEFAULT={shlex.quote(connection)}",
             "",
-            "Ctrl-C ends it; nothing is kept.",
+            "Ctrl-C stops it. Nothing is kept.",
         ]
     )
 
@@ -96,12 +96,12 @@ def _parser() -> argparse.ArgumentParser:
         description="A Tallyfy organization on 127.0.0.1, to try DAGs against. Nothing leaves this machine.",
     )
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: a free one)")
-    parser.add_argument("--latency", type=float, default=0.0, metavar="S", help="seconds added to every answer")
+    parser.add_argument("--latency", type=float, default=0.0, metavar="S", help="seconds added to every response")
     parser.add_argument(
         "--rate-limit", type=_rate, metavar="N/S", help="requests per seconds, e.g. 140/10; more get 429"
     )
     parser.add_argument("--runs", type=int, default=60, metavar="N", help="runs in the organization (default: 60)")
-    parser.add_argument("--seed", type=int, metavar="N", help="makes ids and token the same every time")
+    parser.add_argument("--seed", type=int, metavar="N", help="makes ids and token reproducible")
     parser.add_argument(
         "--people",
         type=_told,

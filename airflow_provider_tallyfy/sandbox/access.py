@@ -1,16 +1,16 @@
-"""Keeps web pages of others away from a sandbox, which any page in a browser on this machine can send requests to.
+"""Protects the sandbox from other web pages, because any page in a browser on this machine can send requests to it.
 
 Two checks, both on headers that a page can't set by itself:
 
-* **Host**, on every request. A page on ``evil.example`` whose name is made to resolve to 127.0.0.1 (DNS rebinding) is
-  of the same origin as the sandbox for its browser, and could read and change everything. Its requests still name
-  ``evil.example`` as their host.
-* **Origin** and **Sec-Fetch-Site**, on requests to the control endpoints that change something. They take no token, so
-  a form on any page could send them.
+* **Host**, on every request. If the name ``evil.example`` is made to resolve to 127.0.0.1 (DNS rebinding), a browser
+  treats a page from there as the same origin as the sandbox, and the page could read and change everything. Its
+  requests still name ``evil.example`` as their host.
+* **Origin** and **Sec-Fetch-Site**, on requests to the control endpoints that change something. These need no token,
+  so a form on any page could send them.
 
-The API's own routes are not checked for their origin. They take a bearer token, which a browser never adds by itself,
-and the ``Authorization`` header makes it ask for permission first (a CORS preflight), which the sandbox doesn't give.
-Nothing can be changed through the pages. Clients other than browsers send no ``Origin`` and are let through.
+The API routes do not check the origin. They need a bearer token, which a browser never adds by itself, and for the
+``Authorization`` header it first asks for permission (a CORS preflight), which the sandbox refuses. The HTML pages
+cannot change anything. Clients other than browsers send no ``Origin`` and are accepted.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from multidict import CIMultiDictProxy
 
 _HOST = re.compile(r"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-# "none" is a person who typed the address.
+# Browsers send "none" if a person typed the address.
 _OWN_SITES = frozenset({"same-origin", "none"})
 
 
 def host_problem(headers: CIMultiDictProxy[str]) -> str:
-    """What is wrong with the host that a request names; empty when it is this machine.
+    """Return what is wrong with the ``Host`` of a request, or ``""`` if it names this machine.
 
     :param headers: the request's headers.
     """
@@ -41,9 +41,9 @@ def host_problem(headers: CIMultiDictProxy[str]) -> str:
 
 
 def origin_problem(method: str, headers: CIMultiDictProxy[str]) -> str:
-    """Whether a page of somebody else wants to change something; empty when not.
+    """Return an error text if another web page tries to change something, or ``""``.
 
-    :param method: the request's method; one that only reads is free to come from anywhere.
+    :param method: the request's method. Reading is allowed from anywhere.
     :param headers: the request's headers.
     """
     if method in _SAFE:

@@ -1,4 +1,4 @@
-"""What can go wrong between a client and Tallyfy, as values, and the plan of when it does."""
+"""Faults between a client and Tallyfy, and the rules that say which requests meet them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_tallyfy.sandbox.transmission import RawAnswer, Sender
 
 HTML_404 = b"<!DOCTYPE html><html><head><title>Not Found</title></head><body><h1>Not Found</h1></body></html>"
 HTML_429 = b"<html><head><title>429 Too Many Requests</title></head><body><h1>Too Many Requests</h1></body></html>"
-# Shaped like a Laravel debug page: what must never be echoed whole into a task log.
+# Like a Laravel debug page, which must never appear in full in a task log.
 LEAKED_STACK = {
     "message": "SQLSTATE[HY000] [2002] Connection timed out (SQL: select * from `runs` where `runs`.`id` = ? "
     "and `runs`.`deleted_at` is null limit 1)",
@@ -30,20 +30,20 @@ LEAKED_STACK = {
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong with one request. Made by the constructors below.
+    """A fault that one request meets. Created by the constructors below.
 
-    :param name: what the constructor is called.
+    :param name: name of the constructor.
     :param applies: whether the request is still carried out.
-    :param answer: status, headers and body that are sent instead of the handler's; ``None`` keeps the handler's.
-    :param delay_before: seconds before the request is looked at.
-    :param delay_after: seconds between carrying it out and answering.
-    :param cut: end the connection without a byte of an answer.
-    :param reset: cut with a TCP reset rather than an orderly close.
-    :param shown_run: id of a run that is shown instead of what the handler answers.
-    :param edit: changes the JSON of the handler's answer; an answer that has nothing of the kind stays as it is.
-    :param encode: changes the whole answer, status and headers included.
-    :param send: puts the answer onto the socket, piece by piece.
-    :param closes: end the connection after ``send``.
+    :param answer: status, headers and body to send instead of the handler's; ``None`` keeps the handler's.
+    :param delay_before: seconds to wait before the request is handled.
+    :param delay_after: seconds to wait between handling the request and answering.
+    :param cut: close the connection without sending a byte.
+    :param reset: cut with a TCP reset instead of an orderly close.
+    :param shown_run: id of a run to show instead of the handler's response.
+    :param edit: changes the JSON of the handler's response; a response without the edited part stays unchanged.
+    :param encode: changes the whole response, status and headers included.
+    :param send: writes the response to the socket, piece by piece.
+    :param closes: close the connection after ``send``.
     """
 
     name: str
@@ -119,7 +119,7 @@ class Fault:
 
     @classmethod
     def error_after(cls, code: int = 502, html: bool = False, leak: bool = False) -> Fault:
-        """Carry the request out, then answer 5xx all the same."""
+        """Carry the request out, then answer 5xx nevertheless."""
         return cls("error_after", applies=True, answer=_answer(code, _error_body(code, html, leak)))
 
     @classmethod
@@ -134,7 +134,7 @@ class Fault:
 
     @classmethod
     def slow(cls, seconds: float) -> Fault:
-        """Carry the request out ``seconds`` late, whether or not the client is still there by then."""
+        """Carry the request out ``seconds`` late, even if the client has gone by then."""
         return cls("slow", applies=True, delay_before=seconds)
 
     @classmethod
@@ -144,7 +144,7 @@ class Fault:
 
     @classmethod
     def truncated(cls) -> Fault:
-        """Carry the request out, announce the whole answer, send half of it and close."""
+        """Carry the request out, announce the whole response, send half of it and close."""
         return cls("truncated", applies=True, send=transmission.half)
 
     @classmethod
@@ -155,7 +155,7 @@ class Fault:
 
     @classmethod
     def other_answer(cls, body: Any, code: int = 200, applies: bool = True) -> Fault:
-        """Answer with this JSON whatever the handler says: ``{}``, ``None``, ``{"error": True}``.
+        """Answer with this JSON instead of the handler's: ``{}``, ``None``, ``{"error": True}``.
 
         :param body: JSON value, or ``str`` / ``bytes`` sent as they are.
         :param code: HTTP status.
@@ -265,7 +265,7 @@ class Fault:
 
     @classmethod
     def short_page(cls, by: int = 1) -> Fault:
-        """Leave out the last ``by`` rows of a page, as happens when rows vanish while pages are read."""
+        """Leave out the last ``by`` rows of a page, as happens if rows disappear while pages are read."""
 
         def edit(page: Any) -> Any:
             page["data"] = page["data"][: max(0, len(page["data"]) - by)]
@@ -275,7 +275,7 @@ class Fault:
 
     @classmethod
     def redirect(cls, location: str, code: int = 302) -> Fault:
-        """Send the client elsewhere without carrying the request out.
+        """Redirect the client without carrying the request out.
 
         :param location: the ``Location`` header, e.g. another host that must not see the token.
         :param code: 301, 302, 303, 307 or 308.
@@ -289,12 +289,12 @@ FAULTS = tuple(name for name, member in vars(Fault).items() if isinstance(member
 
 @dataclass
 class Injection:
-    """One entry of the plan: which requests meet a fault (or an action), and how often.
+    """One rule: which requests meet a fault (or an action), and how often.
 
     :param method: HTTP method, or ``*``.
     :param path_glob: ``fnmatch`` pattern for the path without ``/api`` and ``/organizations/{org}``.
     :param effect: the fault, or a callable that runs just before the request is carried out.
-    :param times: how often; ``None`` for ever.
+    :param times: how often; ``None`` = always.
     :param after: how many matching requests to let through first.
     """
 
@@ -308,11 +308,11 @@ class Injection:
 
     @property
     def exhausted(self) -> bool:
-        """Whether it will never fire again."""
+        """Whether the rule has been used up."""
         return self.times is not None and self.hits >= self.times
 
     def meets(self, method: str, route: str) -> bool:
-        """Whether it fires for this request, which is counted."""
+        """Whether the rule applies to this request. Counts the request."""
         if self.method not in ("*", method) or not fnmatchcase(route, self.path_glob) or self.exhausted:
             return False
         self.seen += 1

@@ -1,4 +1,4 @@
-"""The list envelope: one page of rows, and how to get to the others."""
+"""The JSON of a list: one page of rows, with the pagination data."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from airflow_provider_tallyfy.sandbox.routing import Answer, Call
 Row = TypeVar("Row")
 Json = dict[str, Any]
 
-# Tallyfy's links name this base whatever host was asked: following them would take the token elsewhere.
+# Tallyfy's links contain this base URL for every host. A client that follows them sends its token there.
 LINK_BASE = "https://go.tallyfy.com/api"
 
 
 def page(call: Call, rows: Sequence[Row], write: Callable[[Row], Json], *, default: int = 10) -> Answer:
-    """One page of rows in the list envelope.
+    """Return the JSON of one page of rows.
 
-    :param rows: every row that the filters leave.
-    :param write: turns a row into JSON; only the page's rows are written.
-    :param default: rows per page when the request names no number.
+    :param rows: all rows that match the filters.
+    :param write: turns a row into JSON; called only for the rows of the page.
+    :param default: rows per page if the request does not say.
     """
     if call.flag("without_pagination") and call.behaviour.without_pagination == "plain":
         return Answer({"data": [write(row) for row in rows]})
@@ -58,5 +58,5 @@ def _links(call: Call, number: int, pages: int, style: str) -> Any:
     links = {"previous": link(number - 1), "next": link(number + 1)}
     if style == "nulls":
         return links
-    # PHP writes an array without keys as [], so a list's only page has no object here.
+    # PHP writes an empty array as [], so a list with a single page has no object here.
     return {name: target for name, target in links.items() if target} or []

@@ -1,4 +1,4 @@
-"""Moments as a test says them: a date, how long ago, or text."""
+"""Reads the times that a test passes: a datetime, how long ago, or text."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _DURATION = re.compile(
 
 
 def seconds_since_epoch(name: str, value: Moment, now: float) -> float:
-    """A moment in seconds since the epoch.
+    """Convert a time to seconds since the epoch.
 
-    :param name: of the argument, for the error.
-    :param value: a :class:`~datetime.datetime` (UTC unless it says otherwise); a :class:`~datetime.timedelta`, which is
-        so long ago; ISO 8601 text of either: ``"2026-03-01T09:00:00Z"`` or ``"P30D"``.
-    :param now: in seconds since the epoch.
-    :raises TypeError: for anything else; a bare number could be days, seconds or a time stamp.
-    :raises ValueError: for text that is neither, and for a negative span.
+    :param name: name of the argument, for the error.
+    :param value: a :class:`~datetime.datetime` (UTC if it has no time zone); a :class:`~datetime.timedelta`, meaning
+        "this long ago"; ISO 8601 text of either: ``"2026-03-01T09:00:00Z"`` or ``"P30D"``.
+    :param now: the current time in seconds since the epoch.
+    :raises TypeError: for anything else. A plain number could mean days, seconds or a timestamp.
+    :raises ValueError: for other text, and for a negative duration.
     """
     if isinstance(value, timedelta):
         if value < timedelta(0):
@@ -38,7 +38,7 @@ def seconds_since_epoch(name: str, value: Moment, now: float) -> float:
         span = timedelta(**{unit: int(number) for unit, number in match.groupdict().items() if number})
         return now - span.total_seconds()
     try:
-        # Python 3.10 reads neither "Z" nor three digits of a fraction without help.
+        # Python 3.10 cannot read "Z" or a fraction with three digits.
         parsed = datetime.fromisoformat(value.replace("Z", "+00:00"))
     except ValueError:
         raise ValueError(f"{name} is {value!r}; it takes text like 2026-03-01T09:00:00Z or P30D") from None

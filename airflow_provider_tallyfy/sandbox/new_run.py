@@ -1,4 +1,4 @@
-"""A run as a test describes it: of a certain age and state, without the requests that would have led there."""
+"""Creates a run of a given age and state directly, without the requests that would have led to it."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def add_new_run(
     archived: bool,
     done: int | None,
 ) -> Run:
-    """Put a run into an organization; the arguments are those of :meth:`Sandbox.add_run`.
+    """Add a run to an organization. The arguments are those of :meth:`Sandbox.add_run`.
 
-    :raises ValueError: when a moment is said twice, or the run is younger than what happened to it.
+    :raises ValueError: if a time is given twice, or is before the creation of the run.
     """
     now = time.time()
     created = _one_of("created_at", created_at, "days_old", days_old, now)
@@ -57,7 +57,7 @@ def add_new_run(
     elif early := [field for field, moment in known.items() if moment < created]:
         raise ValueError(f"the run is created after its {early[0]}; make created_at (or days_old) earlier")
     if updated is None:
-        # What happened last, as far as anything did.
+        # The last event, if there was one.
         updated = max([created, *known.values()])
     if gone is None and archived:
         gone = updated
@@ -100,7 +100,7 @@ def add_new_run(
 
 
 def _one_of(name: str, moment: Moment | None, other: str, days: float | None, now: float) -> float | None:
-    """A moment that may be said in two ways."""
+    """Return the time from one of two arguments that may give it."""
     if moment is not None and days is not None:
         raise ValueError(f"give either {name} or {other}")
     if moment is not None:
@@ -111,7 +111,7 @@ def _one_of(name: str, moment: Moment | None, other: str, days: float | None, no
 def _done(template: Template, status: str | None, done: int | None) -> int:
     if status == "complete":
         return len(template.steps)
-    # A live run always has something left to do, else it would be complete.
+    # A live run always has an open task, otherwise it would be complete.
     return min(done or 0, max(0, len(template.steps) - 1))
 
 

@@ -1,4 +1,7 @@
-"""For tests of your own DAGs: ``pytest_plugins = ["airflow_provider_tallyfy.sandbox.pytest_plugin"]``."""
+"""A pytest fixture for tests of your own DAGs.
+
+Load it with ``pytest_plugins = ["airflow_provider_tallyfy.sandbox.pytest_plugin"]``.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,9 @@ from airflow_provider_tallyfy.sandbox.sandbox import Sandbox
 
 @pytest.fixture
 def tallyfy_sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """An empty organization, reachable as ``tallyfy_default`` for as long as the test runs.
+    """An empty organization, which the connection ``tallyfy_default`` reaches while the test runs.
 
-    Fill it with runs of the age that your DAG looks for, and let go wrong what you want to see it survive::
+    Add runs of the age that your DAG looks for, and let requests fail to see how your DAG handles it::
 
         def test_stale_runs_are_archived(tallyfy_sandbox):
             run_id = tallyfy_sandbox.add_run(completed_at=timedelta(days=45))

@@ -1,4 +1,4 @@
-"""A request that Tallyfy refuses, in its own words."""
+"""Error responses, with Tallyfy's own messages."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 
 class Refusal(Exception):
-    """Ends a handler with an error answer.
+    """Ends a handler with an error response.
 
     :param status: HTTP status.
-    :param message: what the person at the other end reads.
-    :param code: Tallyfy's machine-readable code, where it has one.
+    :param message: the message for people.
+    :param code: Tallyfy's machine-readable code, if it has one.
     :param errors: messages by field.
     """
 
@@ -24,7 +24,7 @@ class Refusal(Exception):
         self.errors = errors
 
     def body(self) -> dict[str, Any]:
-        """The error envelope: ``{"error": true, "message": ..., "code": ..., "errors": ...}``."""
+        """Return the error body: ``{"error": true, "message": ..., "code": ..., "errors": ...}``."""
         body: dict[str, Any] = {"error": True, "message": self.message}
         if self.code:
             body["code"] = self.code
@@ -34,27 +34,27 @@ class Refusal(Exception):
 
 
 def endpoint_not_found() -> Refusal:
-    """No such route."""
+    """There is no such route."""
     return Refusal(404, "Endpoint not found", code="ENDPOINT_NOT_FOUND")
 
 
 def not_found() -> Refusal:
-    """The route exists, the thing does not."""
+    """The route exists, but the object does not."""
     return Refusal(404, "Resource not found", code="RESOURCE_NOT_FOUND")
 
 
 def forbidden(message: str = "You don't have permission to do that.") -> Refusal:
-    """The member's role does not allow it."""
+    """The role of the member does not allow this."""
     return Refusal(403, message)
 
 
 class Invalid(Refusal):
-    """Fields that did not pass validation; the status is a switch of :class:`Behaviour`."""
+    """Fields that failed validation. The status is a switch of :class:`Behaviour`."""
 
     def __init__(self, errors: dict[str, list[str]], message: str = "The given data was invalid.") -> None:
         super().__init__(422, message, errors=errors)
 
 
 def invalid(field: str, message: str) -> Invalid:
-    """One field that did not pass validation."""
+    """One field that failed validation."""
     return Invalid({field: [message]})

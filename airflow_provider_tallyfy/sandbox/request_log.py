@@ -1,4 +1,4 @@
-"""What clients asked and what they got, for assertions."""
+"""Records the requests of clients and their responses, for assertions in tests."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class RequestRecord:
     """One request.
 
     :param method: HTTP method.
-    :param path: raw path as it was sent, without the query.
-    :param raw_query: raw query as it was sent.
-    :param headers: request headers, looked up in any case.
+    :param path: raw path, without the query.
+    :param raw_query: raw query.
+    :param headers: request headers; the case of names does not matter.
     :param body: raw body.
-    :param status: status of the answer; ``None`` while there is none, and for ever when the connection was cut.
-    :param applied: whether the request was carried out, successfully or not; not so when it was refused for its
-        route, its headers, its token or its rate, or met a fault before.
-    :param fault: name of the fault it met, or empty.
-    :param received_at: monotonic seconds.
-    :param answered_at: monotonic seconds, ``None`` until then.
+    :param status: status of the response; ``None`` until there is one, and if the connection was cut.
+    :param applied: whether the request was carried out, successfully or not. ``False`` if it was refused because of its
+        route, headers, token or rate, or if a fault prevented it.
+    :param fault: name of the fault that it met, or empty.
+    :param received_at: time of arrival, in monotonic seconds.
+    :param answered_at: time of the response, in monotonic seconds; ``None`` until then.
     """
 
     method: str
@@ -48,12 +48,12 @@ class RequestRecord:
 
     @cached_property
     def query(self) -> dict[str, str]:
-        """The query, decoded as Tallyfy does."""
+        """The query, decoded as Tallyfy decodes it."""
         return parse_query(self.raw_query)
 
     @property
     def json(self) -> Any:
-        """The body as JSON; ``None`` when it is not."""
+        """The parsed body; ``None`` if it is not JSON."""
         try:
             return json.loads(self.body)
         except ValueError:
@@ -65,7 +65,7 @@ class RequestRecord:
         return f"{self.method} {self.route}{'?' if self.raw_query else ''}{self.raw_query}"
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; without the token."""
+        """Return the record as a JSON-safe dict, without the token."""
         headers = {name: value for name, value in self.headers.items() if name.lower() != "authorization"}
         return {
             "method": self.method,
@@ -83,7 +83,7 @@ class RequestRecord:
 
 
 def summary(records: list[RequestRecord]) -> dict[str, Any]:
-    """How many requests, and what became of them."""
+    """Return the number of requests, and counts by status, method and fault."""
     return {
         "count": len(records),
         "by_status": dict(Counter("none" if r.status is None else str(r.status) for r in records)),

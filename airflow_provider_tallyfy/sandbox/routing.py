@@ -1,4 +1,4 @@
-"""Which handler a request line means, and what a handler gets and gives."""
+"""Finds the handler for a request, and defines what a handler receives and returns."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from airflow_provider_tallyfy.sandbox.run_serializer import RunSerializer
 
 @dataclass(frozen=True)
 class Answer:
-    """What a handler gives.
+    """What a handler returns.
 
-    :param data: JSON value of the body; ``None`` for no body.
+    :param data: JSON value of the body; ``None`` = no body.
     :param status: HTTP status.
     """
 
@@ -31,15 +31,15 @@ class Answer:
 
 @dataclass
 class Call:
-    """What a handler gets: who asks, what for, and the state to work on.
+    """What a handler receives: the request, the member who sent it, and the state to work on.
 
     :param organization: the state; its lock is held.
     :param serializer: writes the state as JSON.
     :param index: selects runs.
-    :param member: whom the token belongs to.
+    :param member: the member to whom the token belongs.
     :param ids: the variable segments of the path, percent-decoded.
     :param query: the query; a ``+`` stays a ``+``, as in production.
-    :param headers: the request's headers, case-insensitive.
+    :param headers: the request's headers; the case of names does not matter.
     :param body: the raw body.
     :param path: the path without ``/api``, for links.
     """
@@ -61,14 +61,14 @@ class Call:
 
     @cached_property
     def with_(self) -> tuple[str, ...]:
-        """The relations asked for."""
+        """The requested relations."""
         return tuple(part.strip() for part in self.query.get("with", "").split(",") if part.strip())
 
     @cached_property
     def json(self) -> dict[str, Any]:
         """The body as a JSON object.
 
-        Laravel reads JSON only from bodies that say they are: with another ``Content-Type`` no field arrives.
+        Laravel reads JSON only if the ``Content-Type`` says so. With another one it sees no fields.
         """
         if not self.body or "json" not in self.headers.get("Content-Type", "").lower():
             return {}
@@ -81,11 +81,11 @@ class Call:
         return value
 
     def flag(self, name: str) -> bool | None:
-        """A boolean of the query; anything but the literals is no answer."""
+        """Return a boolean of the query; ``None`` if it is not one of the accepted literals."""
         return flag(self.query, name)
 
     def number(self, name: str, default: int) -> int:
-        """A positive number of the query, or the default as Laravel's paginator falls back to it."""
+        """Return a positive number of the query; otherwise the default, like Laravel's paginator."""
         text = self.query.get(name, "")
         return int(text) if text.isascii() and text.isdigit() and 0 < len(text) < 10 and int(text) > 0 else default
 
@@ -101,7 +101,7 @@ class _Node:
 
 
 class Routes:
-    """The table of routes. Paths are matched segment by segment, exactly, with nothing normalised away."""
+    """The table of routes. Paths are matched exactly, segment by segment, without normalization."""
 
     def __init__(self) -> None:
         self._root = _Node()
@@ -127,7 +127,7 @@ class Routes:
         _merge(self._root, other._root)
 
     def find(self, method: str, path: str) -> tuple[Handler, tuple[str, ...]] | None:
-        """The handler for a raw path, and its variable segments percent-decoded."""
+        """Return the handler for a raw path, and the percent-decoded values of its variable segments."""
         if not path.startswith("/"):
             return None
         segments = tuple(unquote(segment) for segment in path[1:].split("/"))
@@ -160,7 +160,7 @@ def _merge(into: _Node, other: _Node) -> None:
 
 
 def parse_query(raw: str) -> dict[str, str]:
-    """A query string as Tallyfy reads it: ``%20`` is a space, ``+`` is a plus; of a repeated name the last counts."""
+    """Parse a query string as Tallyfy does: ``%20`` is a space, ``+`` is a plus; the last of repeated names counts."""
     query: dict[str, str] = {}
     for part in raw.split("&"):
         if part:
@@ -170,7 +170,7 @@ def parse_query(raw: str) -> dict[str, str]:
 
 
 def short_route(path: str) -> str:
-    """A path as tests write it: without ``/api`` and without ``/organizations/{org}``."""
+    """Return a path as tests write it, without ``/api`` and ``/organizations/{org}``."""
     if path == "/api" or path.startswith("/api/"):
         path = path[4:]
     if path.startswith("/organizations/"):

@@ -1,4 +1,4 @@
-"""The sandbox as tests and demos hold it: one object that is started, filled, asked and stopped."""
+"""The class ``Sandbox``, which tests and demos use to start, fill, inspect and stop an organization."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class Sandbox(Contents):
             assert sandbox.run(run_id)["archived_at"]
             assert sandbox.calls == [f"DELETE /runs/{run_id}"]
 
-    :attr:`people` are members and guests who work on runs by themselves, for whatever waits for them.
+    :attr:`people` are members and guests who work on runs when a script says so.
 
-    :param behaviour: positions of the switches for what is unknown about the API.
-    :param latency: seconds added to every answer; answers wait side by side.
-    :param rate_limit: ``(requests, seconds)``: more than that in any such span get 429.
-    :param port: port on 127.0.0.1; 0 takes a free one.
+    :param behaviour: the switches for what is unknown about the API.
+    :param latency: seconds added to every response. Concurrent requests wait at the same time.
+    :param rate_limit: ``(requests, seconds)``: more requests in that time get 429.
+    :param port: port on 127.0.0.1; 0 = a free one.
     :param sample: fill it with :func:`sample_organization`.
-    :param seed: makes ids and tokens the same every time.
+    :param seed: makes ids and tokens reproducible.
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class Sandbox(Contents):
         if sample:
             sample_organization(self)
 
-    # -- life ----------------------------------------------------------------------------------------------------
+    # -- start and stop ----------------------------------------------------------------------------------------
 
     def start(self) -> Sandbox:
-        """Listen; returns once connections are accepted.
+        """Start the server. Returns when it accepts connections.
 
-        :raises OSError: when the port is taken.
+        :raises OSError: if the port is in use.
         """
         ready = threading.Event()
         failure: list[BaseException] = []
@@ -87,7 +87,7 @@ class Sandbox(Contents):
         return self
 
     def stop(self) -> None:
-        """Stop listening and cut what is still open."""
+        """Stop the server and close all connections."""
         if self._loop is not None and self._thread is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
@@ -117,7 +117,7 @@ class Sandbox(Contents):
         finally:
             self.people.keep_time(None)
             listener.close()
-            # No grace for requests under way: a slow fault may have minutes to go.
+            # Do not wait for requests in progress: a slow fault may take minutes.
             loop.run_until_complete(server.shutdown(0.02))
             if pending := asyncio.all_tasks(loop):
                 for task in pending:
@@ -130,42 +130,42 @@ class Sandbox(Contents):
         server = web.Server(self._server.handle, access_log=None)
         return server, await asyncio.get_running_loop().create_server(server, HOST, self.port, backlog=1024)
 
-    # -- where it is and who may enter ---------------------------------------------------------------------------
+    # -- addresses and access ---------------------------------------------------------------------------
 
     @property
     def url(self) -> str:
-        """Its address; the API is served here and at :attr:`api_url`."""
+        """Address of the sandbox. The API is served here and at :attr:`api_url`."""
         return f"http://{HOST}:{self.port}"
 
     @property
     def api_url(self) -> str:
-        """The same API under ``/api``, as go.tallyfy.com has it."""
+        """Address of the same API under ``/api``, as on go.tallyfy.com."""
         return f"{self.url}/api"
 
     @property
     def organization_id(self) -> str:
-        """The organization's id, 32 hex digits."""
+        """Id of the organization, 32 hex digits."""
         return self.organization.id
 
     @property
     def token(self) -> str:
-        """An administrator's token."""
+        """Access token of an administrator."""
         return self._tokens["admin"]
 
     def token_for(self, role: str) -> str:
-        """The token of a member by role.
+        """Return the access token of a member with a role.
 
         :param role: admin, standard or light.
         """
         return self._tokens[role]
 
     def revoke(self, token: str) -> None:
-        """End a token, as logging out of the web interface does."""
+        """Revoke a token, as logging out of the web app does."""
         with self.organization.lock:
             self.organization.tokens.pop(token, None)
 
     def connection(self, **overrides: Any) -> dict[str, Any]:
-        """An Airflow connection to this sandbox, as keyword arguments of ``Connection``.
+        """Return an Airflow connection to this sandbox, as keyword arguments of ``Connection``.
 
         :param overrides: fields to replace, e.g. ``host=f"{sandbox.url}/api", port=None``.
         """
@@ -180,11 +180,11 @@ class Sandbox(Contents):
         }
 
     def connection_json(self, **overrides: Any) -> str:
-        """The same as JSON, for ``airflow connections add --conn-json`` and ``AIRFLOW_CONN_...``."""
+        """Return the connection as JSON, for ``airflow connections add --conn-json`` and ``AIRFLOW_CONN_...``."""
         return json.dumps(self.connection(**overrides))
 
     def connection_uri(self) -> str:
-        """The same as URI."""
+        """Return the connection as URI."""
         web_url = quote(self.url, safe="")
         return f"tallyfy://{self.organization_id}:{self.token}@{HOST}:{self.port}/http?web_url={web_url}"
 
@@ -192,7 +192,7 @@ class Sandbox(Contents):
 
     @property
     def behaviour(self) -> Behaviour:
-        """Positions of the switches; assign ``dataclasses.replace(sandbox.behaviour, ...)`` to move some."""
+        """The switches. To change some, assign ``dataclasses.replace(sandbox.behaviour, ...)``."""
         return self.organization.behaviour
 
     @behaviour.setter
@@ -202,7 +202,7 @@ class Sandbox(Contents):
 
     @property
     def latency(self) -> float:
-        """Seconds added to every answer; assignable."""
+        """Seconds added to every response. Can be assigned."""
         return self._state.latency
 
     @latency.setter
@@ -210,37 +210,37 @@ class Sandbox(Contents):
         self._state.latency = seconds
 
     def fail(self, method: str, path_glob: str, fault: Fault, times: int | None = 1, after: int = 0) -> Injection:
-        """Let requests meet a fault. Of several that fit, the one planned first counts.
+        """Let matching requests meet a fault. If several faults match, the first one planned is used.
 
         :param method: HTTP method, or ``*`` for any.
         :param path_glob: pattern for the path without ``/api`` and ``/organizations/{org}``, e.g. ``/runs/*``; a
             ``*`` also spans slashes.
         :param fault: what goes wrong.
-        :param times: how often; ``None`` for ever.
-        :param after: how many fitting requests to let through first.
+        :param times: how often; ``None`` = always.
+        :param after: how many matching requests to let through first.
         """
         return self._plan(Injection(method, path_glob, fault, times, after))
 
     def when(
         self, method: str, path_glob: str, action: Callable[[], object], times: int | None = 1, after: int = 0
     ) -> Injection:
-        """Do something just before a fitting request is carried out: what other people do meanwhile.
+        """Call a function just before a matching request is carried out, to simulate what other people do.
 
-        Rows shift between two pages: ``sandbox.when("GET", "/runs", lambda: sandbox.archive(run_id), after=1)``.
+        To shift rows between two pages: ``sandbox.when("GET", "/runs", lambda: sandbox.archive(run_id), after=1)``.
 
-        :param action: called without arguments, in the server's thread; it may use this object.
+        :param action: called without arguments in the server's thread. It may use this sandbox.
         """
         return self._plan(Injection(method, path_glob, action, times, after))
 
     def complete_after(self, run_id: str, polls: int) -> Injection:
-        """Have people complete a run just before its ``polls``-th reading from now on.
+        """Complete a run just before it is read for the ``polls``-th time from now on.
 
-        :param polls: which ``GET /runs/{run_id}`` finds it complete; 1 is the next.
+        :param polls: the ``GET /runs/{run_id}`` that shows the run as complete; 1 is the next one.
         """
         return self.when("GET", f"/runs/{run_id}", lambda: self.complete(run_id), after=polls - 1)
 
     def archive_after(self, run_id: str, polls: int) -> Injection:
-        """Have the auto-archive bot archive a run just before its ``polls``-th reading from now on."""
+        """Archive a run, as the auto-archive bot does, just before it is read for the ``polls``-th time from now on."""
         return self.when("GET", f"/runs/{run_id}", lambda: self.archive(run_id, by_bot=True), after=polls - 1)
 
     def _plan(self, entry: Injection) -> Injection:
@@ -249,7 +249,7 @@ class Sandbox(Contents):
         return entry
 
     def forget_faults(self) -> None:
-        """Forget every planned fault and action."""
+        """Remove all planned faults and actions."""
         with self.organization.lock:
             self._state.plan.clear()
 
@@ -259,13 +259,13 @@ class Sandbox(Contents):
 
     @property
     def requests(self) -> list[RequestRecord]:
-        """Every request so far."""
+        """All requests so far."""
         with self.organization.lock:
             return list(self._state.records)
 
     @property
     def calls(self) -> list[str]:
-        """Every request in one line: ``GET /runs?archived=only&page=1``."""
+        """All requests, each as one line: ``GET /runs?archived=only&page=1``."""
         return [record.call for record in self.requests]
 
     def forget_requests(self) -> None:

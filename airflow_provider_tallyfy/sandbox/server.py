@@ -1,4 +1,4 @@
-"""HTTP around the organization: how fast it answers, and what goes wrong on the way."""
+"""The HTTP server of the sandbox, with its latency, rate limit and faults."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from airflow_provider_tallyfy.sandbox.transmission import HTML, JSON, PiecewiseR
 
 
 class Server:
-    """Takes requests from aiohttp and answers them: the API's, the control endpoints' and the pages'.
+    """Answers requests for the API, the control endpoints and the HTML pages.
 
-    :param state: what all of them read and change.
+    :param state: the state that all of them share.
     """
 
     def __init__(self, state: SandboxState) -> None:
@@ -38,8 +38,8 @@ class Server:
         self._request_ids = itertools.count(1)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """One request, from its first byte to its last."""
-        # The target as it came: a path that was tidied up on the way would hide what the client really sent.
+        """Handle one request from start to end."""
+        # The raw target. A normalized path would hide what the client really sent.
         path, _, raw_query = request.raw_path.partition("?")
         record = RequestRecord(request.method, path, raw_query, request.headers)
         if problem := host_problem(request.headers):
@@ -70,7 +70,7 @@ class Server:
 
     @staticmethod
     def _denied(status: int, problem: str) -> web.Response:
-        """Refuse a request before anything of it is looked at or recorded."""
+        """Refuse a request before it is handled or recorded."""
         body = json.dumps({"error": True, "message": problem}).encode()
         return web.Response(status=status, body=body, headers=JSON)
 
@@ -107,14 +107,14 @@ class Server:
         if fault.cut:
             _cut(request.transport, fault.reset)
             self._over(record, None)
-            # Nobody receives this: the connection is closed. aiohttp only wants to be given something.
+            # Never sent, because the connection is closed. aiohttp requires a response object.
             return web.Response()
         return self._respond(record, raw)
 
     async def _transmit(
         self, record: RequestRecord, raw: RawAnswer, fault: Fault, request: web.BaseRequest
     ) -> web.StreamResponse:
-        """Send the answer in the fault's own way. Its status counts once all of it was sent."""
+        """Send the response in the way of the fault. Its status is recorded when all of it was sent."""
         assert fault.send is not None
         status, headers, body = raw
         raw = status, {**(headers or JSON), "X-Request-Id": self._request_id()}, body
@@ -148,7 +148,7 @@ def _cut(transport: asyncio.BaseTransport | None, reset: bool) -> None:
 
 
 def _edited(raw: RawAnswer, edit: Callable[[Any], Any]) -> RawAnswer:
-    """The answer with its JSON changed; left alone when it is not what the fault is about."""
+    """Return the response with edited JSON, or unchanged if the fault does not apply to it."""
     status, headers, body = raw
     try:
         value: Any = edit(json.loads(body))

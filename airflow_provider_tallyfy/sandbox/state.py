@@ -1,4 +1,4 @@
-"""What a running sandbox knows: the organization, what it was asked, and what is to go wrong. No HTTP."""
+"""The state of a running sandbox: organization, recorded requests and planned faults. No HTTP."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from airflow_provider_tallyfy.sandbox.request_log import RequestRecord
 
 
 class RateLimit:
-    """At most so many requests in any such span; rate-limited ones do not count.
+    """A sliding-window rate limit. Requests that were answered with 429 do not count.
 
-    :param requests: how many.
-    :param seconds: the span.
+    :param requests: number of requests that are allowed.
+    :param seconds: length of the window.
     """
 
     def __init__(self, requests: int, seconds: float) -> None:
@@ -24,7 +24,7 @@ class RateLimit:
         self._taken: deque[float] = deque()
 
     def wait(self) -> float:
-        """Take a slot and return 0, or return the seconds until one is free."""
+        """Count a request and return 0, or return the seconds until one is allowed."""
         now = time.monotonic()
         while self._taken and self._taken[0] <= now - self.seconds:
             self._taken.popleft()
@@ -40,11 +40,11 @@ class SandboxState:
 
     :param organization: members, templates, runs.
     :param people: what scripted people are still to do.
-    :param latency: seconds added to every answer.
-    :param rate_limit: what is over it gets 429; ``None`` for no limit.
-    :param records: every request of a client, oldest first.
-    :param plan: faults and actions still to come, in the order in which they were planned.
-    :param answered: how many requests are over, answered or cut.
+    :param latency: seconds added to every response.
+    :param rate_limit: requests over this limit get 429; ``None`` = no limit.
+    :param records: all requests of clients, oldest first.
+    :param plan: planned faults and actions, in the order in which they were planned.
+    :param answered: number of requests that have ended, answered or cut.
     """
 
     organization: Organization
@@ -56,7 +56,7 @@ class SandboxState:
     answered: int = 0
 
     def next_fault(self, method: str, route: str) -> Fault | None:
-        """The fault that the plan has for a request; actions that were planned before it are taken."""
+        """Return the fault planned for a request, after running the actions that were planned before it."""
         for entry in list(self.plan):
             if not entry.meets(method, route):
                 continue

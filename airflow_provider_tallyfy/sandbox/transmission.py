@@ -1,4 +1,4 @@
-"""Answers as bytes on a socket: what is sent, in which pieces, and when."""
+"""Sends responses as raw bytes: in which pieces, and when."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from http.client import responses
 
 from aiohttp import web
 
-# One answer before it becomes bytes: status, headers, body.
+# A response before it is encoded: status, headers, body.
 RawAnswer = tuple[int, Mapping[str, str], bytes]
-# Bytes to send and the seconds to wait afterwards.
+# Bytes to send, and the seconds to wait afterwards.
 Piece = tuple[bytes, float]
 Sender = Callable[[RawAnswer], Iterator[Piece]]
 
@@ -20,7 +20,7 @@ HTML = {"Content-Type": "text/html; charset=UTF-8"}
 
 
 def head(raw: RawAnswer, *lengths: int) -> bytes:
-    """Status line and headers.
+    """Encode status line and headers.
 
     :param lengths: values of ``Content-Length``, one header each; by default the body's true length.
     """
@@ -43,17 +43,17 @@ def half(raw: RawAnswer) -> Iterator[Piece]:
 
 
 def two_lengths(raw: RawAnswer) -> Iterator[Piece]:
-    """Announce two lengths of the body: the true one and another."""
+    """Announce two lengths of the body: the real one and another one."""
     body = raw[2]
     yield head(raw, len(body), len(body) + 7) + body, 0.0
 
 
 def informational(status: int, count: int) -> Sender:
-    """Send ``1xx`` answers before the real one."""
+    """Send ``1xx`` responses before the real one."""
 
     def send(raw: RawAnswer) -> Iterator[Piece]:
         early = f"HTTP/1.1 {status} {_reason(status)}\r\nLink: </style.css>; rel=preload\r\n\r\n".encode()
-        # A piece of its own, for a client may read the rest only with the next request.
+        # A separate piece, because a client may read the rest only with its next request.
         yield early * count, 0.02
         yield head(raw) + raw[2], 0.0
 
@@ -61,7 +61,7 @@ def informational(status: int, count: int) -> Sender:
 
 
 def endless_continue(seconds: float) -> Sender:
-    """Send ``100 Continue`` again and again, and nothing else."""
+    """Send ``100 Continue`` repeatedly, and nothing else."""
 
     def send(raw: RawAnswer) -> Iterator[Piece]:
         while True:
@@ -88,7 +88,7 @@ def dripped_body(seconds: float, padding: int) -> Sender:
     """Send the headers at once, then the body byte by byte."""
 
     def send(raw: RawAnswer) -> Iterator[Piece]:
-        # White space after a JSON value leaves it what it is.
+        # White space after a JSON value does not change it.
         body = raw[2] + b" " * padding
         yield head(raw, len(body)), seconds
         for number in range(len(body)):
@@ -98,7 +98,7 @@ def dripped_body(seconds: float, padding: int) -> Sender:
 
 
 def gzipped(raw: RawAnswer, size: int) -> RawAnswer:
-    """The answer, compressed, with so much white space after its JSON that it unpacks to ``size`` bytes."""
+    """Compress the response, with enough white space after its JSON to decompress to ``size`` bytes."""
     status, headers, body = raw
     packer = zlib.compressobj(1, wbits=31)
     parts = [packer.compress(body)]
@@ -110,10 +110,10 @@ def gzipped(raw: RawAnswer, size: int) -> RawAnswer:
 
 
 class PiecewiseResponse(web.Response):
-    """An answer that is written to the socket as it is, past aiohttp, which sends only proper ones.
+    """A response that is written to the socket directly, because aiohttp sends only well-formed ones.
 
-    :param pieces: what to send.
-    :param closes: end the connection afterwards; otherwise it is ready for the next request.
+    :param pieces: the pieces to send.
+    :param closes: close the connection afterwards; otherwise it is ready for the next request.
     """
 
     def __init__(self, pieces: Iterator[Piece], closes: bool) -> None:
@@ -127,11 +127,11 @@ class PiecewiseResponse(web.Response):
         return not self.closes
 
     async def transmit(self, request: web.BaseRequest, before_last: Callable[[], None]) -> bool:
-        """Send all pieces for as long as the client listens.
+        """Send all pieces, unless the client disconnects.
 
-        :param before_last: called when only the last piece is left: a client that has all of the answer is to find
-            the request recorded as answered.
-        :returns: whether all were sent.
+        :param before_last: called before the last piece, so that the request is recorded as answered when the client
+            has the whole response.
+        :returns: whether all pieces were sent.
         """
         transport = request.transport
         waiting: Piece | None = None
@@ -151,7 +151,7 @@ class PiecewiseResponse(web.Response):
         return True
 
     async def prepare(self, request: web.BaseRequest) -> None:
-        """Nothing: all was sent already."""
+        """Do nothing, because everything was sent already."""
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """Nothing: all was sent already."""
+        """Do nothing, because everything was sent already."""

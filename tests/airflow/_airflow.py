@@ -1,4 +1,4 @@
-"""Real DAG runs for the tests, and the only place in them where Airflow's versions differ."""
+"""Runs real DAGs for the tests. Only this file of the tests depends on the version of Airflow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LINK = "Open in Tallyfy"
 
 
 def dags_in(path: Path) -> dict[str, Any]:
-    """The DAGs of a file, by id. What is wrong with the file is raised."""
+    """Return the DAGs of a file, by id. Import errors are raised."""
     from airflow import DAG
 
     spec = importlib.util.spec_from_file_location(f"dag_file_{path.stem}", path)
@@ -32,13 +32,13 @@ def dags_in(path: Path) -> dict[str, Any]:
 
 
 def dag_bag_of(folder: Path) -> Any:
-    """What Airflow makes of a folder of DAG files."""
+    """Return the DagBag of a folder of DAG files."""
     module = "airflow.dag_processing.dagbag" if VERSION >= (3, 2) else "airflow.models.dagbag"
     return importlib.import_module(module).DagBag(str(folder))
 
 
 def through_json(dag: Any) -> Any:
-    """The DAG as scheduler and UI know it: as JSON in the metadata database, read again."""
+    """Return the DAG as scheduler and UI see it: stored as JSON in the metadata database, and loaded again."""
     module = importlib.import_module("airflow.serialization.serialized_objects")
     serialization = module.DagSerialization if VERSION >= (3, 2) else module.SerializedDAG
     return serialization.from_dict(json.loads(json.dumps(serialization.to_dict(dag))))
@@ -46,7 +46,7 @@ def through_json(dag: Any) -> Any:
 
 @dataclass(frozen=True)
 class Task:
-    """A task instance after the run."""
+    """A task instance after the DAG run."""
 
     instance: Any
     operator: Any
@@ -70,7 +70,7 @@ class Task:
 
     @property
     def link(self) -> Any:
-        """Where the button leads, found out as the UI does: from the deserialized DAG."""
+        """Return the address of the button, from the deserialized DAG, as the UI does."""
         return self.operator.get_extra_links(self.instance, LINK)
 
     @property
@@ -85,8 +85,8 @@ class Task:
 class DagRun:
     """A DAG run that has ended.
 
-    :param messages: what operators and hooks of this provider have logged, level included, in order.
-    :param log: everything that Airflow has printed.
+    :param messages: log lines of this provider's operators and hooks, with level, in order.
+    :param log: everything that Airflow printed.
     """
 
     dag: Any
@@ -103,26 +103,26 @@ class DagRun:
         return through_json(self.dag)
 
     def tasks(self, task_id: str) -> list[Task]:
-        """Its instances, by map index."""
+        """Return the instances of a task, by map index."""
         operator = self._dag_of_the_ui.get_task(task_id)
         found = [Task(ti, operator) for ti in self.dag_run.get_task_instances() if ti.task_id == task_id]
         return sorted(found, key=lambda task: task.map_index)
 
     def task(self, task_id: str) -> Task:
-        """Its only instance."""
+        """Return the only instance of a task."""
         [task] = self.tasks(task_id)
         return task
 
     @property
     def states(self) -> dict[str, list[str]]:
-        """The states of all tasks."""
+        """Return the states of all tasks."""
         return {task_id: [task.state for task in self.tasks(task_id)] for task_id in self.dag.task_ids}
 
 
 def run(dag: Any, printed: Callable[[], str], conf: dict[str, Any] | None = None) -> DagRun:
     """Run a DAG in this process.
 
-    :param printed: what was printed since the last call.
+    :param printed: returns the output since the last call.
     """
     _settle()
     printed()
@@ -136,17 +136,17 @@ def run(dag: Any, printed: Callable[[], str], conf: dict[str, Any] | None = None
 
 @cache
 def _settle() -> None:
-    """Mend what ``dag.test()`` of some versions does differently from a real task, or slowly."""
+    """Patch ``dag.test()`` where some versions are slow or behave differently from a real task."""
     if (3, 0) <= VERSION < (3, 3):
         from airflow.sdk.execution_time import supervisor
 
-        # 3.3 keeps the API that tasks talk to; these build it anew for each task, in 1.5 s.
+        # 3.3 keeps the API server that tasks call. Earlier versions rebuild it for each task, which takes 1.5 s.
         supervisor.in_process_api_server = cache(supervisor.in_process_api_server)
     if (3, 0) <= VERSION < (3, 1):
         import structlog
 
-        # Real tasks of 3.0 log from level info on, in plain text. Here it would be everything, Airflow's own messages
-        # about what is to be masked included, and tracebacks with frames around them.
+        # Real tasks of 3.0 log plain text from level info on. dag.test() would log everything, including Airflow's own
+        # messages about secrets to mask, and tracebacks with frames.
         plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
         structlog.configure(
             processors=[*structlog.get_config()["processors"][:-1], plain],
@@ -163,7 +163,7 @@ _MESSAGE = (
 
 @contextmanager
 def _standard_logging() -> Iterator[list[str]]:
-    """What this provider logs through Python's own logging, as it does before Airflow 3.1."""
+    """Collect what this provider logs through Python's logging, as it does before Airflow 3.1."""
     found: list[str] = []
 
     class Collect(logging.Handler):
@@ -175,5 +175,5 @@ def _standard_logging() -> Iterator[list[str]]:
     before = list(logger.handlers)
     logger.addHandler(Collect())
     yield found
-    # 2.11 has added one that prints, to a stream that is closed when the test is over.
+    # 2.11 added a handler that prints to a stream, which is closed after the test.
     logger.handlers[:] = before

@@ -1,7 +1,7 @@
 """Prints, as JSON, the Tallyfy connection form as the installed Airflow would show it to a person.
 
-Run as a script by test_provider_listed.py, in a process of its own: some versions replace modules to get at the form,
-and it matters which modules have been imported for it.
+test_provider_listed.py runs it in a separate process, because some versions replace modules to build the form, and the
+test checks which modules were imported.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 
 def form_of_airflow_3() -> dict[str, Any]:
-    """What the API server's own form service hands to the browser."""
+    """Return what the API server's form service sends to the browser."""
     from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
 
     [ours] = [form for form in HookMetaService.hook_meta_data() if form.connection_type == "tallyfy"]
@@ -22,7 +22,7 @@ def form_of_airflow_3() -> dict[str, Any]:
 
 
 def form_of_airflow_2() -> dict[str, Any]:
-    """What the web server puts into its page, brought into the shape of the above."""
+    """Return what the web server puts into its page, in the same format."""
     from airflow.providers_manager import ProvidersManager
 
     manager = ProvidersManager()
@@ -53,7 +53,7 @@ def form_of_airflow_2() -> dict[str, Any]:
 
 def main() -> None:
     warnings.simplefilter("ignore")
-    # What Airflow prints while it is imported is not part of the answer.
+    # Output of Airflow during its import is not part of the answer.
     with contextlib.redirect_stdout(sys.stderr):
         import airflow
 

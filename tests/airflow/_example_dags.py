@@ -1,6 +1,6 @@
-"""Prints, as JSON, which DAGs are in each given file and which warnings reading it gave.
+"""Prints, as JSON, the DAGs in each given file and the warnings during its import.
 
-Run as a script by test_examples.py: a warning about an import comes once in a process.
+test_examples.py runs it in a separate process, because Python shows an import warning only once per process.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 def main() -> None:
     answers = {}
-    # What Airflow prints while it is imported is not part of the answer.
+    # Output of Airflow during its import is not part of the answer.
     with contextlib.redirect_stdout(sys.stderr):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -28,7 +28,7 @@ def main() -> None:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 spec.loader.exec_module(module)
-            # Airflow and its dependencies warn about each other, too, while they are imported; not ours to mend.
+            # Airflow and its dependencies also warn about each other during their import. We cannot fix that.
             ours = [str(warning.message) for warning in caught if _is_ours(warning.filename, path)]
             dags = [dag.dag_id for dag in vars(module).values() if isinstance(dag, DAG)]
             answers[path.stem] = {"dags": dags, "warnings": ours}

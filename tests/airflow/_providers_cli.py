@@ -1,6 +1,6 @@
 """Runs several ``airflow providers`` commands in one process and prints their answers as one JSON object.
 
-Run as a script by test_provider_listed.py: importing Airflow takes seconds, each command then only milliseconds.
+test_provider_listed.py runs it, because importing Airflow takes seconds and each command then only milliseconds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import warnings
 
 def main() -> None:
     warnings.simplefilter("ignore")
-    # What Airflow prints while it is imported is not part of any answer.
+    # Output of Airflow during its import is not part of any answer.
     with contextlib.redirect_stdout(sys.stderr):
         from airflow.__main__ import main as airflow
 

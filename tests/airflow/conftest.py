@@ -1,4 +1,4 @@
-"""DAGs of a few lines each, written into the DAGs folder and run by Airflow itself."""
+"""Fixtures that write short DAGs into the DAGs folder and run them with Airflow."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def write_dag(dags_folder: Path, request: pytest.FixtureRequest) -> Iterator[Wri
     numbers = itertools.count(1)
 
     def write(body: str, **params: Any) -> Any:
-        # An id of its own for each run: versions and mapped lengths of a former DAG would get in the way.
+        # A new id for each run, because Airflow keeps versions and mapped lengths of earlier DAGs.
         dag_id = f"{re.sub('[^A-Za-z0-9_]+', '_', request.node.name)[:80]}_{next(numbers)}"
         path = dags_folder / f"{dag_id}.py"
         body = textwrap.indent(textwrap.dedent(body).strip("\n"), "    ")
@@ -65,14 +65,14 @@ def write_dag(dags_folder: Path, request: pytest.FixtureRequest) -> Iterator[Wri
         return _airflow.dags_in(path)[dag_id]
 
     yield write
-    # Airflow 3.3 reads the whole folder at each run.
+    # Airflow 3.3 parses the whole folder for each run.
     for path in written:
         path.unlink()
 
 
 @pytest.fixture
 def printed(capfd: pytest.CaptureFixture[str]) -> Any:
-    """Returns what was printed since the last call."""
+    """Returns the output since the last call."""
 
     def read() -> str:
         out, err = capfd.readouterr()
@@ -85,7 +85,7 @@ def printed(capfd: pytest.CaptureFixture[str]) -> Any:
 def run_dag(write_dag: WriteDag, printed: Any, tallyfy_sandbox: Sandbox) -> RunDag:
     def write_and_run(body: str, **params: Any) -> _airflow.DagRun:
         done = _airflow.run(write_dag(body, **params), printed)
-        # Every test is one for secrets, too.
+        # Every test also checks that no secret is printed.
         assert tallyfy_sandbox.token not in done.log
         return done
 
@@ -93,7 +93,7 @@ def run_dag(write_dag: WriteDag, printed: Any, tallyfy_sandbox: Sandbox) -> RunD
 
 
 class RunExample(Protocol):
-    """Run an example DAG as a person does who fills in its form."""
+    """Run an example DAG like a person who fills in its form."""
 
     def __call__(self, name: str, /, **params: Any) -> _airflow.DagRun: ...
 
@@ -111,4 +111,4 @@ def run_example(dags_folder: Path, printed: Any, tallyfy_sandbox: Sandbox) -> It
 
     yield run
     for copy in copies:
-        copy.unlink(missing_ok=True)  # an example may be run twice
+        copy.unlink(missing_ok=True)  # a test may run an example twice

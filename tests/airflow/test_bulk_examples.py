@@ -16,7 +16,7 @@ STALE, KEPT, ARCHIVED = 1200, 700, 100
 
 @pytest.fixture
 def organization(tallyfy_sandbox: Sandbox) -> Sandbox:
-    """Two thousand runs: stale ones, complete ones that somebody has just modified, live ones, archived ones."""
+    """Two thousand runs: stale, recently modified, live and archived ones."""
     tallyfy_sandbox.add_runs(STALE, name="Stale", days_old=200, completed_days_ago=100, untouched_days=90)
     tallyfy_sandbox.add_runs(KEPT // 2, name="Fresh", days_old=200, completed_days_ago=100, untouched_days=2)
     tallyfy_sandbox.add_runs(KEPT // 2, name="Live", days_old=200, untouched_days=90)
@@ -25,7 +25,7 @@ def organization(tallyfy_sandbox: Sandbox) -> Sandbox:
 
 
 def state_of(sandbox: Sandbox) -> dict[str, Any]:
-    """All that must not change, of every run."""
+    """Return everything that must not change, for each run."""
     changing = {"archived_at", "last_updated", "is_archived"}
     return {run["id"]: {key: value for key, value in run.items() if key not in changing} for run in sandbox.runs()}
 
@@ -51,7 +51,7 @@ def test_sweep_and_undo(run_example: RunExample, organization: Sandbox, tmp_path
     assert f"{STALE:,} runs: {STALE:,} archived." in sweep.task("report").xcom()
     assert any(f"Looked at {STALE + KEPT // 2} runs, kept {STALE}" in line for line in sweep.messages)
 
-    # The next night finds nothing, and a backfill would find the same nothing.
+    # The next night finds nothing, and neither would a backfill.
     organization.forget_requests()
     again = run_example("tallyfy_nightly_sweep", days=30, reports=reports)
     assert again.state == "success", again.log
@@ -65,7 +65,9 @@ def test_sweep_and_undo(run_example: RunExample, organization: Sandbox, tmp_path
     assert state_of(organization) == before
 
 
-def test_guard_refuses_more_than_expected(run_example: RunExample, organization: Sandbox, tmp_path: Path) -> None:
+def test_max_runs_fails_the_dag_run_if_there_are_more(
+    run_example: RunExample, organization: Sandbox, tmp_path: Path
+) -> None:
     done = run_example("tallyfy_nightly_sweep", max_runs=1000, reports=str(tmp_path))
     assert done.state == "failed"
     assert done.states["guard"] == ["failed"]
@@ -86,7 +88,7 @@ def test_a_sweep_that_failed_fails_the_dag_run(
     assert done.states["archive"] == ["failed"]
     assert done.states["report"] == ["success"]
     assert done.state == "failed"
-    assert done.task("archive").tries == 1  # no retry mends a 403
+    assert done.task("archive").tries == 1  # a retry cannot fix a 403
     assert archived(tallyfy_sandbox) == 9
     text = done.task("report").xcom()
     assert text.startswith("**10 runs: 9 archived, 1 failed.**")
@@ -105,7 +107,7 @@ def test_a_sweep_that_failed_fails_the_dag_run(
     assert sorted(row["result"] for row in rows) == [*["changed"] * 9, "failed"]
 
 
-def test_one_fault_is_one_failed_task(run_example: RunExample, tallyfy_sandbox: Sandbox, tmp_path: Path) -> None:
+def test_one_failure_is_one_failed_task(run_example: RunExample, tallyfy_sandbox: Sandbox, tmp_path: Path) -> None:
     tallyfy_sandbox.fail("GET", "/runs", Fault.status(403), times=None)
     done = run_example("tallyfy_nightly_sweep", reports=str(tmp_path))
     assert done.states == {
@@ -115,7 +117,7 @@ def test_one_fault_is_one_failed_task(run_example: RunExample, tallyfy_sandbox: 
         "report": ["skipped"],
     }
     assert done.state == "failed"
-    assert "The task 'archive' was not run, so there is nothing to report." in done.log
+    assert "The task 'archive' did not run, so there is nothing to report." in done.log
 
 
 def test_fields_are_rendered_under_the_names_of_the_arguments(
@@ -156,8 +158,8 @@ def test_tag_the_runs_of_a_template(run_example: RunExample, tallyfy_sandbox: Sa
         assert run["tags"] == []
 
 
-def test_a_wrong_value_in_a_mapped_task_burns_no_retry(run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
-    # Airflow makes a mapped operator when the task runs, so its arguments are first seen there.
+def test_a_wrong_value_in_a_mapped_task_fails_without_a_retry(run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
+    # Airflow creates a mapped operator when the task runs, so its arguments are first checked then.
     run_id = tallyfy_sandbox.add_run("Stale")
     done = run_dag(
         """

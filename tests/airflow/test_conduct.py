@@ -1,4 +1,4 @@
-"""How a task ends: what fails at once, what is tried again, what is refused unsent, what counts as done."""
+"""How a task ends: which errors fail at once, which are retried, and what counts as success."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from tests.airflow.conftest import RunDag
 RETRIES = "retries=3, retry_delay=timedelta(0)"
 
 
-# -- the wanted state holds already -----------------------------------------------------------------------------------
+# -- nothing to do ----------------------------------------------------------------------------------------------------
 
-#: Operator and arguments, and whether the run must be archived for there to be nothing to do.
+#: Operator and arguments, and whether the run must be archived so that there is nothing to do.
 NOTHING_TO_DO = {
     "archive": ("TallyfyArchiveRunOperator", "", True),
     "activate": ("TallyfyActivateRunOperator", "", False),
@@ -35,9 +35,7 @@ def test_if_already(what: str, if_already: str, state: str, run_dag: RunDag, tal
 
 
 @pytest.mark.parametrize("if_already", ["skip", "fail"])
-def test_if_already_does_not_stop_what_is_to_be_done(
-    if_already: str, run_dag: RunDag, tallyfy_sandbox: Sandbox
-) -> None:
+def test_if_already_does_not_prevent_a_change(if_already: str, run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
     run_id = tallyfy_sandbox.add_run("Onboarding")
     done = run_dag(f'TallyfyArchiveRunOperator(task_id="t", run_id="{run_id}", if_already="{if_already}")')
 
@@ -49,7 +47,9 @@ def test_if_already_does_not_stop_what_is_to_be_done(
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
-def test_what_a_retry_cannot_mend_fails_at_once(status: int, run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
+def test_error_that_a_retry_cannot_fix_fails_without_a_retry(
+    status: int, run_dag: RunDag, tallyfy_sandbox: Sandbox
+) -> None:
     run_id = tallyfy_sandbox.add_run("Onboarding")
     tallyfy_sandbox.fail("PUT", "/runs/*", Fault.status(status, {"message": "Not like this."}), times=None)
     done = run_dag(f'TallyfyUpdateRunOperator(task_id="t", run_id="{run_id}", name="New", {RETRIES})')
@@ -61,7 +61,7 @@ def test_what_a_retry_cannot_mend_fails_at_once(status: int, run_dag: RunDag, ta
     assert done.task("t").link.endswith(f"/processes/{run_id}")
 
 
-def test_token_that_is_no_longer_valid_fails_at_once(run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
+def test_expired_token_fails_without_a_retry(run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
     run_id = tallyfy_sandbox.add_run("Onboarding")
     tallyfy_sandbox.revoke(tallyfy_sandbox.token)
     done = run_dag(f'TallyfyArchiveRunOperator(task_id="t", run_id="{run_id}", {RETRIES})')
@@ -85,10 +85,10 @@ def test_light_member_may_not_archive(
     assert tallyfy_sandbox.runs(archived=True) == []
 
 
-def test_server_that_is_down_for_a_while_is_asked_again(
+def test_server_outage_is_retried_by_airflow(
     run_dag: RunDag, tallyfy_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Without the hook's own repetitions, so that Airflow's are seen.
+    # Without the hook's retries, to see those of Airflow.
     connection = tallyfy_sandbox.connection_json(extra={"max_retries": 0})
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_DEFAULT", connection)
     run_id = tallyfy_sandbox.add_run("Onboarding")
@@ -100,7 +100,7 @@ def test_server_that_is_down_for_a_while_is_asked_again(
     assert [run["id"] for run in tallyfy_sandbox.runs(archived=True)] == [run_id]
 
 
-def test_hook_repeats_before_airflow_has_to(run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
+def test_hook_retries_before_airflow_does(run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
     run_id = tallyfy_sandbox.add_run("Onboarding")
     tallyfy_sandbox.fail("DELETE", "/runs/*", Fault.rate_limited(retry_after="0"), times=2)
     done = run_dag(f'TallyfyArchiveRunOperator(task_id="t", run_id="{run_id}", {RETRIES})')
@@ -121,7 +121,7 @@ def test_archived_run_is_not_updated_and_the_log_says_what_to_do(run_dag: RunDag
     assert [record.method for record in tallyfy_sandbox.requests] == ["GET"]
 
 
-def test_missing_connection_is_retried_for_an_outage_of_airflow_looks_the_same(run_dag: RunDag) -> None:
+def test_missing_connection_is_retried_because_an_outage_looks_the_same(run_dag: RunDag) -> None:
     done = run_dag(
         f'TallyfyArchiveRunOperator(task_id="t", run_id="{"a" * 32}", tallyfy_conn_id="not_there", {RETRIES})'
     )
@@ -130,12 +130,10 @@ def test_missing_connection_is_retried_for_an_outage_of_airflow_looks_the_same(r
     assert "Airflow finds no connection 'not_there'" in done.log
 
 
-# -- an answer that got lost ------------------------------------------------------------------------------------------
+# -- lost answers -----------------------------------------------------------------------------------------------------
 
 
-def test_archive_whose_answer_got_lost_succeeds_and_says_that_it_checked(
-    run_dag: RunDag, tallyfy_sandbox: Sandbox
-) -> None:
+def test_archive_with_a_lost_answer_succeeds_after_reading_the_run(run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
     run_id = tallyfy_sandbox.add_run("Onboarding")
     tallyfy_sandbox.fail("DELETE", f"/runs/{run_id}", Fault.drop_after())
     done = run_dag(f'TallyfyArchiveRunOperator(task_id="t", run_id="{run_id}")')
@@ -143,7 +141,7 @@ def test_archive_whose_answer_got_lost_succeeds_and_says_that_it_checked(
     assert done.task("t").state == "success"
     assert done.task("t").xcom()["archived_at"] == (tallyfy_sandbox.run(run_id) or {})["archived_at"]
     assert "a read shows that it is archived" in done.messages[-1]
-    # Asked again, Tallyfy says 404, which alone could as well mean that there is no such run.
+    # The repeated request gets a 404, which could also mean that there is no such run.
     assert [f"{record.method} {record.status}" for record in tallyfy_sandbox.requests] == [
         "DELETE None",
         "DELETE 404",
@@ -151,7 +149,7 @@ def test_archive_whose_answer_got_lost_succeeds_and_says_that_it_checked(
     ]
 
 
-# -- what must not be sent --------------------------------------------------------------------------------------------
+# -- refused arguments ------------------------------------------------------------------------------------------------
 
 ARCHIVE = 'TallyfyArchiveRunOperator(task_id="t", run_id={value!r}, ' + RETRIES + ")"
 UPDATE = 'TallyfyUpdateRunOperator(task_id="t", run_id="' + "a" * 32 + '", {arguments}, ' + RETRIES + ")"
@@ -183,14 +181,14 @@ BAD_UPDATES = {
 
 @pytest.mark.parametrize("value", BAD_IDS, ids=lambda value: repr(value)[:30])
 def test_bad_id_is_not_sent(value: str, run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
-    """Bad when it is rendered; a literal does not get as far as that."""
+    """The id is bad after rendering. A bad literal id is refused when the DAG file is parsed."""
     done = run_dag(ARCHIVE.format(value=value if "{{" in value else f"{{{{ {value!r} }}}}"))
 
     assert (done.task("t").state, done.task("t").tries) == ("failed", 1)
     assert tallyfy_sandbox.calls == []
     seen = repr("None" if "{{" in value else value)
     assert f"TallyfyArgumentError: run_id={seen[:60]}" in done.log
-    # There is nothing to open.
+    # There is no run to open.
     assert not done.task("t").link
 
 
@@ -203,7 +201,7 @@ def test_bad_change_is_not_sent(arguments: str, run_dag: RunDag, tallyfy_sandbox
     assert f"TallyfyArgumentError: {BAD_UPDATES[arguments]}" in done.log
 
 
-def test_missing_xcom_is_hinted_at(run_dag: RunDag) -> None:
+def test_error_for_a_missing_xcom_names_it_as_a_possible_cause(run_dag: RunDag) -> None:
     done = run_dag(ARCHIVE.format(value="{{ ti.xcom_pull(task_ids='nothing') }}"))
 
     assert "If it comes from XCom or a Jinja template, the upstream task returned nothing" in done.log

@@ -1,4 +1,4 @@
-"""Every example DAG does in real Airflow what its docstring says."""
+"""Every example DAG does what its docstring says, in real Airflow."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def test_airflow_reads_them_without_a_warning() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_form_can_be_sent_as_it_comes_up(name: str) -> None:
-    # Airflow 3 takes a blank box for null, and its button stays grey as long as that does not fit a param's type.
+def test_form_can_be_submitted_unchanged(name: str) -> None:
+    # Airflow 3 treats a blank box as null, and disables its button if null does not fit the type of a param.
     [dag] = _airflow.dags_in(EXAMPLES / f"{name}.py").values()
     params = {key: dag.params.get_param(key) for key in dag.params}
     blank = {key: param for key, param in params.items() if param.has_value and param.value in ("", None)}
@@ -51,11 +51,11 @@ def test_dag_bag_has_no_import_errors(airflow_home: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_example_says_what_it_does_and_uses_nothing_that_may_be_missing(name: str) -> None:
+def test_example_has_a_docstring_and_uses_no_optional_context(name: str) -> None:
     [dag] = _airflow.dags_in(EXAMPLES / f"{name}.py").values()
     assert dag.doc_md
     assert "Needs: the connection ``tallyfy_default``" in dag.doc_md
-    # Absent where a DAG is triggered without a date, as the UI and assets may do from Airflow 3 on.
+    # Missing if a DAG is triggered without a date, as the UI and assets may do since Airflow 3.
     text = (EXAMPLES / f"{name}.py").read_text()
     assert "schedule=None" in text or dag.catchup is False
     assert not any(macro in text for macro in ("{{ ds", "logical_date", "execution_date", "data_interval"))
@@ -88,7 +88,7 @@ def test_archive_stale_runs(run_example: RunExample, furnished: Sandbox) -> None
     unchanged = [run for run in furnished.runs() if run["name"] not in ("stale", "staler")]
     assert unchanged == [before[run["id"]] for run in unchanged]
 
-    # Oldest first; each with its run as XCom and its own button.
+    # Oldest first. Each has its run as XCom, and its own button.
     found, archived = done.task("find_stale_runs"), done.tasks("archive")
     assert [row["name"] for row in found.xcom()] == ["staler", "stale"]
     assert found.xcom("run_ids") == [row["id"] for row in found.xcom()]
@@ -158,7 +158,7 @@ def test_update_run_tags(run_example: RunExample, tallyfy_sandbox: Sandbox) -> N
     member = tallyfy_sandbox.add_member("maya@example.com")
     run_id = tallyfy_sandbox.add_run("Close - May", tags=[tallyfy_sandbox.add_tag("Finance")], users=[member])
     seen: list[list[str]] = []
-    # What people see while the pipeline works: at the first look at the run in the second task.
+    # What people see while the pipeline works: when the second task first reads the run.
     tallyfy_sandbox.when("GET", f"/runs/{run_id}", lambda: seen.append(titles(tallyfy_sandbox, run_id)), times=None)
     done = run_example("tallyfy_update_run_tags", tallyfy_run_id=run_id)
 

@@ -1,4 +1,4 @@
-"""Answers that are none, in real DAG runs: a task settles them by reading, and never takes them for Tallyfy's no."""
+"""Unusable answers in real DAG runs: a task settles them by reading, and does not take them for a refusal."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import pytest
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
 from tests.airflow.conftest import RunDag
 from tests.contract._bulk import times
-from tests.contract._office import truth
+from tests.contract._example_organization import truth
 
-#: A DAG that archives, activates and updates a run each, and updates and archives some in bulk.
+#: A DAG that archives, activates and updates one run each, and archives and updates some in bulk.
 ALL_WAYS = """
 retried = {"retries": 2, "retry_delay": timedelta(0)}
 ids = dag.params
@@ -23,10 +23,10 @@ SINGLE = {"archive": "DELETE", "activate": "PUT", "update": "PUT"}
 
 
 class Runs:
-    """The runs of :data:`ALL_WAYS`, and one that nobody asks to change.
+    """The runs of :data:`ALL_WAYS`, and one that no task changes.
 
-    :param fault: what the first write of each run meets.
-    :param times: how many writes of each meet it; ``None`` = all.
+    :param fault: the fault that the first write of each run meets.
+    :param times: number of writes of each run that meet it; ``None`` = all.
     """
 
     def __init__(self, sandbox: Sandbox, fault: Fault, times: int | None = 1) -> None:
@@ -52,7 +52,7 @@ class Runs:
         return {**self.single, **self.bulk}
 
     def check_done(self) -> None:
-        """Everything that was asked for is there, was done once, and nothing else was changed."""
+        """Check that each change was made once, and that nothing else was changed."""
         for run_id in (self.single["archive"], *self.bulk["bulk_archive"]):
             assert truth(self.sandbox, run_id)["is_archived"]
             assert times(self.sandbox, run_id, "archived") == 1
@@ -63,12 +63,12 @@ class Runs:
         assert truth(self.sandbox, self.bystander) == self.before
 
     def sent(self, run_id: str) -> list[str]:
-        """The requests about a run: method, and whether it was carried out."""
+        """Return the requests for a run: the method, and whether it was carried out."""
         found = [record for record in self.sandbox.requests if run_id in record.route]
         return [f"{record.method}{'' if record.applied else ' not done'}" for record in found]
 
 
-def test_two_lengths_on_a_write_that_was_done_are_a_lost_answer(run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
+def test_answer_with_two_lengths_is_a_lost_answer(run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
     runs = Runs(tallyfy_sandbox, Fault.two_lengths())
     done = run_dag(ALL_WAYS, **runs.params)
 
@@ -83,9 +83,7 @@ def test_two_lengths_on_a_write_that_was_done_are_a_lost_answer(run_dag: RunDag,
     assert "GET" in runs.sent(runs.single["archive"])
 
 
-def test_web_page_instead_of_a_write_is_looked_after_and_the_write_sent_again(
-    run_dag: RunDag, tallyfy_sandbox: Sandbox
-) -> None:
+def test_write_answered_with_a_web_page_is_checked_and_sent_again(run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
     runs = Runs(tallyfy_sandbox, Fault.not_json(applies=False))
     done = run_dag(ALL_WAYS, **runs.params)
 
@@ -93,17 +91,17 @@ def test_web_page_instead_of_a_write_is_looked_after_and_the_write_sent_again(
     runs.check_done()
     for way, method in SINGLE.items():
         assert done.task(way).tries == 1
-        # Looked at between the two, so that nothing is done twice.
+        # A read between the two writes makes sure that nothing is done twice.
         [first, *_] = [n for n, sent in enumerate(runs.sent(runs.single[way])) if sent == f"{method} not done"]
         assert runs.sent(runs.single[way])[first : first + 3] == [f"{method} not done", "GET", method]
         warnings = [line for line in done.messages if line.startswith("WARNING") and runs.single[way] in line]
         assert len(warnings) == 1
         assert "trying again" in warnings[0]
-    # Many at a time: the runs that were found untouched are the retry's.
+    # In bulk, the retry handles the runs that were found unchanged.
     assert {done.task(way).tries for way in runs.bulk} <= {1, 2}
 
 
-def test_web_page_for_ever_uses_all_tries_and_asks_about_the_host(
+def test_permanent_web_page_uses_all_tries_and_asks_about_the_host(
     run_dag: RunDag, tallyfy_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connection = tallyfy_sandbox.connection_json(extra={"max_retries": 0})

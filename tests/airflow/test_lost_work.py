@@ -1,4 +1,4 @@
-"""What a bulk task has done is never lost: not by a failed try, not by Airflow's own faults, not by a kill."""
+"""The results of a bulk task are never lost: not after a failed try, a failure of Airflow, or a kill."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ import pytest
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
 from tests.airflow.conftest import RunDag, WriteDag
 from tests.contract._bulk import live, rows_in, times
-from tests.contract._office import truth
+from tests.contract._example_organization import truth
 
 RUNS = 60
 RETRIED = "retries=1, retry_delay=timedelta(0)"
 UNDO = 'TallyfyBulkActivateRunsOperator(task_id="undo", {arguments}, ' + RETRIED + ")"
-#: Asks the sandbox to forget its faults, before the next try.
+#: Removes the faults of the sandbox before the next try.
 TALLYFY_COMES_BACK = """
 def tallyfy_comes_back(context):
     import requests
@@ -33,7 +33,7 @@ def tallyfy_comes_back(context):
 
 @pytest.fixture
 def bystanders(tallyfy_sandbox: Sandbox) -> list[str]:
-    """Runs that no task is told of: a live one, and one that was archived long before."""
+    """Add runs that no task gets: a live one, and one that was archived long before."""
     return [tallyfy_sandbox.add_run("Live"), tallyfy_sandbox.add_run("Archived before", archived=True, days_old=300)]
 
 
@@ -54,7 +54,7 @@ def archive(run_dag: RunDag, sandbox: Sandbox, report: str) -> list[str]:
 # -- an undo that fails at first --------------------------------------------------------------------------------------
 
 
-def test_undo_into_the_report_that_it_reads_is_refused_before_anything_is_sent(
+def test_undo_into_its_own_source_report_is_refused_before_anything_is_sent(
     run_dag: RunDag, tallyfy_sandbox: Sandbox, tmp_path: Path
 ) -> None:
     report = tmp_path / "sweep.jsonl"
@@ -66,14 +66,14 @@ def test_undo_into_the_report_that_it_reads_is_refused_before_anything_is_sent(
     )  # fmt: skip
 
     assert (done.task("undo").state, done.task("undo").tries) == ("failed", 1)
-    assert "TallyfyArgumentError: from_report and report_path are one file" in done.log
-    assert "Give report_path a name of its own. Nothing was changed." in done.log
+    assert "TallyfyArgumentError: from_report and report_path are the same file" in done.log
+    assert "Use another report_path. Nothing was changed." in done.log
     assert tallyfy_sandbox.requests == []
     assert report.read_text() == before
 
 
 @pytest.mark.parametrize("own_report", [True, False], ids=["with a report of its own", "without one"])
-def test_undo_that_found_tallyfy_down_restores_everything_on_its_second_try(
+def test_undo_that_fails_in_an_outage_restores_everything_on_its_second_try(
     own_report: bool,
     run_dag: RunDag,
     tallyfy_sandbox: Sandbox,
@@ -158,10 +158,10 @@ def test_report_is_saved_although_airflow_loses_the_xcom(
     airflow = dags_test(dag.dag_id, AIRFLOW__CORE__XCOM_BACKEND="losing.XComs", PYTHONPATH=path)
     output, _ = airflow.communicate(timeout=100)
 
-    # 3.0 puts colours and frames around what it prints.
+    # 3.0 prints with colours and frames.
     assert [(tmp_path / f"{key}.lost").exists() for key in keys] == [True, True], output
     assert f"{RUNS} runs: {RUNS} archived." in re.sub(r"\x1b\[[0-9;]*m", "", output), output
-    # What 3.0 prints of its own messages tells what is to be masked; see _airflow.py.
+    # The messages of 3.0 contain the secrets to mask; see _airflow.py.
     own = [line for line in output.splitlines() if "MaskSecret" not in line]
     assert tallyfy_sandbox.token not in "".join(own)
     for key in keys:
@@ -184,8 +184,8 @@ def test_report_is_saved_although_airflow_loses_the_xcom(
 
 # -- a kill -----------------------------------------------------------------------------------------------------------
 
-#: A bulk archive whose first try runs in a child of the worker, as all tasks of Airflow 3 do, and dies there. The
-#: child asks the sandbox's owner to kill it by sending its process id.
+#: A bulk archive whose first try runs in a child process, like all tasks of Airflow 3, and is killed there. The child
+#: writes its process id to a file, so that the test can kill it.
 DYING = """
 import os
 
@@ -205,12 +205,12 @@ class Dying(TallyfyBulkArchiveRunsOperator):
         raise RuntimeError(f"the process of the task ended with {os.waitstatus_to_exitcode(status)}")
 
 """
-#: After how many archived runs the process is killed.
+#: The numbers of archived runs after which the process is killed.
 MOMENTS = (0, 1, 17, RUNS - 1)
 
 
 def kill_after(sandbox: Sandbox, run_ids: list[str], moment: int, pid: Any) -> None:
-    """Kill a process when it asks to archive one run more than ``moment`` of these."""
+    """Kill a process when it sends the request to archive the run after ``moment`` others."""
     count = 0
 
     def kill() -> None:
@@ -249,8 +249,8 @@ def test_undo_of_a_task_whose_process_was_killed(
         rows = rows_in(report)
         told = {run_id for run_id, row in rows.items() if row["result"] == "changed"}
         unclear = {run_id for run_id, row in rows.items() if row.get("unclear")}
-        assert told <= is_archived <= told | unclear, "nothing was sent that was not noted before"
-        assert len(unclear) <= 6, "what was under way, and no more"
+        assert told <= is_archived <= told | unclear, "every request was recorded before it was sent"
+        assert len(unclear) <= 6, "the requests in progress, and no others"
         assert len(is_archived) == (RUNS if retried else len(is_archived))
         assert len(is_archived) >= moment
         assert {times(tallyfy_sandbox, run_id, "archived") for run_id in is_archived} <= {1}

@@ -22,7 +22,7 @@ def test_expand(run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
     assert [(task.xcom() or {}).get("id") for task in tasks] == [first, None, second]
     assert [run["id"] for run in tallyfy_sandbox.runs(archived=True)] == [first, second]
     assert [run["id"] for run in tallyfy_sandbox.runs(archived=False)] == [unchanged]
-    # Each index has its own button, the failed one too: there, a person wants to look most.
+    # Each index has its own button, also the failed one, which people open most.
     base = f"{tallyfy_sandbox.url}/{tallyfy_sandbox.organization_id}/processes"
     assert [task.link for task in tasks] == [f"{base}/{first}", f"{base}/{unknown}", f"{base}/{second}"]
     assert [task.rendered["run_id"] for task in tasks] == [first, unknown, second]

@@ -48,8 +48,8 @@ def test_run_id_is_required_by_name(operator: str, write_dag: WriteDag) -> None:
         write_dag(f'{operator}(task_id="t")')
 
 
-def test_templated_fields_are_not_looked_at_in_parsing(write_dag: WriteDag) -> None:
-    # No connection of that name, no id, no number: known only when the task runs.
+def test_templated_values_are_not_checked_at_parse(write_dag: WriteDag) -> None:
+    # These values are known only when the task runs.
     write_dag(
         """
         TallyfyUpdateRunOperator(

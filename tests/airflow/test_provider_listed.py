@@ -18,9 +18,9 @@ from airflow_provider_tallyfy import connection_form
 DISTRIBUTION = "airflow-provider-tallyfy"
 HOOK = "airflow_provider_tallyfy.hooks.tallyfy"
 AIRFLOW = tuple(map(int, airflow.__version__.split(".")[:2]))
-# From 3.2 on the form comes from the provider info. Before that it takes WTForms to ask hooks for it, which comes with
-# 2.11 and with the FAB provider; where it is missing, neither the command line of 3.0 and 3.1 nor the form of 3.0 has
-# anything to show, of any provider. 3.1's form service makes do with stand-ins.
+# From 3.2 on, the form comes from the provider info. Earlier versions need WTForms, which 2.11 and the FAB provider
+# install. Without it, the command line of 3.0 and 3.1 and the form of 3.0 show nothing for any provider. The form
+# service of 3.1 uses replacements.
 HAS_WTFORMS = find_spec("wtforms") is not None
 COMMAND_LINE_KNOWS_FORMS = AIRFLOW >= (3, 2) or HAS_WTFORMS
 HAS_FORMS = AIRFLOW >= (3, 1) or HAS_WTFORMS

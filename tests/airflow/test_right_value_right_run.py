@@ -1,4 +1,4 @@
-"""What is written is what was asked for, to the run that was asked for, in real DAG runs."""
+"""The requested values are written to the requested run, in real DAG runs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
 from tests.airflow.conftest import RunDag
 from tests.contract._bulk import times
-from tests.contract._office import truth
+from tests.contract._example_organization import truth
 
 # -- text that looks like a date --------------------------------------------------------------------------------------
 
 PERIOD = "f" * 32
-#: Field, what is there, what is wanted: other texts for the same day.
+#: Field, current value and new value: different texts for the same day.
 LIKE_DATES = {
     "name": ("name", "2026-03-01", "20260301"),
     "summary": ("summary", "20260301", "2026-W09-7"),
@@ -65,7 +65,7 @@ def test_text_that_looks_like_a_date_is_written(run_dag: RunDag, tallyfy_sandbox
 
 # -- the id of the returned run ---------------------------------------------------------------------------------------
 
-#: What the first write of a run meets; ``None`` = nothing.
+#: The fault that the first write of a run meets; ``None`` = no fault.
 WRONG_RUN: dict[str, Callable[[str], Fault | None]] = {
     "nothing": lambda other: None,
     "another run, done": lambda other: Fault.other_run(other),
@@ -78,12 +78,12 @@ WRONG_RUN: dict[str, Callable[[str], Fault | None]] = {
 
 @pytest.fixture
 def other(tallyfy_sandbox: Sandbox) -> str:
-    """A run of somebody else, archived and named as wanted, so that it would pass for the one that was asked for."""
+    """Another run, archived and with the wanted name, so that it resembles the requested run."""
     stranger = tallyfy_sandbox.add_member("stranger@example.com")
     return tallyfy_sandbox.add_run("New", archived=True, users=[stranger])
 
 
-def test_answer_about_another_run_is_no_answer(run_dag: RunDag, tallyfy_sandbox: Sandbox, other: str) -> None:
+def test_answer_about_another_run_is_not_accepted(run_dag: RunDag, tallyfy_sandbox: Sandbox, other: str) -> None:
     member = tallyfy_sandbox.add_member("ann@example.com")
     before = truth(tallyfy_sandbox, other)
 
@@ -100,7 +100,7 @@ def test_answer_about_another_run_is_no_answer(run_dag: RunDag, tallyfy_sandbox:
         """
         TallyfyArchiveRunOperator.partial(task_id="archive").expand(run_id=dag.params["archived"])
         TallyfyUpdateRunOperator.partial(task_id="update", name="New").expand(run_id=dag.params["updated"])
-        # A run that it has found untouched is done by the retry.
+        # The retry handles a run that was found unchanged.
         TallyfyBulkArchiveRunsOperator(
             task_id="bulk_archive",
             run_ids=dag.params["bulk_archived"],
@@ -120,7 +120,7 @@ def test_answer_about_another_run_is_no_answer(run_dag: RunDag, tallyfy_sandbox:
 
     assert {state for states in done.states.values() for state in states} == {"success"}, done.log
     for task_id, run_ids in (("archive", archived), ("update", [*updated, *read])):
-        # Each answer of a task is the run that it was asked for, and so is each line of the log.
+        # Each task returns its own run, and each log line names it.
         assert [task.xcom()["id"] for task in done.tasks(task_id)] == run_ids
         assert {task.tries for task in done.tasks(task_id)} == {1}
     for run_id in archived:
@@ -134,7 +134,7 @@ def test_answer_about_another_run_is_no_answer(run_dag: RunDag, tallyfy_sandbox:
     summary = done.task("bulk_archive").xcom()
     assert summary["changed"] + summary["already"] == len(bulk_archived)
     assert done.task("bulk_update").xcom()["changed"] == len(bulk_updated) + len(bulk_read)
-    # Nobody wrote to the other one, and none of its members came along.
+    # Nothing was written to the other run, and none of its members were copied.
     assert truth(tallyfy_sandbox, other) == before
     assert not [call for call in tallyfy_sandbox.calls if other in call]
     checked = [line for line in done.messages if "a read shows that it is archived" in line]
@@ -176,7 +176,7 @@ fork()
 """
 
 
-def test_hook_that_was_used_before_a_fork_gets_its_own_answers(run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
+def test_hook_used_before_a_fork_gets_its_own_answers(run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
     parts = [list(tallyfy_sandbox.add_runs(25, f"Part {number}")) for number in range(3)]
     done = run_dag(FORKING, parts=parts)
 

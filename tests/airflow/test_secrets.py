@@ -1,4 +1,4 @@
-"""A token that must not be found again: DAG runs of every outcome, and then a search in all that they left."""
+"""Runs DAGs with every outcome, and then searches for the token in everything that they left."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from airflow_provider_tallyfy.sandbox import Fault, Sandbox
 from tests.airflow import _airflow
 from tests.airflow.conftest import WriteDag
 
-# As tokens of Tallyfy look: three parts in base64. Characters that JSON, URLs and regular expressions write differently
-# are in it, too.
+# A token like those of Tallyfy: three parts in base64. It contains characters that JSON, URLs and regular expressions
+# escape.
 TOKEN = "eyJ0eXAiOiJKV1Qi.CANARY-canary/CANARY+canary.0123456789"
 BODY = """
 good = TallyfyUpdateRunOperator(task_id="good", run_id="{{ params.id }}", summary="New")
@@ -35,7 +35,7 @@ def leftovers(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> dict[str, bytes]:
-    """Everything that was printed or written, by where it is."""
+    """Return everything that was printed or written, by place."""
     members = tallyfy_sandbox.organization.tokens
     members[TOKEN] = members.pop(tallyfy_sandbox.token)
     extra = {"max_retries": 0, "proxies": None}
@@ -43,7 +43,7 @@ def leftovers(
     wrong = tallyfy_sandbox.connection_json(password=TOKEN, extra={"timeout": "soon"})
     monkeypatch.setenv("AIRFLOW_CONN_TALLYFY_WRONG", wrong)
     run_id, echoing, dropping = tallyfy_sandbox.add_runs(3, "Onboarding")
-    # A server that repeats what it was sent, as debug pages do.
+    # A server that repeats the request, as debug pages do.
     echo = Fault.status(500, {"message": f"Authorization: Bearer {TOKEN}", "headers": {"authorization": TOKEN}})
     tallyfy_sandbox.fail("DELETE", f"/runs/{echoing}", echo, times=None)
     tallyfy_sandbox.fail("DELETE", f"/runs/{dropping}", Fault.drop_before(), times=None)
@@ -57,7 +57,7 @@ def leftovers(
         return printed[-1]
 
     done = _airflow.run(dag, read)
-    # Else the search would be one in an empty house.
+    # Proves that there is something to search.
     assert done.states == {
         "good": ["success"],
         "mapped": ["failed", "failed"],
@@ -76,7 +76,7 @@ def leftovers(
     return found
 
 
-def test_token_is_nowhere(leftovers: dict[str, bytes], tallyfy_sandbox: Sandbox) -> None:
+def test_token_is_found_nowhere(leftovers: dict[str, bytes], tallyfy_sandbox: Sandbox) -> None:
     assert any(run["summary"] == "New" for run in tallyfy_sandbox.runs())
     assert b"rendered_task_instance_fields" in leftovers["dump of airflow.db"]
     assert b"tallyfy_run_url" in leftovers["dump of airflow.db"]

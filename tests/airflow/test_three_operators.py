@@ -1,4 +1,4 @@
-"""A hand-made DAG with all three operators, as a team would write it, seen from every side."""
+"""A DAG with three operators, as a team would write it, and everything that it produces."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ def test_the_run_is_changed_and_nothing_else_of_it(
     changed = {key for key in before if before[key] != after[key]}
     assert changed == {"name", "summary", "tags", "last_updated", "archived_at"}
     assert (after["name"], after["summary"], after["tags"]) == ("Renewal - ACME", "", [tag_id])
-    # The sandbox's PUT empties members that it is not given, as production does.
+    # The sandbox's PUT removes members that it does not get, as production does.
     assert len(after["users"]) == 1
     assert len(after["groups"]) == 1
 
 
 def test_requests(done: DagRun, tallyfy_sandbox: Sandbox, run_id: str) -> None:
-    # The tags come with the reading, so they are asked for in it; everything else is one request a task.
+    # The read also requests the tags. Otherwise each task sends one request.
     assert tallyfy_sandbox.calls == [
         f"PUT /runs/{run_id}/activate",
         f"GET /runs/{run_id}?with=tags",
@@ -100,7 +100,9 @@ def test_button_leads_to_the_run(done: DagRun, tallyfy_sandbox: Sandbox, run_id:
         assert done.task(task_id).link == address
 
 
-def test_log_can_be_followed(done: DagRun, tallyfy_sandbox: Sandbox, run_id: str, tag_before: str, tag_id: str) -> None:
+def test_log_shows_each_change(
+    done: DagRun, tallyfy_sandbox: Sandbox, run_id: str, tag_before: str, tag_id: str
+) -> None:
     organization = tallyfy_sandbox.organization_id
     assert [line for line in done.messages if not line.startswith("DEBUG")] == [
         f"INFO Activating run {run_id} of organization {organization}.",

@@ -1,4 +1,4 @@
-"""Both engines on one flow and one fault: what the caller gets, what the server saw, and what is true afterwards."""
+"""Runs a flow on both engines with a fault, and compares results, requests and the state of the organization."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from airflow_provider_tallyfy.exceptions import TallyfyError
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
 from airflow_provider_tallyfy.sandbox.faults import FAULTS
 from tests.contract._clock import FastClock
-from tests.contract._office import Office, furnish
+from tests.contract._example_organization import Example, add_example_organization
 
-#: Without luck, so that both engines wait for the same times.
+#: Not random, so that both engines wait equally long.
 POLICY = RetryPolicy(jitter=lambda: 0.5)
 AT_ONCE = RetryPolicy(max_retries=0)
 PATIENCE = 10.0  # seconds
-#: The timeout where a fault is that bytes come late; a whole answer may take five times as long.
+#: The timeout for faults that send bytes late. A whole response may take five times as long.
 IMPATIENCE = 0.3
 
-#: Answers that are no answer to anything.
+#: JSON values that are not a valid answer.
 OTHER_BODIES: tuple[Any, ...] = ({}, None, {"error": True}, {"data": []}, {"data": {"id": "f" * 32, "name": "Other"}})
-#: The arguments of faults. A constructor without a row is called with its defaults, and once more for each flag.
+#: Arguments of faults. A constructor without a row is called with its defaults, and once more for each flag.
 ARGUMENTS: dict[str, list[dict[str, Any]]] = {
     "status": [{"code": code} for code in (400, 401, 403, 404, 408, 409, 410, 418, 422, 500)],
     "server_error": [{}, {"code": 500, "leak": True}, {"code": 502, "html": True}],
@@ -49,9 +49,9 @@ ARGUMENTS: dict[str, list[dict[str, Any]]] = {
     "without": [{"fields": ("archived_at", "status")}, {"fields": ("users",)}, {"fields": ("tags", "folders")}],
     "redirect": [{"location": "http://127.0.0.1:9/", "code": 302}, {"location": "/me", "code": 307}],
 }
-#: Says nothing: what is logged is not looked at, and formatting it takes time.
+#: Logs nothing, because no test reads it and formatting takes time.
 SILENT = logging.Logger("silent", logging.CRITICAL)
-#: Faults that take real time, because they are about time.
+#: Faults about time, which take real time.
 LATE = frozenset({"slow", "slow_after", "endless_continue", "dripped_headers", "dripped_body"})
 #: Faults that make the client work for a tenth of a second or more.
 LARGE = frozenset({"gzip_bomb"})
@@ -59,17 +59,17 @@ LARGE = frozenset({"gzip_bomb"})
 
 @dataclass(frozen=True)
 class Planned:
-    """A fault, and how it is called in the name of a test."""
+    """A fault, and its name in the name of a test."""
 
     name: str
     kind: str
     make: Callable[[World], Fault]
-    #: Whether it is the first of its kind, or the first that leaves the request undone.
+    #: Whether it is the first of its kind, or the first of its kind that prevents the request.
     is_typical: bool
 
 
 def faults() -> Iterator[Planned]:
-    """Every fault of the sandbox, found by introspection."""
+    """Return all faults of the sandbox, found by introspection."""
     for kind in FAULTS:
         constructor = getattr(Fault, kind)
         parameters = inspect.signature(constructor).parameters.values()
@@ -96,14 +96,14 @@ ALL_FAULTS = {planned.name: planned for planned in faults()}
 
 @dataclass(frozen=True)
 class World:
-    """An organization before a flow.
+    """An organization before a flow runs.
 
-    :param run_id: the run that the flow is about.
+    :param run_id: the run that the flow works on.
     :param other_id: another run.
     """
 
     sandbox: Sandbox
-    office: Office
+    example: Example
     run_id: str
     other_id: str
 
@@ -113,7 +113,7 @@ class World:
 
     @property
     def run(self) -> dict[str, Any] | None:
-        """The run as it is, whatever the API shows."""
+        """The true state of the run, whatever the API shows."""
         return self.sandbox.run(self.run_id)
 
 
@@ -121,8 +121,8 @@ class World:
 class Case:
     """A flow, and what must be true if it reports success.
 
-    :param flow: makes it.
-    :param holds: whether what the result claims is so; asked with the world afterwards.
+    :param flow: creates the flow.
+    :param holds: whether the result is true, given the organization afterwards.
     :param archived: whether the run is archived before.
     :param behaviour: switches of the sandbox.
     :param core: whether faults of every form happen, and at each of its requests; else typical ones at its first write
@@ -140,7 +140,7 @@ class Case:
 
 @dataclass
 class Ending:
-    """How a flow ended on one engine, with what differs from try to try taken out.
+    """How a flow ended on one engine, without the values that differ from try to try.
 
     :param value: its result, or the error's type and text.
     :param requests: what the server saw.
@@ -160,7 +160,7 @@ class Ending:
 
 
 def settings_of(sandbox: Sandbox, timeout: float = PATIENCE) -> Settings:
-    """A connection to a sandbox. Certificates are not checked, because reading them takes longer than any flow."""
+    """Return the settings of a connection to a sandbox. Certificates are not checked, because loading them is slow."""
     return Settings("c", sandbox.api_url, sandbox.organization_id, sandbox.token, timeout=timeout, verify=False)
 
 
@@ -179,7 +179,7 @@ def new_client(
     policy: RetryPolicy = POLICY,
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> AsyncClient:
-    """The async side, on a connection."""
+    """Return an async client for a connection."""
     return AsyncClient(settings, str(settings.organization_id), log=SILENT, sleep=sleep, policy=policy)
 
 
@@ -212,8 +212,8 @@ def run_on(engine: str, case: Case, planned: Planned | None = None, at: int = 0,
     """
     late = planned is not None and planned.kind in LATE
     with Sandbox(case.behaviour, seed=1) as sandbox:
-        office = furnish(sandbox)
-        world = World(sandbox, office, office.run_id, sandbox.add_run("Other", users=[office.people[2]]))
+        example = add_example_organization(sandbox)
+        world = World(sandbox, example, example.run_id, sandbox.add_run("Other", users=[example.people[2]]))
         if case.archived:
             sandbox.archive(world.run_id)
         was = world.run
@@ -232,10 +232,10 @@ def run_on(engine: str, case: Case, planned: Planned | None = None, at: int = 0,
         else:
             ending.value = _plain(value)
             if not case.holds(world, value):
-                ending.wrong.append(f"reports a success that is none: {ending.value}")
+                ending.wrong.append(f"reports a success that is not true: {ending.value}")
         now = world.run
         ending.requests = [
-            # What became of a request whose client went away is known only later.
+            # A request whose client disconnected may still be carried out; wait for it.
             (record.method, record.route, record.raw_query, record.json, *(() if late else (record.status,)))
             for record in sandbox.requests
         ]
@@ -285,7 +285,7 @@ def run_on_both(case: Case, planned: Planned | None = None, at: int = 0, times: 
     ]
     names = ["value", "error", "requests", "waits", "truth", "final"]
     if planned is not None and planned.kind == "truncated" and any(request[-1] == 204 for request in blocking.requests):
-        # Half a body where there is none: requests leaves these bytes, aiohttp takes the connection for broken.
+        # Half a body where none is allowed: requests ignores these bytes, aiohttp treats the connection as broken.
         names = ["error", "truth"]
     for name in names:
         one, other = getattr(blocking, name), getattr(on_loop, name)
@@ -295,7 +295,7 @@ def run_on_both(case: Case, planned: Planned | None = None, at: int = 0, times: 
 
 
 def _plain(value: Any) -> Any:
-    """A result as data, without the times of this try."""
+    """Return a result as data, without the times of this try."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
     if isinstance(value, dict):
@@ -306,7 +306,7 @@ def _plain(value: Any) -> Any:
 
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
-#: The transport's own words: "[ReadTimeout: ...]".
+#: The transport's own message: "[ReadTimeout: ...]".
 _DETAIL = re.compile(r"\[[A-Z]\w+: (?:\[[^\]]*\]|[^\]])*\]")
 
 

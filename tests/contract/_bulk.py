@@ -1,4 +1,4 @@
-"""What tests of bulk changes share: time that flies, and a report held against the truth."""
+"""Helpers for tests of bulk changes: a fast clock, and checks of a report against the true state."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ SPEED = 500.0
 
 
 def let_time_fly(clock: FastClock) -> None:
-    """Have the workers of a bulk change live five hundred times faster: their waits, their clock, and so their pace."""
+    """Run the clock of bulk changes five hundred times faster, waits and request rate included."""
     clock.speed = SPEED
 
 
 def rows_of(sandbox: Sandbox, run_ids: Iterable[str]) -> list[dict[str, Any]]:
-    """The rows in which a search would have found the runs."""
+    """Return the rows that a search would have returned for the runs."""
     states = (sandbox.run(run_id) for run_id in run_ids)
     return [{name: run[name] for name in ("id", "name", "last_updated")} for run in states if run is not None]
 
 
 def rows_in(path: str) -> Mapping[str, Mapping[str, Any]]:
-    """The rows of the report at a path."""
+    """Return the rows of a report file."""
     return _report_files.load("from_report", path).rows
 
 
 def live(sandbox: Sandbox) -> int:
-    """How many runs are not archived."""
+    """Return the number of runs that are not archived."""
     return len(sandbox.runs(archived=False))
 
 
 def times(sandbox: Sandbox, run_id: str, verb: str) -> int:
-    """How often something was really done to a run."""
+    """Return how often an operation was carried out on a run."""
     return sum(event.verb == verb for event in sandbox.organization.events[run_id])
 
 
 def check_sums(report: Report, run_ids: Iterable[str]) -> None:
-    """Every run is in the report, once, with a result that is one; failures have a reason; the sums are right."""
+    """Check that each run is in the report once with a valid result, that failures have a reason, and the sums."""
     assert sorted(report.entries) == sorted(set(run_ids))
     counts = report.counts
     assert Counter(entry.result for entry in report.entries.values()) == Counter(
@@ -58,7 +58,7 @@ def check_sums(report: Report, run_ids: Iterable[str]) -> None:
 
 
 def check_truth(sandbox: Sandbox, report: Report, archived: bool) -> None:
-    """What the report says of each run is so."""
+    """Check that the result of each run is true."""
     for run_id, entry in report.entries.items():
         run = sandbox.run(run_id)
         if run is None:
@@ -70,12 +70,12 @@ def check_truth(sandbox: Sandbox, report: Report, archived: bool) -> None:
 
 
 def count(sandbox: Sandbox, start: str) -> int:
-    """How many requests began so."""
+    """Return the number of requests that begin with a text."""
     return sum(call.startswith(start) for call in sandbox.calls)
 
 
 class Task:
-    """Executes operators as a task would, and keeps what they push.
+    """Executes operators as a task would, and keeps the XComs that they push.
 
     :param conn_id: the connection.
     """
@@ -91,14 +91,14 @@ class Task:
         identity: Any = None,
         **arguments: Any,
     ) -> Any:
-        """Make an operator and run it."""
+        """Create an operator and run it."""
         operator = operator_class(task_id="bulk", tallyfy_conn_id=self.conn_id, **arguments)
         return self.run(operator, try_number, **(identity or {}))
 
     def run(self, operator: Any, try_number: int = 1, **identity: Any) -> Any:
         """Run an operator.
 
-        :param identity: of the task instance, where it matters.
+        :param identity: attributes of the task instance that differ from the defaults.
         """
         self.pushed = {}
         known = {"dag_id": "sweep", "run_id": "r1", "task_id": type(operator).__name__, "map_index": -1, **identity}

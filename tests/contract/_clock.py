@@ -1,4 +1,4 @@
-"""A clock for hooks under test: single-run methods do not sleep, bulk changes live as fast as the test wants."""
+"""A clock for hooks in tests: single-run methods do not sleep, and bulk changes run as fast as the test wants."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from airflow_provider_tallyfy.client.clock import Clock
 
 
 class FastClock(Clock):
-    """One that notes what it is asked to sleep, and lets the time of bulk changes fly."""
+    """Records the sleeps that it is asked for, and speeds up the time of bulk changes."""
 
     def __init__(self) -> None:
-        #: Seconds that engines wanted to sleep; none of them passes.
+        #: Seconds that engines asked to sleep. No real time passes.
         self.slept: list[float] = []
-        #: How many seconds of a bulk change pass in one.
+        #: Seconds of a bulk change per real second.
         self.speed = 1.0
 
     def monotonic(self) -> float:

@@ -1,7 +1,7 @@
-"""Makes thousands of generated calls, and says which of them ended in another way than they may.
+"""Makes thousands of generated calls, and reports those that end in a way that is not allowed.
 
-Findings are gathered and told together, one for each kind and place, with the smallest call that shows it: a class of
-defects is to be mended, not the first of its cases.
+Findings are collected and reported together, one for each kind and place, with the smallest call that shows it, so that
+a whole class of defects can be fixed instead of its first case.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ from tests.contract._public_surface import PACKAGE, Case, Context, call_hook, ma
 from tests.contract._raw_server import Answer, Cut, RawServer, Request
 
 CONN_ID = "tallyfy_generated"
-#: No call needs so many requests, whatever it is answered.
+#: More requests than any call needs, whatever the answers are.
 MOST_REQUESTS = 400
-#: Seconds that a call may take, waits not counted.
+#: Seconds that a call may take, without waits.
 LONGEST = 20.0
-#: Calls and seed of a soak (`make soak`); without, the tests make the calls that they name, the same every time.
+#: Number of calls and seed for `make soak`. Without them the tests make a fixed set of calls.
 CALLS, SEED = int(os.environ.get("FUZZ_CALLS", "0")), int(os.environ.get("FUZZ_SEED", "0"))
 _BATCH = 2000
 
 
 class Endless(BaseException):
-    """A call that does not end. No ``Exception``, for those are caught by what is tested."""
+    """A call that does not end. Not an ``Exception``, because the code under test catches those."""
 
 
 @dataclass
 class Finding:
-    """What went wrong at one place."""
+    """A defect at one place."""
 
     text: str
     case: Case
@@ -60,7 +60,7 @@ class Finding:
 
 
 class Clock:
-    """Makes waits pass at once, and the clock go on by what was waited for, for everybody in this process."""
+    """Makes waits pass at once and advances the clock by them, for the whole process."""
 
     def __init__(self, patch: pytest.MonkeyPatch, is_endless: Callable[[], bool]) -> None:
         self._ahead = 0.0
@@ -80,21 +80,21 @@ class Clock:
         patch.setattr(threading.Event, "wait", wait)
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the clock."""
         if self._is_endless():
             raise Endless
         self._ahead += max(float(seconds), 0.0)
 
 
 class Fuzz:
-    """Makes calls and gathers what is found.
+    """Makes calls and collects findings.
 
     :param folder: where files may be written.
     """
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
         self.folder, self._patch = folder, patch
-        # What it says of each spoilt head would bury the rest.
+        # Its warnings about each corrupted header would hide everything else.
         patch.setattr(logging.getLogger("urllib3"), "disabled", True)
         patch.setattr(logging.getLogger("urllib3.connection"), "disabled", True)
         self.calls = 0
@@ -109,7 +109,7 @@ class Fuzz:
 
     @classmethod
     def below(cls, folder: Path, patch: pytest.MonkeyPatch) -> Fuzz:
-        """One that works in a deep folder: texts that happen to be relative paths lead to somewhere below."""
+        """Create one that works in a deep folder, so that relative paths in arguments stay below the test's folder."""
         inner = folder / "a" / "b" / "c"
         inner.mkdir(parents=True)
         patch.chdir(inner)
@@ -130,7 +130,7 @@ class Fuzz:
         return (spoilt[0] if spoilt else Spoilt()).spoil(line, body, sandbox.token)
 
     def _honest(self, request: Request, port: int) -> tuple[bytes, bytes]:
-        """What the sandbox says."""
+        """Return the answer of the sandbox."""
         with socket.create_connection(("127.0.0.1", port), timeout=5) as link:
             link.sendall(request.raw)
             answer = HTTPResponse(link, method=request.method)
@@ -140,7 +140,7 @@ class Fuzz:
     # -- a call --------------------------------------------------------------------------------------------------------
 
     def call(self, case: Case) -> None:
-        """Make one call and judge how it ends."""
+        """Make one call and check how it ends."""
         self.calls += 1
         with Sandbox(seed=1) as sandbox:
             world = World(sandbox, self._server.url, self.folder, self.report, self.summary)
@@ -169,7 +169,7 @@ class Fuzz:
             self._server.cut_all()
 
     def _connection(self, sandbox: Sandbox, overrides: dict[str, Any]) -> dict[str, Any]:
-        # The same every time but for the port: Airflow's masker gets slower with each secret that it is told.
+        # Reuse tokens, because Airflow's masker gets slower with each new secret.
         connection = sandbox.connection(port=self._server.port)
         extra = overrides.pop("extra", {})
         connection["extra"] = (
@@ -185,7 +185,7 @@ class Fuzz:
             return
         try:
             operator = make_operator(case, world, CONN_ID)
-        except (ValueError, TypeError, AirflowException):  # so a DAG file learns of a bad literal
+        except (ValueError, TypeError, AirflowException):  # this is how a DAG file reports a bad literal
             self.outcomes["refused by the constructor"] += 1
             return
         except Exception as error:
@@ -214,12 +214,12 @@ class Fuzz:
         if len(repr(case)) < len(repr(finding.case)):
             finding.case, finding.text = case, _text(error)
 
-    # -- all of them ---------------------------------------------------------------------------------------------------
+    # -- many calls ---------------------------------------------------------------------------------------------------
 
     def run(self, cases: st.SearchStrategy[Case], calls: int) -> None:
-        """Make so many calls, or those of a soak.
+        """Make a number of calls, or those of a soak.
 
-        :raises AssertionError: if any ended in a way that it may not; with a table.
+        :raises AssertionError: if a call ended in a way that is not allowed; with a table.
         """
         self.clock = Clock(self._patch, lambda: self._count > 3 * MOST_REQUESTS)
         self.report: str = ""
@@ -250,7 +250,7 @@ class Fuzz:
         (call if seed is None else hypothesis.seed(seed)(call))()
 
     def _prepare(self) -> None:
-        """Have a bulk task leave a real report and summary, for those that read them."""
+        """Run a bulk task, to get a real report and summary for operators that read them."""
         with Sandbox(seed=1) as sandbox:
             world = World(sandbox, sandbox.url, self.folder)
             self._patch.setenv(f"AIRFLOW_CONN_{CONN_ID.upper()}", json.dumps(sandbox.connection()))
@@ -265,7 +265,7 @@ class Fuzz:
             self.report, self.summary = path.read_text(encoding="utf-8"), context.pushed["summary"]
 
     def table(self) -> list[str]:
-        """The findings, most frequent first."""
+        """Return a table of the findings, most frequent first."""
         lines = []
         for (kind, origin), finding in sorted(self.findings.items(), key=lambda item: -item[1].count):
             members = ", ".join(f"{name} {count}" for name, count in finding.members.most_common(6))
@@ -279,7 +279,7 @@ def _is_operator(case: Case) -> bool:
 
 
 def _is_airflows_own(error: BaseException) -> bool:
-    """Whether Airflow stumbled over an argument before this package looked at it."""
+    """Whether Airflow raised the error before this package saw the argument."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if f"/{PACKAGE}/" in frame.filename:
             return False
@@ -289,7 +289,7 @@ def _is_airflows_own(error: BaseException) -> bool:
 
 
 def _origin(error: BaseException | None) -> str:
-    """Where in this package it began."""
+    """Return the place in this package where an error began."""
     if error is None:
         return "?"
     frames = traceback.extract_tb(error.__traceback__)
@@ -313,7 +313,7 @@ def _safe_repr(value: object) -> str:
 
 
 def _forget_secrets_afterwards(patch: pytest.MonkeyPatch) -> None:
-    """Airflow hides what a connection calls a secret from then on, in the whole process: here also "x", and a blank."""
+    """Undo the masking, which in this process would hide even "x" and " " from now on."""
     for name, module in list(sys.modules.items()):
         if name.endswith("secrets_masker") and hasattr(module, "_secrets_masker"):
             masker = module._secrets_masker()

@@ -1,6 +1,6 @@
-"""Answers as no server should give them: an honest one of the sandbox, spoilt somewhere.
+"""Corrupted responses: a correct one of the sandbox, with something changed.
 
-What is spoilt starts out right, so that an answer gets past the first check, and the code behind that is reached too.
+They start from a correct response, so that they pass the first check and also test the code behind it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from tests.contract._raw_server import Answer, Cut, Part
 
-#: Stands for the token of the connection.
+#: Placeholder for the token of the connection.
 TOKEN = "{token}"
 _DEEP = "[" * 10_000 + "]" * 10_000
 
-#: What a member may be instead of what it should be, as JSON or what pretends to be JSON.
+#: Wrong values for a member, as JSON or as text that resembles JSON.
 MEMBER_VALUES: dict[str, str] = {
     "null": "null",
     "true": "true",
@@ -67,7 +67,7 @@ MEMBER_VALUES: dict[str, str] = {
     "a deep object": '{"a":' * 5_000 + "1" + "}" * 5_000,
 }
 
-#: Members of an honest answer that decide something, and so are spoilt more often than others.
+#: Members of a response that decide something, and are corrupted more often than others.
 MEMBERS = (
     "id", "name", "title", "status", "archived_at", "last_updated", "created_at", "completed_at", "owner_id", "users",
     "groups", "prerun", "tags", "folders", "tag_id", "folder_id", "folder_object_id", "subject_id", "data", "meta",
@@ -75,7 +75,7 @@ MEMBERS = (
     "error", "message", "errors", "checklist_id", "starred", "is_public", "summary", "tasks", "pivot",
 )  # fmt: skip
 
-#: A whole body instead of the honest one; ``...`` = the honest one.
+#: Bodies that replace the correct one; ``...`` = the correct one.
 BODIES: dict[str, Any] = {
     "empty": b"",
     "blank": b" \r\n ",
@@ -107,7 +107,7 @@ BODIES: dict[str, Any] = {
     "something after it": (..., b"<!-- -->"),
 }
 
-#: Headers beside the honest ones, as bytes of a whole line.
+#: Additional header lines, as bytes.
 HEADER_LINES: dict[str, bytes] = {
     **{
         f"Retry-After: {value[:20]!r}": b"Retry-After: " + value
@@ -152,7 +152,7 @@ HEADER_LINES: dict[str, bytes] = {
     "keep-alive": b"Keep-Alive: timeout=\xb2, max=-1",
 }  # fmt: skip
 
-#: What the head says of the body's length and how the body is written, given the body.
+#: Headers about the length and encoding of the body, given the body.
 FRAMINGS = (
     "honest", "too long", "too short", "negative", "superscript two", "huge", "text", "twice the same", "twice another",
     "none", "chunked", "chunks of negative size", "chunks of huge size", "chunks without number", "chunks cut off",
@@ -178,11 +178,11 @@ STATUS_LINES: tuple[bytes, ...] = (
 
 @dataclass(frozen=True)
 class Spoilt:
-    """What is wrong with an answer; by default nothing is.
+    """The defects of a response; none by default.
 
-    :param status_line: instead of the honest one.
-    :param members: ``(name or position, key of MEMBER_VALUES)``: members of the honest JSON that are replaced.
-    :param body: key of BODIES, or where to cut the honest body off.
+    :param status_line: replaces the correct one.
+    :param members: ``(name or position, key of MEMBER_VALUES)``: members of the JSON that are replaced.
+    :param body: key of BODIES, or where to cut off the correct body.
     :param headers: keys of HEADER_LINES.
     :param framing: one of FRAMINGS.
     """
@@ -206,7 +206,7 @@ class Spoilt:
         return f"<{'; '.join(parts) or 'honest'}>"
 
     def spoil(self, status_line: bytes, body: bytes, token: str) -> Answer:
-        """The answer as it goes out, made of the honest one."""
+        """Return the corrupted response, as bytes to send."""
         secret = token.encode()
         body = self._body(body).replace(b"{token}", secret)
         line = (status_line if self.status_line is None else self.status_line).replace(b"{token}", secret)
@@ -214,7 +214,7 @@ class Spoilt:
         if not any(name.startswith("Content-Type") for name in self.headers):
             lines.append(b"Content-Type: application/json")
         parts, whole = _framed(self.framing, line, lines, body)
-        # A status of its own may say how long the body is, or that another answer follows.
+        # A replaced status line may also state a length, or announce another response.
         return parts if whole and self.status_line is None else [*parts, Cut.CLOSE]
 
     def _body(self, body: bytes) -> bytes:
@@ -239,13 +239,13 @@ def _with_members(body: bytes, members: tuple[tuple[str | int, str], ...]) -> by
             chosen = [(holder, key) for holder, key in places if key == which]
         for holder, key in chosen:
             holder[key] = f"\x00{number}\x00"
-        if not chosen and isinstance(which, str):  # not there: put where it could be looked for
+        if not chosen and isinstance(which, str):  # absent: add it where the client may look for it
             inner = content.get("data", content) if isinstance(content, dict) else content
             for row in inner if isinstance(inner, list) else [inner]:
                 if isinstance(row, dict):
                     row[which] = f"\x00{number}\x00"
     text = json.dumps(content)
-    # What is replaced may be no JSON, so it goes into the text.
+    # The replacement may be invalid JSON, so it is inserted as text.
     return re.sub(r'"\\u0000(\d)\\u0000"', lambda found: MEMBER_VALUES[members[int(found[1])][1]], text).encode()
 
 
@@ -259,7 +259,7 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _framed(framing: str, line: bytes, lines: list[bytes], body: bytes) -> tuple[list[Part], bool]:
-    """The parts that are sent, and whether the connection can be used after them."""
+    """Return the parts to send, and whether the connection can be used afterwards."""
 
     def head(*more: bytes) -> bytes:
         return b"\r\n".join([line, *lines, *more, b"", b""])
@@ -308,7 +308,7 @@ _members = st.lists(
     min_size=1,
     max_size=2,
 ).map(tuple)
-#: Lists whose last page is never reached, or that have no page at all.
+#: Lists without a reachable last page, or without any page.
 _pages = st.tuples(
     st.sampled_from(("total", "count", "per_page", "current_page", "total_pages", "total_pages", "pagination", "meta")),
     st.sampled_from(
@@ -317,11 +317,11 @@ _pages = st.tuples(
 ).map(lambda member: (member,))
 _statuses = st.sampled_from(STATUS_LINES)
 _header = st.sampled_from(sorted(HEADER_LINES))
-#: Silence costs the time of a time-out, so it is one of many.
+#: Silence takes a whole timeout, so it is rare.
 _framings = st.sampled_from([*[name for name in FRAMINGS if name != "silence"] * 4, "silence"])
 _bodies = st.sampled_from(sorted(BODIES)) | st.integers(0, 2000)
 
-#: One answer. Most are wrong in one way only, for what is wrong in many ways does not get far.
+#: One response. Most have one defect, because those with many are rejected early.
 answers: st.SearchStrategy[Spoilt] = st.one_of(
     st.builds(Spoilt, members=_members),
     st.builds(Spoilt, members=_members),

@@ -1,6 +1,6 @@
-"""Arguments for public methods, by the names of their parameters: what makes sense, and what nobody should pass.
+"""Arguments for public methods, by parameter name: plausible ones and hostile ones.
 
-A parameter that no table knows gets the hostile ones alone, so a new method is tested without a word here.
+A parameter that is in no table gets only hostile values, so a new method is tested without a change here.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ UNKNOWN_ID = "0123456789abcdef0123456789abcdef"
 
 @dataclass
 class World:
-    """What there is when a call is made: an organization, and files beside it.
+    """What exists before a call: an organization, and files.
 
-    :param url: the API, as the call reaches it.
+    :param url: address of the API for the call.
     :param folder: where files may be written.
     :param report: lines of the report of a bulk change.
     :param summary: what a bulk task left in its XCom.
@@ -70,20 +70,20 @@ class World:
         return str(self.sandbox.tasks(self.live)[number]["id"])
 
     def file(self, name: str, content: str | bytes) -> str:
-        """A file with some content; its path."""
+        """Write a file and return its path."""
         path = self.folder / name
         path.write_bytes(content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content)
         return str(path)
 
     def row(self, run_id: str, **more: Any) -> dict[str, Any]:
-        """A run as a search would have found it."""
+        """Return a row as a search returns it."""
         run = self.sandbox.run(run_id) or {}
         return {"id": run_id, "name": run.get("name"), "last_updated": run.get("last_updated"), **more}
 
 
 @dataclass(frozen=True)
 class Value:
-    """An argument: made anew for each call, for some can be used only once, and some know the organization."""
+    """An argument. Created for each call, because some can be used only once and some depend on the organization."""
 
     label: str
     make: Callable[[World], Any]
@@ -105,7 +105,7 @@ def _literals(*values: Any) -> list[Value]:
 
 
 class Spiteful:
-    """An object that can't even be looked at."""
+    """An object that raises an error whatever is done with it."""
 
     def _refuse(self, *args: object) -> Any:
         raise RuntimeError("an object that can't be looked at")
@@ -115,7 +115,7 @@ class Spiteful:
 
 
 class Text(str):
-    """A text of a class of its own."""
+    """A subclass of ``str``."""
 
 
 def _cyclic(world: World) -> Any:
@@ -225,7 +225,7 @@ _paths = _values(
     surrogate=lambda w: str(w.folder / "\ud800"),
 )
 
-#: By the name of a parameter: values that make sense there, some only nearly.
+#: Parameter names to values that are plausible there, some of them slightly wrong.
 PLAUSIBLE: dict[str, list[Value]] = {
     "run_id": _ids,
     "run_ids": _run_lists,
@@ -327,7 +327,7 @@ PLAUSIBLE: dict[str, list[Value]] = {
     "from_report": _paths,
     "report_path": _paths,
     "bulk_task_id": _literals("bulk"),
-    # What only HttpHook itself, or who replaces its parts, hands over.
+    # Only HttpHook itself, or code that overrides its methods, passes these.
     "session": _values(own=lambda w: w.hook.get_conn(), plain=lambda w: requests.Session()),
     "prepped_request": _values(
         me=lambda w: requests.Request("GET", f"{w.url}/me").prepare(),
@@ -338,7 +338,7 @@ PLAUSIBLE: dict[str, list[Value]] = {
     ),
 }
 
-#: Parameters that take objects of ``requests``, or name files: random values would test those, or write anywhere.
+#: Parameters for objects of ``requests`` or for file names. Random values would test requests, or write anywhere.
 TAME = frozenset({"session", "prepped_request", "response", "from_report", "report_path"})
 
 
@@ -387,10 +387,10 @@ hostile_values: st.SearchStrategy[Value] = st.one_of(
 
 
 def plausible_values(name: str) -> st.SearchStrategy[Value]:
-    """Values that make sense for a parameter of this name; hostile ones where nothing is known."""
+    """Return plausible values for a parameter name; hostile ones if the name is unknown."""
     return st.sampled_from(PLAUSIBLE[name]) if name in PLAUSIBLE else hostile_values
 
 
 def hostile_values_for(name: str) -> st.SearchStrategy[Value]:
-    """Values that don't make sense for a parameter of this name."""
+    """Return hostile values for a parameter name."""
     return st.sampled_from(PLAUSIBLE[name]) if name in TAME else hostile_values

@@ -1,6 +1,6 @@
-"""Every public method of the hook and every operator, found by introspection, and calls of them.
+"""All public methods of the hook and all operators, found by introspection, and generated calls of them.
 
-A method, a parameter or an operator that is added later is called without a word here.
+New methods, parameters and operators are tested without a change here.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from tests.contract._hostile_arguments import Value, World, hostile_values_for, 
 
 PACKAGE = "airflow_provider_tallyfy"
 
-#: Of these, HttpHook hands the rest of the keywords to ``requests``, which refuses unknown ones as Python does.
+#: HttpHook passes the other keywords of these methods to ``requests``, which raises TypeError for unknown ones.
 _KEYWORDS_OF_REQUESTS = {"run": ("json",)}
-#: Called by the web server of Airflow 2.11 to 3.1 alone, with Flask-AppBuilder, which others need not have.
+#: Only the web server of Airflow 2.11 to 3.1 calls these. They need Flask-AppBuilder, which may be missing.
 _FOR_AIRFLOWS_FORM = {"get_connection_form_widgets"}
 _MORE_KEYWORDS = (
     "concurrency",
@@ -43,8 +43,8 @@ class Member:
 
     :param required: parameters that must be given.
     :param optional: those that may be.
-    :param keywords: what else may be tried, where any keyword is taken; of operators, the fields that templates fill
-        and the constructor calls otherwise.
+    :param keywords: further keywords to try if any keyword is accepted; for operators, template fields whose name
+        differs from that of the argument.
     :param documented: those of them that the docstring names.
     """
 
@@ -57,7 +57,7 @@ class Member:
 
 
 def hook_members() -> list[Member]:
-    """Methods and properties that this package defines or overrides, and ``run``, whose errors it makes its own."""
+    """Return methods and properties that this package defines or overrides, ``run`` included."""
     names = {
         name
         for owner in TallyfyHook.__mro__
@@ -96,7 +96,7 @@ def _member(name: str, function: Callable[..., Any], keywords: tuple[str, ...] |
 
 
 def _all_keywords() -> tuple[str, ...]:
-    """The names that any method or operator knows, for those that take keywords unseen."""
+    """Return all parameter names, for methods that accept any keyword."""
     names = {name for operator in operator_classes() for name in _own_parameters(operator)}
     for name in dir(TallyfyHook):
         member = getattr(TallyfyHook, name, None)
@@ -106,12 +106,12 @@ def _all_keywords() -> tuple[str, ...]:
 
 
 def operator_classes() -> list[type]:
-    """The operators that users import."""
+    """Return the operators that users import."""
     return [getattr(operators, name) for name in sorted(operators.__all__)]
 
 
 def operator_members() -> list[Member]:
-    """The operators, with the parameters that are theirs and not Airflow's."""
+    """Return the operators, with their own parameters but not those of BaseOperator."""
     found = []
     for operator in operator_classes():
         parameters = _own_parameters(operator)
@@ -125,7 +125,7 @@ def operator_members() -> list[Member]:
 def _own_parameters(operator: type) -> dict[str, inspect.Parameter]:
     return {
         name: parameter
-        for owner in reversed(operator.__mro__)  # what the operator itself says counts
+        for owner in reversed(operator.__mro__)  # the operator's own signature counts
         if owner.__module__.startswith(PACKAGE) and "__init__" in vars(owner)
         for name, parameter in inspect.signature(inspect.unwrap(vars(owner)["__init__"])).parameters.items()
         if name != "self" and parameter.kind not in {parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL}
@@ -136,15 +136,15 @@ def _own_parameters(operator: type) -> dict[str, inspect.Parameter]:
 class Case:
     """One call.
 
-    :param member: whom it calls.
+    :param member: the method or operator to call.
     :param arguments: its arguments.
     :param hook: arguments of the hook.
-    :param connection: fields of the connection that are not as they should be.
-    :param spoilt: what the answers are like, one after the other.
-    :param for_ever: whether the last of them is repeated; otherwise honest answers follow.
+    :param connection: wrong fields of the connection.
+    :param spoilt: the defects of the responses, in order.
+    :param for_ever: whether the last one is repeated; otherwise correct responses follow.
     :param rendered: the arguments are set after construction, as templates and XComs are.
-    :param try_number: of the task.
-    :param outcome: what the operator finds in the XCom of another task.
+    :param try_number: try number of the task.
+    :param outcome: the XCom of another task that the operator reads.
     """
 
     member: Member
@@ -184,7 +184,7 @@ def _arguments(draw: st.DrawFn, member: Member, hostile: bool = True) -> tuple[t
     for pool, most in ((member.optional, 3), (member.keywords if hostile else member.documented, 2)):
         if pool:
             names += draw(st.lists(st.sampled_from(pool), max_size=most, unique=True))
-    # One at most is hostile: of two, the second would rarely be looked at.
+    # At most one argument is hostile: the second of two would rarely be checked.
     odd = draw(st.sampled_from(names)) if names and hostile else None
     return tuple((name, draw(hostile_values_for(name) if name == odd else plausible_values(name))) for name in names)
 
@@ -195,19 +195,19 @@ def _spoilt(draw: st.DrawFn) -> tuple[Spoilt, ...]:
     return (*[_HONEST] * before, *draw(st.lists(answers, min_size=1, max_size=2)))
 
 
-#: What is hostile. Seldom both, for a bad argument mostly ends a call before any answer.
+#: What is hostile. Rarely both, because a bad argument usually ends a call before any response.
 _TROUBLES = st.sampled_from(("arguments", "arguments", "answers", "answers", "answers", "both", "nothing"))
 
 
 def _some(members: list[Member]) -> st.SearchStrategy[Member]:
-    """A member; those that take more arguments come more often."""
+    """Choose a member; those with more parameters are chosen more often."""
     weights = (1 + min(len(member.required + member.optional + member.keywords), 4) for member in members)
     return st.sampled_from([member for member, weight in zip(members, weights, strict=True) for _ in range(weight)])
 
 
 @st.composite
 def hook_cases(draw: st.DrawFn, members: list[Member]) -> Case:
-    """Calls of members of the hook."""
+    """Generate calls of the hook."""
     member, trouble = draw(_some(members)), draw(_TROUBLES)
     return Case(
         member,
@@ -257,7 +257,7 @@ _connections = st.one_of(
 
 @st.composite
 def connection_cases(draw: st.DrawFn, members: list[Member]) -> Case:
-    """Calls through a connection, or of a hook, that says something wrong."""
+    """Generate calls with a wrong connection or wrong arguments of the hook."""
     member = draw(_some([member for member in members if member.is_property or member.required or member.optional]))
     arguments = tuple((name, draw(plausible_values(name))) for name in member.required)
     if draw(st.integers(0, 2)):
@@ -286,7 +286,7 @@ _outcomes = st.sampled_from(
 
 @st.composite
 def operator_cases(draw: st.DrawFn, members: list[Member]) -> Case:
-    """Executions of operators."""
+    """Generate executions of operators."""
     member, trouble = draw(_some(members)), draw(_TROUBLES)
     return Case(
         member,
@@ -301,7 +301,7 @@ def operator_cases(draw: st.DrawFn, members: list[Member]) -> Case:
 
 
 def call_hook(case: Case, world: World, conn_id: str) -> None:
-    """Make the call, and use up what it returns."""
+    """Make the call, and iterate over its result if it is lazy."""
     made_of = {name: value.make(world) for name, value in case.hook}
     hook = world.hook = TallyfyHook(**{"tallyfy_conn_id": conn_id, **made_of})
     given = {name: value.make(world) for name, value in case.arguments}
@@ -321,14 +321,14 @@ def _use_up(result: Any) -> None:
 
 @dataclass
 class Context:
-    """What Airflow hands to a task that runs, as far as operators look at it."""
+    """The part of Airflow's task context that operators use."""
 
     try_number: int = 1
     outcome: Any = None
     pushed: dict[str, Any] = field(default_factory=dict)
 
     def as_mapping(self) -> dict[str, Any]:
-        """The context."""
+        """Return the context as a mapping."""
         ti = SimpleNamespace(
             try_number=self.try_number,
             xcom_push=lambda key, value: self.pushed.__setitem__(key, value),
@@ -341,9 +341,9 @@ class Context:
 
 
 def make_operator(case: Case, world: World, conn_id: str) -> Any:
-    """Construct it, as a DAG file would.
+    """Create the operator, as a DAG file would.
 
-    :raises Exception: whatever Airflow or the operator says of the arguments.
+    :raises Exception: the error of Airflow or of the operator about the arguments.
     """
     operator_class = getattr(operators, case.member.name)
     values = {name: value.make(world) for name, value in case.arguments}
@@ -355,6 +355,6 @@ def make_operator(case: Case, world: World, conn_id: str) -> Any:
     if "confirm" in parameters:
         needed["confirm"] = True
     operator = operator_class(task_id="task", tallyfy_conn_id=conn_id, **needed)
-    # Not by setattr(), for that is how Airflow wires XComs together while a DAG file is read.
+    # Not with setattr(), because Airflow intercepts it to set dependencies while it parses a DAG file.
     vars(operator).update({name: value for name, value in values.items() if name in operator_class.template_fields})
     return operator

@@ -1,4 +1,4 @@
-"""A server on loopback that says exactly the bytes that a test tells it to say.
+"""A server on loopback that sends exactly the bytes that a test gives it.
 
 ::
 
@@ -8,8 +8,8 @@
 
     server.answer = lambda request: [b"HTTP/1.1 200 OK\\r\\n", 0.2, b"Content-Length: 5\\r\\n\\r\\nab", Cut.RESET]
 
-An answer is bytes, or parts that are sent one after the other: bytes, seconds to wait, and ``Cut``. A generator
-may drip without end. Without a ``Cut`` the connection stays open for the next request, whatever the bytes were.
+An answer is bytes, or a sequence of parts: bytes, seconds to wait, and ``Cut``. A generator can send without end.
+Without a ``Cut`` the connection stays open for the next request, whatever the bytes were.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-# A test may make the waits of others pass at once; the server's own are real.
+# A test may replace time.sleep(), but the server's waits are real.
 _sleep = time.sleep
 
 
 class Cut(Enum):
-    """How a connection ends."""
+    """How the server closes a connection."""
 
     CLOSE = "close"
     RESET = "reset"
@@ -42,7 +42,7 @@ Answer = bytes | Iterable[Part]
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it came.
+    """One request, as received.
 
     :param raw: all of its bytes.
     :param target: path and query.
@@ -64,11 +64,11 @@ class Request:
 
 
 def response(status: int | str = 200, body: object = b"", headers: Mapping[str, str] | None = None) -> bytes:
-    """A well-formed answer, to take as it is or to break.
+    """Return a well-formed response, which tests use unchanged or corrupt.
 
     :param status: a code, or code and reason.
     :param body: bytes; anything else is sent as JSON.
-    :param headers: more headers, or others instead of ``Content-Type`` and ``Content-Length``.
+    :param headers: additional headers, or replacements of ``Content-Type`` and ``Content-Length``.
     """
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     fields = {"Content-Type": "application/json", "Content-Length": str(len(content)), **(headers or {})}
@@ -78,11 +78,11 @@ def response(status: int | str = 200, body: object = b"", headers: Mapping[str, 
 
 @dataclass
 class RawServer:
-    """Listens on 127.0.0.1; each connection has a thread.
+    """Listens on 127.0.0.1, with a thread for each connection.
 
-    :param answer: what is said to each request; called in the connection's thread, and assignable at any time.
-    :ivar requests: every request so far, in the order in which they came.
-    :ivar connections: how many connections there have been.
+    :param answer: returns the answer to a request. Called in the connection's thread; can be assigned at any time.
+    :ivar requests: all requests so far, in order of arrival.
+    :ivar connections: number of connections so far.
     """
 
     answer: Callable[[Request], Answer]
@@ -104,13 +104,13 @@ class RawServer:
 
     @property
     def port(self) -> int:
-        """The port it listens on."""
+        """The port of the server."""
         port: int = self._listener.getsockname()[1]
         return port
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """The address of the server."""
         return f"http://127.0.0.1:{self.port}"
 
     def cut_all(self) -> None:
@@ -158,7 +158,7 @@ def _read(stream: Any, number: int) -> Request | None:
 
 
 def _send(connection: socket.socket, answer: Answer) -> bool:
-    """Say it; return whether the connection stays open."""
+    """Send an answer; return whether the connection stays open."""
     for part in [answer] if isinstance(answer, bytes) else answer:
         if isinstance(part, bytes):
             connection.sendall(part)

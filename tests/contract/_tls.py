@@ -1,4 +1,4 @@
-"""A server with a certificate that no public authority has signed, in front of nothing but one canned answer."""
+"""A TLS server with a self-signed certificate, which sends one fixed answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 
 @dataclass(frozen=True)
 class TlsServer:
-    """Where it listens, and the certificate to trust."""
+    """The address of the server, and its certificate."""
 
     url: str
     certificate: Path
@@ -36,7 +36,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def tls_server(folder: Path) -> Iterator[TlsServer]:
 
 
 def certificate(folder: Path) -> Path:
-    """Certificate and key in one file."""
+    """Create a file with a certificate and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.datetime.now(datetime.timezone.utc)

@@ -1,7 +1,7 @@
-"""A bulk task in a process of its own, which can be killed: ``python bulk_driver.py <class> <arguments as JSON>``.
+"""Runs a bulk task in a separate process, which tests can kill: ``python bulk_driver.py <class> <arguments as JSON>``.
 
-Signals are handled as Airflow's runners of tasks do: Airflow 3 calls ``on_kill`` and lets the task go on, 2.11 calls it
-and interrupts the task with an exception that is no ``Exception``.
+Signals are handled as Airflow's task runners do: Airflow 3 calls ``on_kill`` and lets the task go on; 2.11 calls it and
+interrupts the task with an exception that is not an ``Exception``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from airflow_provider_tallyfy.operators import tallyfy
 
 
 class Terminated(BaseException):
-    """As ``AirflowTaskTerminated`` of 2.11."""
+    """Like ``AirflowTaskTerminated`` of 2.11."""
 
 
 def main(name: str, text: str) -> int:

@@ -1,4 +1,4 @@
-"""A Tallyfy organization per test, a hook on it, and waits that are noted rather than slept."""
+"""Fixtures: a Tallyfy organization for each test, a hook for it, and waits that are recorded instead of slept."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import pytest
 
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Sandbox
-from tests.contract._asking import Ask, asking
 from tests.contract._bulk import Task
 from tests.contract._clock import FastClock
 from tests.contract._desk import Desk, new_desk
-from tests.contract._office import Office, furnish
+from tests.contract._example_organization import Example, add_example_organization
+from tests.contract._plain_requests import Ask, plain_requests
 
 _NUMBERS = itertools.count(1)
 
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> FastClock:
-    """The clock of all hooks of this test."""
+    """The clock of all hooks in this test."""
     clock = FastClock()
     monkeypatch.setattr(TallyfyHook, "clock", clock)
     return clock
@@ -31,21 +31,21 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FastClock:
 
 @pytest.fixture
 def waits(clock: FastClock) -> list[float]:
-    """The seconds that hooks wanted to wait; none of them passes."""
+    """The seconds that hooks asked to wait. No real time passes."""
     return clock.slept
 
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """An organization without any run."""
-    # The same tokens every time: Airflow's masker gets slower with each secret that it has ever been told.
+    """An organization without runs."""
+    # The same tokens in each test, because Airflow's masker gets slower with each new secret.
     with Sandbox(seed=1) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TallyfyHook]:
-    """Make a hook on a sandbox: ``connect(sandbox, extra={"timeout": 1}, hook={"max_retries": 0})``."""
+    """Create a hook for a sandbox: ``connect(sandbox, extra={"timeout": 1}, hook={"max_retries": 0})``."""
 
     def connect(sandbox: Sandbox, *, hook: dict[str, Any] | None = None, **overrides: Any) -> TallyfyHook:
         conn_id = f"tallyfy_{next(_NUMBERS)}"
@@ -57,19 +57,19 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TallyfyHook]:
 
 @pytest.fixture
 def hook(sandbox: Sandbox, connect: Callable[..., TallyfyHook]) -> TallyfyHook:
-    """A hook on the test's organization, as its administrator."""
+    """A hook for the test's organization, with the token of an administrator."""
     return connect(sandbox)
 
 
 @pytest.fixture
 def task(hook: TallyfyHook) -> Task:
-    """A task on the test's organization."""
+    """A task that works on the test's organization."""
     return Task(hook.tallyfy_conn_id)
 
 
 @pytest.fixture(params=["file", "object storage"])
 def report_path(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A place for a report, which is not there yet."""
+    """A path for a report that does not exist yet."""
     path = tmp_path / "reports" / "today.jsonl"
     if request.param == "file":
         return str(path)
@@ -78,9 +78,9 @@ def report_path(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def office(sandbox: Sandbox) -> Office:
-    """The test's organization, furnished."""
-    return furnish(sandbox)
+def example(sandbox: Sandbox) -> Example:
+    """The test's organization, with members, groups, tags, folders and a run."""
+    return add_example_organization(sandbox)
 
 
 @pytest.fixture
@@ -91,6 +91,6 @@ def desk(sandbox: Sandbox) -> Desk:
 
 @pytest.fixture
 def ask(sandbox: Sandbox) -> Iterator[Ask]:
-    """Ask the test's organization, without the client."""
-    with asking(sandbox) as ask:
+    """Send plain requests to the test's organization, without the client."""
+    with plain_requests(sandbox) as ask:
         yield ask

@@ -1,8 +1,8 @@
-"""Bulk changes that are interrupted at many moments: ``python interrupt_driver.py <times> <connection id>``.
+"""Interrupts bulk changes at many moments: ``python interrupt_driver.py <times> <connection id>``.
 
-As 2.11 interrupts a task: the handler of SIGTERM calls ``on_kill`` and raises an exception that is no ``Exception``,
-wherever the main thread is. Prints one line for each: how it ended, how many runs the report says it changed and is
-unsure about, and whether that is true. If one hangs, prints the stacks and gives up.
+As in 2.11, the handler of SIGTERM calls ``on_kill`` and raises an exception that is not an ``Exception``, wherever the
+main thread is. Prints one line for each change: how it ended, how many runs the report shows as changed and as unclear,
+and whether that is true. If a change hangs, prints the stacks and stops.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HANGS = 20.0  # seconds
 
 
 class Terminated(BaseException):
-    """As ``AirflowTaskTerminated`` of 2.11."""
+    """Like ``AirflowTaskTerminated`` of 2.11."""
 
 
 def main(times: int, conn_id: str) -> None:
@@ -41,7 +41,7 @@ def main(times: int, conn_id: str) -> None:
         how = "ended"
         try:
             try:
-                if number:  # the first one tells how long it takes
+                if number:  # the first change measures how long one takes
                     signal.setitimer(signal.ITIMER_REAL, max(random.uniform(0, whole), 1e-6))
                 change.run()
             finally:

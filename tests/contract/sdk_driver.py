@@ -1,6 +1,6 @@
-"""Drives a Tallyfy organization with Tallyfy's own SDK and prints what it got, as JSON.
+"""Calls a Tallyfy organization with Tallyfy's own SDK and prints the results as JSON.
 
-Run by the Python of an environment of its own (the SDK pins a dependency): ``python sdk_driver.py PLAN``, where PLAN
+Runs in a separate environment, because the SDK pins a dependency: ``python sdk_driver.py PLAN``, where PLAN
 is JSON with ``base_url``, ``organization_id``, ``token`` and the ids to work on. Imports nothing of this project.
 """
 
@@ -15,7 +15,7 @@ from tallyfy import TallyfyError, TallyfySDK  # type: ignore[import-not-found,un
 
 
 def drive(sdk: Any, plan: dict[str, Any]) -> dict[str, Any]:
-    """Every operation in turn; the keys say which."""
+    """Call every operation; return the results by operation."""
     org = plan["organization_id"]
     done: dict[str, Any] = {"me": sdk.get_current_user_info(org).role, "organization": sdk.get_organization(org).name}
     done["organizations"] = [item.id for item in sdk.get_current_user_organizations().data]
@@ -147,7 +147,7 @@ def launch(sdk: Any, plan: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Read the plan, drive, print."""
+    """Read the plan, call the SDK, print the results."""
     plan = json.loads(sys.argv[1])
     with TallyfySDK(api_key=plan["token"], base_url=plan["base_url"], max_retries=1, retry_delay=0.01) as sdk:
         print(json.dumps({"drive": drive, "launch": launch}[plan.get("what", "drive")](sdk, plan)))

@@ -1,4 +1,4 @@
-"""The async client: what it performs, what it hides, and what is left when it is cancelled or closed."""
+"""The async client: its results, its secrets, and what remains when it is cancelled or closed."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from airflow_provider_tallyfy.connection import Settings
 from airflow_provider_tallyfy.exceptions import TallyfyServerError, TallyfyUnreachableError
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
 from tests.contract._both_engines import new_client, settings_of
-from tests.contract._carriers import TOKEN
-from tests.contract._carriers import settings_of as settings_for
+from tests.contract._transports import TOKEN
+from tests.contract._transports import settings_of as settings_for
 
-LONG = 30.0  # seconds; nobody waits so long
+LONG = 30.0  # seconds; longer than any test waits
 
 
 @dataclass
 class Watched:
-    """A flow, and whether it was closed in the middle."""
+    """A flow that records whether it was closed before its end."""
 
     closed: list[str] = field(default_factory=list)
 
@@ -48,26 +48,26 @@ class Watched:
 
 @contextmanager
 def nothing_left() -> Iterator[None]:
-    """Count the file descriptors of this process, in which the sandbox runs too."""
+    """Check that no file descriptors are left in this process, in which the sandbox runs too."""
     before = len(os.listdir("/dev/fd"))
     yield
     deadline = time.monotonic() + 2
     while len(os.listdir("/dev/fd")) > before and time.monotonic() < deadline:
-        time.sleep(0.01)  # the server needs a moment to notice
+        time.sleep(0.01)  # the server needs a moment to notice the close
     assert len(os.listdir("/dev/fd")) <= before
 
 
 def in_a_loop(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a test in a new event loop, and see that it leaves neither a task nor a session nor a descriptor."""
+    """Run a test in a new event loop, and check that it leaves no task, session or file descriptor."""
     complaints: list[str] = []
 
     async def run() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(str(context)))
         await main()
-        for _ in range(3):  # what was cancelled ends in the next rounds of the loop
+        for _ in range(3):  # cancelled tasks end in the next iterations of the loop
             await asyncio.sleep(0)
         assert asyncio.all_tasks() == {asyncio.current_task()}
-        gc.collect()  # aiohttp tells the loop of sessions that nobody closed
+        gc.collect()  # aiohttp reports unclosed sessions to the loop
 
     with nothing_left():
         asyncio.run(run())
@@ -95,7 +95,9 @@ MOMENTS: dict[str, tuple[Fault, int]] = {
 
 class TestCancelling:
     @pytest.mark.parametrize("moment", MOMENTS)
-    def test_in_the_middle_of_a_request_closes_the_flow_and_its_connection(self, sandbox: Sandbox, moment: str) -> None:
+    def test_cancelling_during_a_request_closes_the_flow_and_its_connection(
+        self, sandbox: Sandbox, moment: str
+    ) -> None:
         fault, after = MOMENTS[moment]
         run_id, watched = sandbox.add_run(), Watched()
         if after:
@@ -124,7 +126,7 @@ class TestCancelling:
 
         in_a_loop(main)
 
-    def test_in_the_middle_of_a_handshake_leaves_no_connection(self) -> None:
+    def test_cancelling_during_a_tls_handshake_leaves_no_connection(self) -> None:
         async def main() -> None:
             with socket.create_server(("127.0.0.1", 0)) as silent:
                 settings = settings_for(f"https://127.0.0.1:{silent.getsockname()[1]}", verify=False)
@@ -136,7 +138,7 @@ class TestCancelling:
 
         in_a_loop(main)
 
-    def test_some_of_many_leaves_the_others_alone(self, sandbox: Sandbox) -> None:
+    def test_cancelling_one_request_does_not_affect_the_others(self, sandbox: Sandbox) -> None:
         run_ids = [sandbox.add_run() for _ in range(20)]
         sandbox.latency = 0.1
 
@@ -156,7 +158,7 @@ class TestCancelling:
 
 class TestClosing:
     @pytest.mark.parametrize("fails", [False, True])
-    def test_ends_the_session(self, sandbox: Sandbox, fails: bool) -> None:
+    def test_leaving_the_block_closes_the_session(self, sandbox: Sandbox, fails: bool) -> None:
         async def main() -> None:
             client = new_client(settings_of(sandbox))
             with pytest.raises(KeyError) if fails else nullcontext():
@@ -174,7 +176,7 @@ class TestClosing:
         in_a_loop(main)
         assert len(sandbox.requests) == 1
 
-    def test_while_a_flow_is_under_way_opens_no_new_session(self, sandbox: Sandbox) -> None:
+    def test_closing_during_a_flow_opens_no_new_session(self, sandbox: Sandbox) -> None:
         run_id = sandbox.add_run()
         sandbox.fail("GET", "/runs/*", Fault.slow(LONG))
 
@@ -190,7 +192,7 @@ class TestClosing:
         assert len(sandbox.requests) == 1
 
 
-def test_a_client_serves_one_loop_after_the_other(sandbox: Sandbox) -> None:
+def test_a_client_works_in_one_loop_after_the_other(sandbox: Sandbox) -> None:
     client = new_client(settings_of(sandbox))
 
     async def main() -> None:
@@ -203,7 +205,7 @@ def test_a_client_serves_one_loop_after_the_other(sandbox: Sandbox) -> None:
 
 class TestSettings:
     @pytest.mark.parametrize(("given", "tries"), [({}, 3), ({"max_retries": 0}, 1), ({"max_retries": 1}, 2)])
-    def test_requests_are_repeated_as_often_as_told(self, sandbox: Sandbox, given: dict[str, Any], tries: int) -> None:
+    def test_requests_are_repeated_max_retries_times(self, sandbox: Sandbox, given: dict[str, Any], tries: int) -> None:
         sandbox.fail("*", "*", Fault.server_error(), times=None)
         settings = settings_for(sandbox.api_url, token=sandbox.token, max_retries=2, verify=False)
         slept: list[float] = []
@@ -221,7 +223,7 @@ class TestSettings:
         assert (len(sandbox.requests), len(slept)) == (tries, tries - 1)
 
     @pytest.mark.parametrize(("connection", "given"), [(0.2, {}), (LONG, {"timeout": 0.2})])
-    def test_timeout_is_the_connections_unless_given(
+    def test_timeout_of_the_connection_is_the_default(
         self, sandbox: Sandbox, connection: float, given: dict[str, Any]
     ) -> None:
         sandbox.fail("*", "*", Fault.slow(LONG))
@@ -236,7 +238,7 @@ class TestSettings:
 
 
 class TestSecrets:
-    def test_what_it_returns_and_raises_does_not_hold_the_token(self, sandbox: Sandbox) -> None:
+    def test_results_and_errors_do_not_contain_the_token(self, sandbox: Sandbox) -> None:
         sandbox.fail("*", "*", Fault.other_answer({"data": {"id": 7, "email": f"{sandbox.token}@example.com"}}))
         sandbox.fail("*", "*", Fault.status(403, {"message": f"no {sandbox.token}"}))
 
@@ -250,7 +252,7 @@ class TestSecrets:
 
         in_a_loop(main)
 
-    def test_it_shows_no_secret_and_is_not_pickled(self) -> None:
+    def test_repr_shows_no_secret_and_pickling_is_refused(self) -> None:
         client = AsyncClient(Settings("c", "https://go.tallyfy.com/api", "a" * 32, TOKEN, verify=False), "a" * 32)
         assert TOKEN not in f"{client!r} {vars(client)}"
         with pytest.raises(TypeError, match="can't be pickled"):

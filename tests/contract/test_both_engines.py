@@ -1,4 +1,4 @@
-"""One flow, two engines: with every fault, both end alike, and neither claims what is not so."""
+"""Every flow with every fault: both engines end in the same way, and neither reports a false success."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from airflow_provider_tallyfy.sandbox import Behaviour, Fault
 from airflow_provider_tallyfy.sandbox.faults import FAULTS
 from tests.contract._both_engines import ALL_FAULTS, ARGUMENTS, LARGE, LATE, Case, Planned, World, run_on_both
 from tests.contract._desk import Desk, new_desk
-from tests.contract._office import AMOUNT
+from tests.contract._example_organization import AMOUNT
 
 
 def truth(world: World) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def updates(
         lambda world: update.update(world.org, world.run_id, changes(world), extra, create_missing_tags=True),
         lambda world, outcome: (
             outcome.run["id"] == world.run_id
-            # A field that Tallyfy need not show: the outcome says so.
+            # Tallyfy may not show this field; the outcome says so.
             and (shown(world, truth(world)) or "could not be verified" in outcome.note)
         ),
         **more,
@@ -192,10 +192,11 @@ FIELD_CASES = {
     "name": updates(lambda _: {"name": "New"}, lambda _, run: run["name"] == "New", core=True),
     "summary": updates(lambda _: {"summary": ""}, lambda _, run: run["summary"] == ""),
     "owner_id": updates(
-        lambda world: {"owner_id": world.office.people[1]}, lambda world, run: run["owner_id"] == world.office.people[1]
+        lambda world: {"owner_id": world.example.people[1]},
+        lambda world, run: run["owner_id"] == world.example.people[1],
     ),
     "tags": updates(
-        lambda world: {"tags": world.office.tags[1:2]}, lambda world, run: run["tags"] == list(world.office.tags[1:2])
+        lambda world: {"tags": world.example.tags[1:2]}, lambda world, run: run["tags"] == list(world.example.tags[1:2])
     ),
     "add_tags": updates(
         lambda _: {"add_tags": ["Sales", "Brand new"]},
@@ -204,21 +205,21 @@ FIELD_CASES = {
     ),
     "remove_tags": updates(lambda _: {"remove_tags": ["Urgent"]}, lambda _, run: run["tags"] == []),
     "folders": updates(
-        lambda world: {"folders": world.office.folders[1:]},
-        lambda world, run: run["folders"] == list(world.office.folders[1:]),
+        lambda world: {"folders": world.example.folders[1:]},
+        lambda world, run: run["folders"] == list(world.example.folders[1:]),
     ),
     "prerun": updates(lambda _: {"prerun": {AMOUNT: "200"}}, lambda _, run: run["prerun"][AMOUNT] == "200"),
     "starred": updates(lambda _: {"starred": True}, lambda _, run: run["starred"] is True),
     "is_public": updates(lambda _: {"is_public": "true"}, lambda _, run: run["is_public"] is True),
     "users": updates(
-        lambda world: {"users": world.office.people[1:]},
-        lambda world, run: run["users"] == list(world.office.people[1:]),
-        members=lambda world: (list(world.office.people[1:]), [world.office.groups[0]]),
+        lambda world: {"users": world.example.people[1:]},
+        lambda world, run: run["users"] == list(world.example.people[1:]),
+        members=lambda world: (list(world.example.people[1:]), [world.example.groups[0]]),
     ),
     "groups": updates(
         lambda world: {"groups": []},
         lambda _, run: run["groups"] == [],
-        members=lambda world: (list(world.office.people[:2]), []),
+        members=lambda world: (list(world.example.people[:2]), []),
     ),
     "publicly_hidden_fields": updates(
         lambda _: {"publicly_hidden_fields": ["comments"]},
@@ -251,8 +252,8 @@ CASES: dict[str, Case] = {
     **{f"update {name}": case for name, case in FIELD_CASES.items()},
     **TASK_CASES,
     "update tags that the update ignores": updates(
-        lambda world: {"tags": world.office.tags[1:2]},
-        lambda world, run: run["tags"] == list(world.office.tags[1:2]),
+        lambda world: {"tags": world.example.tags[1:2]},
+        lambda world, run: run["tags"] == list(world.example.tags[1:2]),
         behaviour=_IGNORED,
         core=True,
     ),
@@ -266,20 +267,20 @@ CASES: dict[str, Case] = {
     ),
     "launch what was launched before": launches({"already"}),
     "add a tag": Case(
-        lambda world: labels.add(world.org, world.run_id, labels.TAGS, world.office.tags[2]),
-        lambda world, _: world.office.tags[2] in truth(world)["tags"],
+        lambda world: labels.add(world.org, world.run_id, labels.TAGS, world.example.tags[2]),
+        lambda world, _: world.example.tags[2] in truth(world)["tags"],
         core=True,
     ),
     "remove a tag": Case(
-        lambda world: labels.remove(world.org, world.run_id, labels.TAGS, world.office.tags[0]),
+        lambda world: labels.remove(world.org, world.run_id, labels.TAGS, world.example.tags[0]),
         lambda world, _: truth(world)["tags"] == [],
     ),
     "add to a folder": Case(
-        lambda world: labels.add(world.org, world.run_id, labels.FOLDERS, world.office.folders[1]),
-        lambda world, _: world.office.folders[1] in truth(world)["folders"],
+        lambda world: labels.add(world.org, world.run_id, labels.FOLDERS, world.example.folders[1]),
+        lambda world, _: world.example.folders[1] in truth(world)["folders"],
     ),
     "remove from a folder": Case(
-        lambda world: labels.remove(world.org, world.run_id, labels.FOLDERS, world.office.folders[0]),
+        lambda world: labels.remove(world.org, world.run_id, labels.FOLDERS, world.example.folders[0]),
         lambda world, _: truth(world)["folders"] == [],
         behaviour=Behaviour(with_folders_shape="plain"),
         core=True,
@@ -305,12 +306,12 @@ CASES: dict[str, Case] = {
         lambda _, __: True,
     ),
 }
-#: What must fail even without a fault.
+#: Cases that fail even without a fault.
 REFUSED = {"update an archived run", "update a field that Tallyfy drops"}
 #: What may be done twice if it is done again, so that somebody has to look first.
 FOR_A_PERSON = {"comment on a task"}
 CORE = [name for name, case in CASES.items() if case.core]
-#: Faults that take time or memory meet these alone.
+#: Only these cases are tested with faults that take time or memory.
 COSTLY = ("read", "archive", "update name")
 QUICK_FAULTS = [planned for planned in ALL_FAULTS.values() if planned.kind not in LATE | LARGE]
 
@@ -319,23 +320,23 @@ TYPICAL_FAULTS = [planned for planned in QUICK_FAULTS if planned.is_typical]
 
 @cache
 def methods_of(name: str) -> tuple[str, ...]:
-    """The methods of a flow's requests, without a fault."""
+    """Return the methods of a flow's requests without a fault."""
     ending, _ = run_on_both(CASES[name])
     return tuple(request[0] for request in ending.requests)
 
 
 def pivot(name: str) -> int:
-    """The request of a flow that a fault hurts most: the first write, else the first read."""
+    """Return the index of the most critical request of a flow: the first write, or else the first read."""
     methods = methods_of(name)
     return next((number for number, method in enumerate(methods) if method != "GET"), 0)
 
 
-#: Errors that Airflow does not retry, by the fault that may end in them. Any other fault is a passing one.
+#: Errors that Airflow does not retry, by the fault that may cause them. All other faults are temporary.
 FINAL: Mapping[str, Callable[[str], bool]] = {
     "status": lambda error: "408" not in error,
     "redirect": lambda error: error.startswith("TallyfyClientError: "),
     "without": lambda error: error.startswith("TallyfyNotAppliedError: "),
-    # A yes that was none; and an empty list, which is an honest answer to the question for one.
+    # A false success; and an empty list, which is a valid answer to a search.
     "other_answer": lambda error: error.startswith(
         ("TallyfyNotAppliedError: ", "TallyfyNotFoundError: There is no run")
     ),
@@ -343,22 +344,22 @@ FINAL: Mapping[str, Callable[[str], bool]] = {
     "seats_exhausted": lambda error: error.startswith("TallyfyConflictError: "),
     "unreadable_page": lambda error: error.startswith("TallyfyNotAppliedError: "),
     "other_run": lambda error: error.startswith("TallyfyNotAppliedError: "),
-    # The id of a new tag is only known from this answer.
+    # Only this answer contains the id of the new tag.
     "other_id": lambda error: error.startswith("TallyfyValidationError: PUT "),
 }
 
 
-#: Faults that a repetition, or a read after a write, gets over. After a POST, the caller's next try does.
+#: Faults that a repetition fixes, or a read after a write. After a POST the caller must try again.
 PASSING = frozenset(
     {"server_error", "error_after", "drop_before", "drop_after", "truncated", "not_json", "two_lengths", "early_hints"}
 )
 
 
 def must_pass(name: str, planned: Planned, at: int) -> bool:
-    """Whether one such fault must not keep a flow from its end."""
+    """Whether a flow must succeed although one of its requests meets the fault."""
     return (
         (planned.kind in PASSING or planned.name == "rate_limited()")
-        # Flows that do not repeat a write after somebody else's answer end in an error that a retry can fix.
+        # Flows that do not repeat a write after an answer about another run end in an error that a retry can fix.
         and planned.name != "not_json(applies=False)"
         and name not in REFUSED
         and methods_of(name)[at] != "POST"
@@ -366,7 +367,7 @@ def must_pass(name: str, planned: Planned, at: int) -> bool:
 
 
 def run_and_judge(name: str, planned: Planned, at: int, times: int | None = 1) -> str:
-    """Let a flow meet a fault on both engines.
+    """Run a flow with a fault on both engines.
 
     :return: what is wrong with how it ended, if anything.
     """
@@ -379,9 +380,9 @@ def run_and_judge(name: str, planned: Planned, at: int, times: int | None = 1) -
         and not is_for_a_person
         and not (may_be_final and may_be_final(ending.error))
     ):
-        wrong += f"a passing fault ends for good: {ending.error}"
+        wrong += f"a temporary fault ends in a permanent error: {ending.error}"
     if ending.error and times == 1 and must_pass(name, planned, at):
-        wrong += f"one fault is too much: {ending.error}"
+        wrong += f"one fault makes the flow fail: {ending.error}"
     return wrong and f"{planned.name} at request {at}:\n  {wrong}"
 
 
@@ -400,7 +401,7 @@ def test_every_field_of_an_update_has_a_case() -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_without_a_fault_both_engines_do_the_same(name: str) -> None:
+def test_both_engines_do_the_same_without_a_fault(name: str) -> None:
     ending, wrong = run_on_both(CASES[name])
     assert not wrong, wrong
     assert bool(ending.error) is (name in REFUSED), ending.error
@@ -422,7 +423,7 @@ def test_fault_at_any_request_has_the_same_end_on_both_engines(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", CORE)
-def test_lasting_fault_has_the_same_end_on_both_engines(name: str) -> None:
+def test_permanent_fault_has_the_same_end_on_both_engines(name: str) -> None:
     wrong = [run_and_judge(name, planned, pivot(name), times=None) for planned in TYPICAL_FAULTS]
     assert not any(wrong), "\n".join(filter(None, wrong))
 
@@ -435,6 +436,6 @@ def test_late_or_huge_answer_has_the_same_end_on_both_engines(name: str, fault: 
 
 
 @pytest.mark.parametrize("fault", [name for name, planned in ALL_FAULTS.items() if planned.kind in LATE])
-def test_late_answers_without_a_repetition_have_the_same_end_on_both_engines(fault: str) -> None:
+def test_late_answers_without_retries_have_the_same_end_on_both_engines(fault: str) -> None:
     wrong = run_and_judge("read", ALL_FAULTS[fault], pivot("read"), times=None)
     assert not wrong, wrong

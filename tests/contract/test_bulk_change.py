@@ -1,4 +1,4 @@
-"""Changing many runs: how many requests it takes, what is left alone, and what the report says."""
+"""Changing many runs: the number of requests, the runs that are skipped, and the report."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
 from tests.contract._bulk import check_sums, check_truth, count, let_time_fly, rows_of, times
 from tests.contract._clock import FastClock
-from tests.contract._office import UNKNOWN, truth
+from tests.contract._example_organization import UNKNOWN, truth
 
 Connect = Callable[..., TallyfyHook]
 
@@ -33,7 +33,7 @@ LIVE, ARCHIVED = "GET /runs?sort=", "GET /runs?archived=only"
 
 
 class TestRequests:
-    def test_one_per_archived_live_run(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_archiving_sends_one_request_per_live_run(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         ids = sandbox.add_runs(150)
         report = hook.archive_runs(ids)
         assert report.requests == len(sandbox.requests) == 150
@@ -41,27 +41,29 @@ class TestRequests:
         assert report.counts["changed"] == 150
         check_truth(sandbox, report, archived=True)
 
-    def test_one_per_activated_run(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_activating_sends_one_request_per_run(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         ids = sandbox.add_runs(150, archived=True)
         report = hook.activate_runs(ids)
         assert sorted(sandbox.calls) == sorted(f"PUT /runs/{run_id}/activate" for run_id in ids)
         check_truth(sandbox, report, archived=False)
 
-    def test_rows_cost_their_pages_beside(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_rows_cost_one_more_request_per_page(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         ids = sandbox.add_runs(250)
         report = hook.archive_runs(rows_of(sandbox, ids))
         assert report.counts["changed"] == 250
         assert count(sandbox, "DELETE") == 250
-        assert count(sandbox, LIVE) == 4  # three pages, and the first one twice: once to know how many there are
+        assert (
+            count(sandbox, LIVE) == 4
+        )  # three pages, and the first one twice: its first read returns the number of pages
         assert len(sandbox.requests) == 254
 
-    def test_repeated_ids_once(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_repeated_ids_are_sent_once(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         first, second = sandbox.add_runs(2)
         report = hook.archive_runs([first, second, first, {"id": first}, {"run_id": second}])
         assert len(sandbox.requests) == 2
         assert report.summary()["total"] == 2
 
-    def test_none_for_no_runs(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_no_runs_send_no_request(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         report = hook.archive_runs([])
         assert report.complete
         assert report.sentence() == "0 runs: 0 archived"
@@ -79,16 +81,16 @@ class TestRequests:
         assert count(sandbox, ARCHIVED) == 3
         assert len(sandbox.requests) == 253
 
-    def test_doubts_of_all_kinds_are_settled_in_one_walk(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_unclear_answers_of_all_kinds_are_checked_in_one_walk(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         live, done, gone = sandbox.add_runs(120), sandbox.add_runs(120, archived=True), [UNKNOWN]
         sandbox.fail("DELETE", "/runs/*", Fault.drop_after(), times=20)
         report = hook.archive_runs([*live, *done, *gone])
         assert report.counts == {"changed": 120, "already": 120, "modified": 0, "failed": 1, "not_tried": 0}
         assert count(sandbox, ARCHIVED) == 3
-        assert count(sandbox, "GET /runs/") == 1  # the one that no list shows
+        assert count(sandbox, "GET /runs/") == 1  # the run that no list shows
         check_truth(sandbox, report, archived=True)
 
-    def test_many_that_are_not_archived_take_a_second_walk_and_no_single_reads(
+    def test_many_runs_that_are_not_archived_are_found_in_a_second_walk_without_single_reads(
         self, sandbox: Sandbox, hook: TallyfyHook
     ) -> None:
         ids = sandbox.add_runs(150)
@@ -110,7 +112,7 @@ class TestRequests:
 
 
 def count_connections(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Count the connections that are opened from now on."""
+    """Count the connections that are opened after this call."""
     number = [0]
     new = HTTPConnectionPool._new_conn
 
@@ -123,7 +125,7 @@ def count_connections(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def most_at_a_time(sandbox: Sandbox) -> int:
-    """Most requests that were under way at the same moment."""
+    """Return the maximum number of concurrent requests."""
     steps = []
     for record in sandbox.requests:
         assert record.answered_at is not None
@@ -170,11 +172,11 @@ class TestRefusedBeforeAnythingIsSent:
             hook.archive_runs(run_ids, **options)
         assert sandbox.requests == []
 
-    def test_as_many_as_allowed(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_max_runs_counts_repeated_ids_once(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         ids = sandbox.add_runs(3)
         assert hook.archive_runs([*ids, ids[0]], max_runs=3).counts["changed"] == 3
 
-    def test_changes_that_are_none(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_empty_and_wrong_changes(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         ids = sandbox.add_runs(1)
         nothing: list[dict[str, Any]] = [{}, {"name": None}, {"add_tags": []}]
         wrong: list[dict[str, Any]] = [{"owner_id": "nobody"}, {"tags": [], "add_tags": ["x"]}]
@@ -213,7 +215,7 @@ class TestDryRun:
         assert report.counts == {"changed": 5, "already": 3, "modified": 0, "failed": 2, "not_tried": 0}
         assert {record.method for record in sandbox.requests} == {"GET"}
 
-    def test_given_beside_an_options_object_which_stays_as_it_is(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_dry_run_overrides_an_options_object_without_changing_it(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         options = BulkOptions(concurrency=2)
         change = hook.bulk_change("archive", sandbox.add_runs(3), options=options, dry_run=True)
         assert change.run().counts["changed"] == 3
@@ -227,10 +229,10 @@ class TestDryRun:
         assert {record.method for record in sandbox.requests} == {"GET"}
 
 
-class TestTouched:
-    """What somebody did after a run was found counts more than what the task was told."""
+class TestModifiedMeanwhile:
+    """Runs that somebody modified after they were found are skipped."""
 
-    def test_left_alone_and_told(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_modified_runs_are_skipped_and_reported(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         ids = sandbox.add_runs(220, untouched_days=60)
         rows = rows_of(sandbox, ids)
         busy = ids[::20]
@@ -244,8 +246,8 @@ class TestTouched:
         assert count(sandbox, "GET /runs/") == 0, "read by pages, not one by one"
         check_truth(sandbox, report, archived=True)
 
-    def test_while_the_task_writes(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        # The list is read from its end, one page ahead; the first page is read anew before it is written to.
+    def test_run_modified_while_the_task_writes_is_skipped(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        # The list is read from its end, one page ahead. The first page is read again before its runs are written.
         ids = sandbox.add_runs(400, untouched_days=60)
         rows = rows_of(sandbox, ids)
         sandbox.when("DELETE", "/runs/*", lambda: sandbox.touch(ids[0]))
@@ -253,14 +255,14 @@ class TestTouched:
         assert report.entries[ids[0]].result == "modified"
         assert report.counts["changed"] == 399
 
-    def test_not_asked_for(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_skip_modified_false_changes_modified_runs_too(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         ids = sandbox.add_runs(30, untouched_days=60)
         rows = rows_of(sandbox, ids)
         sandbox.touch(ids[0])
         assert hook.archive_runs(rows, skip_modified=False).counts["changed"] == 30
         assert len(sandbox.requests) == 30
 
-    def test_only_rows_with_a_timestamp_are_guarded(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_only_rows_with_a_timestamp_are_checked(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         first, second = sandbox.add_runs(2, untouched_days=60)
         rows = [*rows_of(sandbox, [first]), {"id": second, "name": "no timestamp"}]
         for run_id in (first, second):
@@ -268,7 +270,7 @@ class TestTouched:
         report = hook.archive_runs(rows)
         assert [entry.result for entry in report.entries.values()] == ["modified", "changed"]
 
-    def test_another_spelling_is_not_another_time(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_another_format_of_the_same_time_is_not_a_modification(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         rows = rows_of(sandbox, sandbox.add_runs(3, untouched_days=60))
         for row in rows:
             row["last_updated"] = row["last_updated"].replace(".000Z", "Z")
@@ -287,12 +289,12 @@ class TestTouched:
         ids = sandbox.add_runs(20, archived=True, untouched_days=60)
         rows = rows_of(sandbox, ids)
         sandbox.activate(ids[3])
-        sandbox.archive(ids[3])  # somebody wanted it archived after all
+        sandbox.archive(ids[3])  # somebody wants it to stay archived
         report = hook.activate_runs(rows)
         assert report.counts["modified"] == 1
         assert truth(sandbox, ids[3])["is_archived"]
 
-    def test_an_undo_brings_back_what_nobody_modified(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_undo_activates_runs_that_nobody_modified(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         ids = sandbox.add_runs(120, untouched_days=60)
         archived = hook.archive_runs(rows_of(sandbox, ids))
         restored = hook.activate_runs([entry.as_row() for entry in archived.entries.values()])
@@ -300,21 +302,21 @@ class TestTouched:
         check_truth(sandbox, restored, archived=False)
 
 
-class TestMeanwhile:
-    """Others work on the same runs, and pages shift."""
+class TestChangedByOthers:
+    """Others change the same runs, and rows move between pages."""
 
-    def test_archived_by_others(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_runs_archived_by_others_are_not_written_again(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         ids = sandbox.add_runs(220, untouched_days=60)
         rows = rows_of(sandbox, ids)
         for run_id in ids[::2]:
             sandbox.archive(run_id)
         report = hook.archive_runs(rows)
         assert report.counts["already"] == report.counts["changed"] == 110
-        assert count(sandbox, "DELETE") == 110, "only what is still to do is written"
+        assert count(sandbox, "DELETE") == 110, "only the remaining runs are written"
         assert count(sandbox, "GET /runs/") == 0
 
     @pytest.mark.parametrize("kind", ["ids", "rows"])
-    def test_deleted_by_others(self, kind: str, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_runs_deleted_by_others_fail(self, kind: str, sandbox: Sandbox, hook: TallyfyHook) -> None:
         ids = sandbox.add_runs(30)
         given = ids if kind == "ids" else rows_of(sandbox, ids)
         sandbox.when("DELETE", "/runs/*", lambda: destroy(sandbox, ids[5]))
@@ -327,7 +329,7 @@ class TestMeanwhile:
             assert "404" in report.entries[run_id].reason or "no run" in report.entries[run_id].reason
         assert not report.retryable()
 
-    def test_two_tasks_at_once(self, sandbox: Sandbox, connect: Connect) -> None:
+    def test_two_tasks_at_once_do_each_run_once(self, sandbox: Sandbox, connect: Connect) -> None:
         ids = sandbox.add_runs(200, untouched_days=60)
         rows = rows_of(sandbox, ids)
         reports: list[Report] = []
@@ -347,7 +349,9 @@ class TestMeanwhile:
         assert all(times(sandbox, run_id, "archived") == 1 for run_id in ids)
 
     @pytest.mark.parametrize("get_archived", ["200", "404"])
-    def test_pages_shift_to_the_front(self, get_archived: Any, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_no_run_is_missed_when_rows_move_to_earlier_pages(
+        self, get_archived: Any, sandbox: Sandbox, hook: TallyfyHook
+    ) -> None:
         sandbox.behaviour = Behaviour(get_archived=get_archived)
         others = sandbox.add_runs(60, days_old=500)
         ids = sandbox.add_runs(340, days_old=100, untouched_days=60)
@@ -357,8 +361,8 @@ class TestMeanwhile:
         assert report.counts["changed"] == 340
         check_truth(sandbox, report, archived=True)
 
-    def test_pages_shift_to_the_back(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        # Old runs come back to life in front of the others: some slip from a page not yet read to one that was.
+    def test_no_run_is_missed_when_rows_move_to_later_pages(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        # Activated runs appear before the others, so some rows move from an unread page to one that was read.
         others = sandbox.add_runs(15, days_old=500, archived=True)
         ids = sandbox.add_runs(340, days_old=100, untouched_days=60)
         rows = rows_of(sandbox, ids)
@@ -368,8 +372,8 @@ class TestMeanwhile:
         check_truth(sandbox, report, archived=True)
         assert all(not truth(sandbox, run_id)["is_archived"] for run_id in others)
 
-    def test_lists_are_not_taken_at_their_word(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        # A server that ignores "archived=only" lists live runs too.
+    def test_state_of_a_row_counts_not_the_filter_of_the_list(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        # A server that ignores "archived=only" also lists live runs.
         live, done = sandbox.add_runs(30), sandbox.add_runs(30, archived=True)
         ignore(sandbox, "archived")
         report = hook.activate_runs(rows_of(sandbox, [*live, *done]))
@@ -396,14 +400,14 @@ def each(action: Callable[[str], None], run_ids: list[str]) -> None:
 
 
 def destroy(sandbox: Sandbox, run_id: str) -> None:
-    """Delete a run for ever, behind the client's back."""
+    """Delete a run permanently, without a request."""
     with sandbox.organization.lock:
         sandbox.organization.runs.pop(run_id, None)
         sandbox.organization.version += 1
 
 
 def ignore(sandbox: Sandbox, *names: str) -> None:
-    """Have the server ignore parameters of lists."""
+    """Let the server ignore parameters of lists."""
     index = sandbox._server.dispatcher.index
     find = index.find
     index.find = lambda query: find({**{n: v for n, v in query.items() if n not in names}, **_wider(names)})  # type: ignore[method-assign]
@@ -414,7 +418,7 @@ def _wider(names: tuple[str, ...]) -> dict[str, str]:
 
 
 class TestRetry:
-    def test_touches_only_what_is_still_to_do(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_writes_only_to_the_remaining_runs(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         ids = sandbox.add_runs(220)
         sandbox.fail("DELETE", "/runs/*", Fault.status(403), times=20, after=100)
         first = hook.archive_runs(ids)
@@ -427,12 +431,14 @@ class TestRetry:
         assert count(sandbox, "GET /runs/") == 0
         assert len(sandbox.requests) <= 20 + 2 + 3
 
-    def test_of_rows_whose_runs_the_first_try_archived(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_runs_that_the_first_try_archived_count_as_already_archived(
+        self, sandbox: Sandbox, hook: TallyfyHook
+    ) -> None:
         rows = rows_of(sandbox, sandbox.add_runs(50, untouched_days=60))
         assert hook.archive_runs(rows).counts["changed"] == 50
         assert hook.archive_runs(rows, look_first=True).counts["already"] == 50
 
-    def test_where_archived_runs_cannot_be_read_by_id(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_works_where_archived_runs_cannot_be_read_by_id(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         sandbox.behaviour = Behaviour(get_archived="404", second_archive="404")
         live, done = sandbox.add_runs(30), sandbox.add_runs(30, archived=True)
         report = hook.archive_runs([*live, *done], look_first=True)
@@ -486,7 +492,7 @@ class TestUpdateTags:
         assert all(set(truth(sandbox, run_id)["tags"]) == {new, tags["Stale"]} for run_id in ids)
         assert count(sandbox, "POST /tags") == 1
 
-    def test_a_tag_that_is_made_in_vain_is_not_made(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_no_tag_is_created_if_the_arguments_are_refused(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         with pytest.raises(TallyfyArgumentError, match="no tag has this title"):
             hook.update_runs(sandbox.add_runs(1), {"remove_tags": ["New"], "create_missing_tags": True})
         assert count(sandbox, "POST") == 0
@@ -514,7 +520,7 @@ class TestReport:
         assert summary["failed"] == 100
         assert len(summary["examples"]["failed"]) == EXAMPLES
 
-    def test_progress_is_told(self, sandbox: Sandbox, hook: TallyfyHook, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_progress_is_logged(self, sandbox: Sandbox, hook: TallyfyHook, monkeypatch: pytest.MonkeyPatch) -> None:
         lines: list[str] = []
         seen: list[dict[str, int]] = []
         log = SimpleNamespace(info=lambda text, *values: lines.append(text % values), debug=lambda *_: None)
@@ -529,7 +535,7 @@ class TestReport:
         assert done[-1] == 60
         assert [counts["changed"] for counts in seen] == done
 
-    def test_silent_in_between(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_progress_is_logged_at_most_once_per_interval(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         seen: list[Any] = []
         hook.archive_runs(sandbox.add_runs(60), progress_every=3600.0, on_progress=seen.append)
         assert seen == []

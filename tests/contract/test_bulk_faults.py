@@ -1,4 +1,4 @@
-"""Bulk changes under every fault: afterwards the true state agrees with the report, and a retry ends the work."""
+"""Bulk changes with every fault: the report agrees with the true state, and a retry completes the work."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def in_seconds(seconds: float) -> str:
 
 @dataclass(frozen=True)
 class Case:
-    """A fault, and what is to come of 200 runs.
+    """A fault, and the expected result for 200 runs.
 
-    :param fault: what happens.
-    :param count: to how many requests; ``None`` = to all that follow.
-    :param after: after how many.
-    :param ends: whether all is done in the end, without a retry; ``None`` = depends on whom it meets.
-    :param stopped: why not all were tried, if so.
+    :param fault: the fault.
+    :param count: number of requests that meet it; ``None`` = all that follow.
+    :param after: number of requests before that.
+    :param ends: whether all runs are changed without a retry; ``None`` = depends on which request meets the fault.
+    :param stopped: the reason why not all runs were tried, if so.
     """
 
     fault: Fault
@@ -70,7 +70,7 @@ CASES = {
     "429 in a storm": Case(Fault.rate_limited("2"), 60, 10),
     "429 at once": Case(Fault.rate_limited("1"), 8, 0),
     "429 with a date": Case(Fault.rate_limited(in_seconds(2)), 12),
-    "429 with a date gone by": Case(Fault.rate_limited(in_seconds(-60)), 12),
+    "429 with a date in the past": Case(Fault.rate_limited(in_seconds(-60)), 12),
     "429 with garbage": Case(Fault.rate_limited("soon"), 12),
     "429 with a negative number": Case(Fault.rate_limited("-5"), 12),
     "429 without a word": Case(Fault.rate_limited(None), 12),
@@ -80,19 +80,19 @@ CASES = {
     "500 in HTML": Case(Fault.server_error(500, html=True), 3),
     "500 with a stack": Case(Fault.server_error(500, leak=True), 3),
     "503 for some": Case(Fault.server_error(503), 24, ends=None),
-    "504 for ever": Case(Fault.server_error(504), None, 60, False, "in a row"),
+    "permanent 504": Case(Fault.server_error(504), None, 60, False, "in a row"),
     "error after it was done": Case(Fault.error_after(502)),
-    "error after it was done, for ever": Case(Fault.error_after(500, html=True), None, 60, False, "in a row"),
+    "permanent error after it was done": Case(Fault.error_after(500, html=True), None, 60, False, "in a row"),
     "cut before": Case(Fault.drop_before(), 3),
     "reset before": Case(Fault.drop_before(reset=True), 3),
     "cut before, for some": Case(Fault.drop_before(), 24, ends=None),
     "cut after": Case(Fault.drop_after()),
     "reset after": Case(Fault.drop_after(reset=True)),
-    "cut for ever": Case(Fault.drop_before(), None, 60, False, "in a row"),
+    "permanently cut": Case(Fault.drop_before(), None, 60, False, "in a row"),
     "half an answer": Case(Fault.truncated()),
-    "a page instead of an answer": Case(Fault.not_json()),
-    "no JSON, for ever": Case(Fault.not_json(html=False), None, 0),
-    "a yes without the run": Case(Fault.unreadable_page(), None, 0),
+    "a web page instead of an answer": Case(Fault.not_json()),
+    "permanently no JSON": Case(Fault.not_json(html=False), None, 0),
+    "success without the run": Case(Fault.unreadable_page(), None, 0),
     "answers that come late": Case(Fault.slow(0.02), None, 0),
     "answers that come too late": Case(Fault.slow_after(2 * TIMEOUT), 6),
     "requests that arrive too late": Case(Fault.slow(1.5 * TIMEOUT), 6),
@@ -105,15 +105,15 @@ CASES = {
 }
 
 
-#: Faults that a task meets which is given rows, and so reads pages before it writes.
+#: Faults to test with rows, for which a task reads pages before it writes.
 WITH_ROWS = (
     "429 in a storm",
     "429 for an hour",
     "503 for some",
     "error after it was done",
     "cut after",
-    "cut for ever",
-    "no JSON, for ever",
+    "permanently cut",
+    "permanently no JSON",
     "a 404 that lies",
 )
 TABLE = [*((name, "ids") for name in CASES), *((name, "rows") for name in WITH_ROWS)]
@@ -121,7 +121,7 @@ TABLE = [*((name, "ids") for name in CASES), *((name, "rows") for name in WITH_R
 
 class TestArchive:
     @pytest.mark.parametrize(("name", "given"), TABLE)
-    def test_report_is_true_and_a_retry_ends_the_work(
+    def test_report_is_right_and_a_retry_completes_the_work(
         self, name: str, given: str, sandbox: Sandbox, connect: Connect
     ) -> None:
         case = CASES[name]
@@ -148,7 +148,7 @@ class TestArchive:
     @pytest.mark.parametrize("get_archived", ["200", "404"])
     @pytest.mark.parametrize("second_archive", ["200", "404"])
     @pytest.mark.parametrize("archive_body", ["object", "empty", "204"])
-    def test_lost_answers_whatever_tallyfy_answers_then(
+    def test_lost_answers_with_every_form_of_reading(
         self, get_archived: Any, second_archive: Any, archive_body: Any, sandbox: Sandbox, hook: TallyfyHook
     ) -> None:
         sandbox.behaviour = Behaviour(
@@ -162,7 +162,7 @@ class TestArchive:
         assert report.counts["changed"] == RUNS
         assert all(times(sandbox, run_id, "archived") == 1 for run_id in ids)
 
-    def test_token_revoked_half_way(self, sandbox: Sandbox, connect: Connect) -> None:
+    def test_token_revoked_during_the_task(self, sandbox: Sandbox, connect: Connect) -> None:
         ids = sandbox.add_runs(RUNS)
         sandbox.when("DELETE", "/runs/*", lambda: sandbox.revoke(sandbox.token), after=60)
         report = connect(sandbox).archive_runs(ids)
@@ -175,7 +175,7 @@ class TestArchive:
         renewed = connect(sandbox, password=sandbox.token_for("standard"))
         check_retry(sandbox, renewed, report, ids)
 
-    def test_token_revoked_before(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_token_revoked_before_the_task(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         rows = rows_of(sandbox, sandbox.add_runs(RUNS))
         sandbox.revoke(sandbox.token)
         change = hook.bulk_change("archive", rows)
@@ -193,7 +193,7 @@ class TestArchive:
         assert all("403" in entry.reason for entry in report.entries.values())
         assert not report.retryable()
 
-    def test_server_gone_half_way(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_server_down_during_the_task(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         ids = sandbox.add_runs(RUNS)
         sandbox.when("DELETE", "/runs/*", lambda: gone.start(), after=60)
         gone = threading.Thread(target=sandbox.stop)
@@ -206,7 +206,7 @@ class TestArchive:
         sandbox.start()
         check_retry(sandbox, hook, report, ids)
 
-    def test_server_gone_while_pages_are_read(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_server_down_while_pages_are_read(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         rows = rows_of(sandbox, sandbox.add_runs(RUNS))
         sandbox.when("DELETE", "/runs/*", lambda: gone.start(), after=10)
         gone = threading.Thread(target=sandbox.stop)
@@ -224,7 +224,7 @@ class TestArchive:
 
 
 def check_retry(sandbox: Sandbox, hook: TallyfyHook, report: Report, wanted: Any) -> None:
-    """Another try, in peace, does what the first one did not, and nothing else."""
+    """Check that a second try without faults changes the remaining runs and no others."""
     sandbox.forget_faults()
     done = [run_id for run_id in report.entries if times(sandbox, run_id, "archived")]
     retried = hook.archive_runs(wanted, look_first=True)
@@ -236,7 +236,7 @@ def check_retry(sandbox: Sandbox, hook: TallyfyHook, report: Report, wanted: Any
 
 
 def settle_down(sandbox: Sandbox) -> None:
-    """Wait for what late requests still do, those of a killed process among them."""
+    """Wait until late requests are carried out, also those of a killed process."""
     pause = threading.Event()
     for _ in range(500):
         if all(record.answered_at is not None for record in sandbox.requests):
@@ -251,15 +251,15 @@ UPDATES = {
         "429 for an hour",
         "503",
         "503 for some",
-        "504 for ever",
+        "permanent 504",
         "error after it was done",
         "cut before",
         "cut after",
         "reset after",
         "half an answer",
-        "a page instead of an answer",
-        "no JSON, for ever",
-        "a yes without the run",
+        "a web page instead of an answer",
+        "permanently no JSON",
+        "success without the run",
         "answers that come too late",
         "403",
         "a 404 that lies",
@@ -267,7 +267,7 @@ UPDATES = {
     )
 }
 
-#: The update that sends tags in vain, and attaches them one by one, takes more steps that can be cut off.
+#: An update whose tags are ignored and then attached one by one has more requests that can fail.
 UPDATE_TABLE = [
     *((name, "replace") for name in UPDATES),
     *((name, "ignore") for name in ("429 for an hour", "503 for some", "cut after", "403")),
@@ -292,7 +292,7 @@ class TestUpdate:
                 assert run["summary"] == "", entry
 
     @pytest.mark.parametrize(("name", "put_tags"), UPDATE_TABLE)
-    def test_report_is_true_and_a_retry_ends_the_work(
+    def test_report_is_right_and_a_retry_completes_the_work(
         self, name: str, put_tags: Any, sandbox: Sandbox, connect: Connect, changes: dict[str, Any]
     ) -> None:
         case = UPDATES[name]
@@ -317,19 +317,19 @@ class TestUpdate:
         assert retried.complete, retried.summary()
         self.check(sandbox, retried, changes)
 
-    def test_token_revoked_half_way(self, sandbox: Sandbox, hook: TallyfyHook, changes: dict[str, Any]) -> None:
+    def test_token_revoked_during_the_task(self, sandbox: Sandbox, hook: TallyfyHook, changes: dict[str, Any]) -> None:
         ids = sandbox.add_runs(RUNS, users=[sandbox.add_member("ann@example.com")])
         sandbox.when("PUT", "/runs/*", lambda: sandbox.revoke(sandbox.token), after=60)
         report = hook.update_runs(ids, changes)
         check_sums(report, ids)
         self.check(sandbox, report, changes)
         assert "access token" in report.stopped
-        # Those before the sixty-first, but for one whose body is still on its way at that moment.
+        # The runs before the sixty-first, except for one whose request body is still being sent at that moment.
         accepted = sum(record.method == "PUT" and record.status == 200 for record in sandbox.requests)
         assert report.counts["changed"] == accepted
         assert 52 <= accepted <= 60
 
-    def test_server_gone_half_way(self, sandbox: Sandbox, hook: TallyfyHook, changes: dict[str, Any]) -> None:
+    def test_server_down_during_the_task(self, sandbox: Sandbox, hook: TallyfyHook, changes: dict[str, Any]) -> None:
         ids = sandbox.add_runs(RUNS, users=[sandbox.add_member("ann@example.com")])
         sandbox.when("PUT", "/runs/*", lambda: gone.start(), after=60)
         gone = threading.Thread(target=sandbox.stop)
@@ -383,8 +383,8 @@ class TestKilled:
         told = {run_id for run_id, row in report.items() if row["result"] == "changed"}
         unclear = {run_id for run_id, row in report.items() if row.get("unclear")}
         assert 50 < len(told) < RUNS
-        assert told <= done <= told | unclear, "nothing was sent that was not noted before"
-        assert len(unclear) <= 8, "what was under way, and no more"
+        assert told <= done <= told | unclear, "every request was recorded before it was sent"
+        assert len(unclear) <= 8, "the requests in progress, and no others"
         if method == "PUT":
             assert all(report[run_id]["before"] == {"summary": ""} for run_id in done)
         doing = (
@@ -414,8 +414,8 @@ class TestKilled:
         task.execute(TallyfyBulkActivateRunsOperator, from_report=report, include_unclear=True)
         assert sandbox.runs(archived=True) == []
 
-    def test_at_any_moment(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        """An exception in the main thread comes wherever that is; nothing hangs, and the report is right."""
+    def test_interruption_at_any_moment_leaves_a_right_report(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        """An exception is raised anywhere in the main thread. Nothing hangs, and the report is right."""
         sandbox.add_runs(24)
         sandbox.latency = 0.001
         driver = Path(__file__).with_name("interrupt_driver.py")
@@ -440,7 +440,7 @@ class TestKilled:
     def run(
         sandbox: Sandbox, hook: TallyfyHook, folder: Path, name: str, method: str, sig: int, interrupt: bool
     ) -> tuple[str, SavedReport]:
-        """Kill a task after some seventy writes; return what it said last, and its report."""
+        """Kill a task after about seventy writes; return its last output and its report."""
         ids = sandbox.add_runs(RUNS)
         sandbox.latency = 0.01
         process: list[subprocess.Popen[str]] = []

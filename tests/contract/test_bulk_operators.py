@@ -1,4 +1,4 @@
-"""The operators for many runs: what they take, what they leave in XComs and files, and how they fail."""
+"""The bulk operators: their arguments, XComs, files and errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from airflow_provider_tallyfy.operators.tallyfy import (
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
 from tests.contract._bulk import Task, let_time_fly, rows_of
 from tests.contract._clock import FastClock
-from tests.contract._office import UNKNOWN, truth
+from tests.contract._example_organization import UNKNOWN, truth
 
 
 @pytest.fixture(autouse=True)
@@ -35,13 +35,13 @@ def _time_flies(clock: FastClock) -> None:
 
 
 class TestXCom:
-    def test_is_small_whatever_the_number(self, sandbox: Sandbox, task: Task) -> None:
+    def test_is_small_for_any_number_of_runs(self, sandbox: Sandbox, task: Task) -> None:
         few = task.execute(TallyfyBulkArchiveRunsOperator, run_ids=sandbox.add_runs(50))
         many = task.execute(TallyfyBulkArchiveRunsOperator, run_ids=sandbox.add_runs(2000))
         assert (few["changed"], many["changed"]) == (50, 2000)
         assert len(json.dumps(many)) - len(json.dumps(few)) < 20
 
-    def test_is_small_though_all_fail(self, sandbox: Sandbox, task: Task) -> None:
+    def test_is_small_even_if_all_runs_fail(self, sandbox: Sandbox, task: Task) -> None:
         sizes = []
         for number in (50, 400):
             ids = sandbox.add_runs(number)
@@ -73,10 +73,10 @@ class TestFailure:
         assert caught.value.summary == task.pushed["summary"]
         assert all(truth(sandbox, run_id)["is_archived"] for run_id in ids)
 
-    def test_passing_faults_are_worth_a_retry(self, sandbox: Sandbox, task: Task) -> None:
+    def test_temporary_failures_allow_a_retry(self, sandbox: Sandbox, task: Task) -> None:
         ids = sandbox.add_runs(30)
         sandbox.fail("DELETE", f"/runs/{ids[3]}", Fault.server_error(503), times=None)
-        with pytest.raises(TallyfyBulkError, match="A retry does only what is still to do") as caught:
+        with pytest.raises(TallyfyBulkError, match="A retry changes only the remaining runs") as caught:
             task.execute(TallyfyBulkArchiveRunsOperator, run_ids=ids)
         assert not isinstance(caught.value, AirflowFailException)
         sandbox.forget_faults()
@@ -102,7 +102,7 @@ class TestFailure:
             task.execute(TallyfyBulkArchiveRunsOperator, run_ids=rows_of(sandbox, ids))
         assert task.pushed["summary"]["not_tried"] == 60
 
-    def test_no_token_in_what_is_left_behind(self, sandbox: Sandbox, task: Task, tmp_path: Path) -> None:
+    def test_no_token_in_xcoms_log_and_report(self, sandbox: Sandbox, task: Task, tmp_path: Path) -> None:
         ids = sandbox.add_runs(5)
         sandbox.fail("DELETE", "/runs/*", Fault.status(403, {"message": f"Not with {sandbox.token}"}), times=None)
         path = tmp_path / "report.jsonl"
@@ -163,13 +163,13 @@ class TestArguments:
         )
         assert result["changed"] == 3
 
-    def test_numbers_from_templates(self, sandbox: Sandbox, task: Task) -> None:
+    def test_numbers_in_strings_are_rendered_templates(self, sandbox: Sandbox, task: Task) -> None:
         ids = sandbox.add_runs(25)
         sandbox.fail("DELETE", "/runs/*", Fault.status(403), times=None)
         with pytest.raises(TallyfyBulkRefusedError, match=r"max_failures=2"):
             task.execute(TallyfyBulkArchiveRunsOperator, run_ids=ids, max_runs="25", max_failures=" 2 ")
 
-    def test_flag_from_a_template(self, sandbox: Sandbox, task: Task) -> None:
+    def test_flag_in_a_string_is_a_rendered_template(self, sandbox: Sandbox, task: Task) -> None:
         ids = sandbox.add_runs(3, untouched_days=30)
         rows = rows_of(sandbox, ids)
         sandbox.touch(ids[0])
@@ -183,7 +183,7 @@ class TestArguments:
         operator = TallyfyBulkUpdateRunsOperator(task_id="t", run_ids=[], summary="x")
         assert all(hasattr(operator, name) for name in operator.template_fields)
 
-    def test_what_is_none_once_it_is_rendered(self, sandbox: Sandbox, task: Task) -> None:
+    def test_run_ids_that_render_to_none_are_refused(self, sandbox: Sandbox, task: Task) -> None:
         operator = TallyfyBulkArchiveRunsOperator(
             task_id="bulk", tallyfy_conn_id=task.conn_id, run_ids="{{ none }}", max_runs="{{ n }}"
         )
@@ -198,7 +198,9 @@ class TestArguments:
 
 
 class TestOnKill:
-    def test_while_it_writes(self, sandbox: Sandbox, task: Task, hook: TallyfyHook, tmp_path: Path) -> None:
+    def test_kill_during_the_writes_leaves_a_right_report(
+        self, sandbox: Sandbox, task: Task, hook: TallyfyHook, tmp_path: Path
+    ) -> None:
         path = tmp_path / "r.jsonl"
         operator = TallyfyBulkArchiveRunsOperator(
             task_id="bulk",
@@ -215,8 +217,10 @@ class TestOnKill:
         }
         assert task.pushed["summary"]["not_tried"] > 50
 
-    def test_before_it_began(self, sandbox: Sandbox, task: Task, hook: TallyfyHook) -> None:
-        # While titles are looked up, there is nothing yet that could be stopped.
+    def test_kill_during_the_look_up_of_titles_writes_nothing(
+        self, sandbox: Sandbox, task: Task, hook: TallyfyHook
+    ) -> None:
+        # While titles are looked up, there is no bulk change yet that could be stopped.
         sandbox.add_tag("Stale")
         operator = TallyfyBulkUpdateRunsOperator(
             task_id="bulk",
@@ -229,7 +233,7 @@ class TestOnKill:
             task.run(operator)
         assert [record.method for record in sandbox.requests] == ["GET"]
 
-    def test_when_it_never_began(self, hook: TallyfyHook) -> None:
+    def test_kill_before_execute_does_nothing(self, hook: TallyfyHook) -> None:
         TallyfyBulkArchiveRunsOperator(task_id="bulk", run_ids=[], tallyfy_conn_id=hook.tallyfy_conn_id).on_kill()
 
 
@@ -243,8 +247,10 @@ class TestUpdate:
         assert result["sentence"] == "10 runs: 10 updated."
         assert all(stale in run["tags"] and len(run["tags"]) == 2 and run["users"] for run in sandbox.runs())
 
-    def test_what_an_earlier_try_began_is_finished(self, sandbox: Sandbox, task: Task, tmp_path: Path) -> None:
-        # The first try wrote the summary, and could not attach the tag; so the run was modified, by that try itself.
+    def test_retry_completes_an_update_that_an_earlier_try_began(
+        self, sandbox: Sandbox, task: Task, tmp_path: Path
+    ) -> None:
+        # The first try wrote the summary but could not attach the tag, so that try itself modified the run.
         sandbox.behaviour = Behaviour(put_tags="ignore")
         sandbox.add_tag("Stale")
         ids = sandbox.add_runs(3, untouched_days=60)
@@ -262,8 +268,10 @@ class TestUpdate:
         assert (result["changed"], result["modified"]) == (3, 0)
         assert all(len(run["tags"]) == 1 for run in sandbox.runs())
 
-    def test_what_may_be_an_earlier_try_is_called_so(self, sandbox: Sandbox, task: Task) -> None:
-        # Without the earlier report there is no telling.
+    def test_reason_names_an_earlier_try_as_possible_cause_of_a_modification(
+        self, sandbox: Sandbox, task: Task
+    ) -> None:
+        # Without the report of the earlier try, nobody knows who modified the run.
         ids = sandbox.add_runs(2, untouched_days=60)
         rows = rows_of(sandbox, ids)
         sandbox.touch(ids[0])

@@ -1,4 +1,4 @@
-"""The text and the log lines about a bulk task, with names from outside in them."""
+"""The text and the log lines about a bulk task, with untrusted names in them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NASTY = [
     "\x1b[2Jcleared",
     "a\u2028b\u2029c\x85d",
 ]
-#: What people see of a text in which nothing means anything.
+#: What people see of a text without any markup.
 markdown = MarkdownIt("gfm-like", {"linkify": False, "html": True})
 
 
@@ -52,7 +52,7 @@ def seen(text: str) -> str:
 
 
 @pytest.mark.parametrize("name", NASTY)
-def test_what_markdown_makes_of_a_name_is_the_name(name: str) -> None:
+def test_markdown_shows_a_name_unchanged(name: str) -> None:
     text = markdown.render(f"- [{escape(name)}](https://go.tallyfy.com/x): {escape(name)}")
     assert re.sub(r"<[^>]*>", "", text).strip() == html.escape(f"{seen(name)}: {seen(name)}", quote=False).replace(
         '"', "&quot;"
@@ -60,11 +60,11 @@ def test_what_markdown_makes_of_a_name_is_the_name(name: str) -> None:
     assert re.findall(r"<(\w+)", text) == ["ul", "li", "a"]
     assert re.findall(r'(?:href|src)="([^"]*)"', text) == ["https://go.tallyfy.com/x"]
     for bare in ("https://", "http://", "www."):
-        assert bare not in escape(name), "a chat makes a link of that by itself"
+        assert bare not in escape(name), "a chat turns this into a link by itself"
 
 
 @given(st.text(st.characters() | st.sampled_from("\\`*_{}[]()#+-.!|~^=$@<>&\"'\n\r\u202e:/w"), max_size=30))
-def test_what_markdown_makes_of_any_text_is_that_text(name: str) -> None:
+def test_markdown_shows_any_text_unchanged(name: str) -> None:
     text = escape(name)
     assert text.isprintable() or not text
     assert shown(f"x{text}x") == f"x{seen(name)}x"
@@ -76,7 +76,7 @@ def _time_flies(clock: FastClock) -> None:
 
 
 class Lines:
-    """A logger."""
+    """A logger that keeps its lines."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -88,7 +88,7 @@ class Lines:
 
 
 @pytest.mark.parametrize("name", NASTY)
-def test_a_run_is_one_line_of_the_log(name: str) -> None:
+def test_each_run_is_one_log_line(name: str) -> None:
     report = Report.of("archive", [Target("a" * 32, None, name), Target("b" * 32, None, name)])
     report.set("a" * 32, "modified", f"because {name}")
     report.set("b" * 32, "failed", f"because {name}")
@@ -98,7 +98,7 @@ def test_a_run_is_one_line_of_the_log(name: str) -> None:
     assert all(line.isprintable() for line in log.lines)
 
 
-def test_what_tallyfy_says_is_one_line_of_the_error(sandbox: Sandbox, task: Task) -> None:
+def test_message_of_tallyfy_is_one_line_of_the_error(sandbox: Sandbox, task: Task) -> None:
     said = "No.\nMarking task as SUCCESS\x1b[2J"
     sandbox.fail("DELETE", "/runs/*", Fault.status(403, {"message": said}), times=None)
     with pytest.raises(TallyfyBulkError) as caught:
@@ -121,18 +121,18 @@ class TestTask:
         return operator.execute({"ti": ti})  # type: ignore[typeddict-item]  # all that it asks for
 
     @pytest.mark.parametrize("state", ["upstream_failed", "skipped", "removed", None])
-    def test_is_skipped_where_the_bulk_task_was_not_run(self, state: str | None, hook: TallyfyHook) -> None:
-        with pytest.raises(AirflowSkipException, match="'archive' was not run"):
+    def test_is_skipped_if_the_bulk_task_did_not_run(self, state: str | None, hook: TallyfyHook) -> None:
+        with pytest.raises(AirflowSkipException, match="'archive' did not run"):
             self.run(hook, None, {"archive": state})
 
     @pytest.mark.parametrize(
         "states",
         [{"archive": "success"}, {"archive": "failed"}, {"archive_0": "skipped", "archive_1": "failed"}, {}],
     )
-    def test_is_an_error_where_it_was_run_or_does_not_exist(
+    def test_fails_if_the_bulk_task_left_no_result_or_does_not_exist(
         self, states: dict[str, str | None], hook: TallyfyHook
     ) -> None:
-        with pytest.raises(TallyfyArgumentError, match="left no outcome"):
+        with pytest.raises(TallyfyArgumentError, match="left no result"):
             self.run(hook, None, states)
 
     def test_links_each_run_that_it_names(self, hook: TallyfyHook) -> None:

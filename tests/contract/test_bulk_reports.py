@@ -1,4 +1,4 @@
-"""The report file of a bulk task: nothing loses what it says, and it overwrites nothing that would be missed."""
+"""The report file of a bulk task: its contents are never lost, and it never overwrites the report of other work."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from airflow_provider_tallyfy.operators.tallyfy import (
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
 from tests.contract._bulk import Task, let_time_fly, live, rows_in, rows_of
 from tests.contract._clock import FastClock
-from tests.contract._office import truth
+from tests.contract._example_organization import truth
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def _time_flies(clock: FastClock) -> None:
 
 
 class TestReportFile:
-    def test_holds_every_run(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
+    def test_contains_every_run(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
         ids, done = sandbox.add_runs(40, "Grüße"), sandbox.add_runs(2, archived=True)
         task.execute(TallyfyBulkArchiveRunsOperator, run_ids=[*ids, *done], report_path=report_path)
         rows = rows_in(report_path)
@@ -66,10 +66,12 @@ class TestReportFile:
             task.execute(TallyfyBulkArchiveRunsOperator, **arguments)
         sandbox.forget_faults()
         result = task.execute(TallyfyBulkArchiveRunsOperator, try_number=2, **arguments)
-        assert (result["changed"], result["already"]) == (30, 0), "all of it is this task's doing"
+        assert (result["changed"], result["already"]) == (30, 0), "this task changed all of them"
         assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == 30
 
-    def test_a_retry_that_is_killed_keeps_what_is_known(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
+    def test_killed_retry_keeps_the_results_of_the_first_try(
+        self, report_path: str, sandbox: Sandbox, task: Task
+    ) -> None:
         ids = sandbox.add_runs(30)
         sandbox.fail("DELETE", f"/runs/{ids[3]}", Fault.server_error(503), times=None)
         arguments: dict[str, Any] = {"run_ids": ids, "report_path": report_path}
@@ -84,7 +86,7 @@ class TestReportFile:
         sandbox.forget_faults()
         assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == 29
 
-    def test_of_another_day_is_not_taken_for_an_earlier_try(
+    def test_report_of_another_dag_run_is_not_an_earlier_try(
         self, report_path: str, sandbox: Sandbox, task: Task
     ) -> None:
         ids = sandbox.add_runs(5)
@@ -97,20 +99,20 @@ class TestReportFile:
         result = task.execute(TallyfyBulkArchiveRunsOperator, try_number=2, **arguments)
         assert (result["changed"], result["already"]) == (0, 5)
 
-    def test_no_part_is_left_behind(self, sandbox: Sandbox, task: Task, tmp_path: Path) -> None:
+    def test_no_temporary_file_is_left(self, sandbox: Sandbox, task: Task, tmp_path: Path) -> None:
         task.execute(TallyfyBulkArchiveRunsOperator, run_ids=sandbox.add_runs(3), report_path=str(tmp_path / "r.jsonl"))
         assert [path.name for path in tmp_path.iterdir()] == ["r.jsonl"]
 
 
 class Broken(Exception):
-    """What Airflow raises when its API is down."""
+    """Like the error that Airflow raises when its API is down."""
 
 
 class TestSaved:
-    """Nothing that goes wrong around the task loses what it did."""
+    """No failure around the task loses its results."""
 
     @pytest.mark.parametrize("broken", ["push", "log"])
-    def test_before_anything_that_airflow_does(
+    def test_report_is_saved_before_airflow_can_fail(
         self, broken: str, report_path: str, sandbox: Sandbox, task: Task, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fail(*_: Any, **__: Any) -> None:
@@ -126,7 +128,9 @@ class TestSaved:
         assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == 40
         assert live(sandbox) == 40
 
-    def test_noted_before_it_is_sent(self, sandbox: Sandbox, task: Task, tmp_path: Path) -> None:
+    def test_each_run_is_recorded_before_its_request_is_sent(
+        self, sandbox: Sandbox, task: Task, tmp_path: Path
+    ) -> None:
         path = tmp_path / "r.jsonl"
         sandbox.latency = 0.002
         ids = sandbox.add_runs(60)
@@ -142,10 +146,10 @@ class TestSaved:
         task.execute(TallyfyBulkArchiveRunsOperator, run_ids=ids, report_path=str(path))
         assert len(known) == 60
         assert all(noted for noted, _ in known)
-        assert max(number for _, number in known) <= 2 * 8, "what became of the others is noted too"
+        assert max(number for _, number in known) <= 2 * 8, "the results of the others are recorded too"
         assert not any(row.get("unclear") for row in rows_in(str(path)).values())
 
-    def test_in_object_storage_what_is_not_tried_is_unclear_until_the_task_ends(
+    def test_untried_runs_are_unclear_in_object_storage_until_the_task_ends(
         self, sandbox: Sandbox, task: Task, tmp_path: Path
     ) -> None:
         path = f"file://{tmp_path}/r.jsonl"
@@ -165,7 +169,7 @@ class TestSaved:
         assert not any(row.get("unclear") for row in rows if row["result"] == "not_tried")
 
     @pytest.mark.parametrize("when", ["at the beginning", "on the way", "at the end"])
-    def test_a_full_disk(
+    def test_full_disk_at_any_moment_loses_no_result(
         self, when: str, sandbox: Sandbox, task: Task, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         path, written = tmp_path / "r.jsonl", _report_files.ReportFile.write
@@ -195,7 +199,7 @@ class TestSaved:
             assert [row["result"] for row in rows_in(str(path)).values()] == ["changed"] * 20
 
     @pytest.mark.parametrize("path", ["file/x", "folder", "\0"])
-    def test_a_path_that_cannot_be_written_is_refused_before_anything_is_sent(
+    def test_unwritable_path_is_refused_before_anything_is_sent(
         self, path: str, sandbox: Sandbox, task: Task, tmp_path: Path
     ) -> None:
         (tmp_path / "file").write_text("")
@@ -204,7 +208,7 @@ class TestSaved:
             task.execute(TallyfyBulkArchiveRunsOperator, run_ids=sandbox.add_runs(3), report_path=str(tmp_path / path))
         assert sandbox.requests == []
 
-    def test_a_file_that_is_no_report_is_not_overwritten(self, sandbox: Sandbox, task: Task, tmp_path: Path) -> None:
+    def test_file_that_is_not_a_report_is_not_overwritten(self, sandbox: Sandbox, task: Task, tmp_path: Path) -> None:
         path = tmp_path / "notes.txt"
         path.write_text("password: hunter2\n")
         for arguments in ({"report_path": str(path), "run_ids": sandbox.add_runs(2)}, {"from_report": str(path)}):
@@ -228,7 +232,7 @@ class TestSaved:
             ({"dry_run": True, "identity": {"task_id": "guard"}}, {}, None),
         ],
     )
-    def test_a_report_that_would_be_missed_is_not_overwritten(
+    def test_report_of_other_work_is_not_overwritten(
         self, first: Any, second: Any, words: str | None, report_path: str, sandbox: Sandbox, task: Task
     ) -> None:
         old, new = sandbox.add_runs(3), sandbox.add_runs(4)
@@ -238,22 +242,22 @@ class TestSaved:
             assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == 4
             return
         sandbox.forget_requests()
-        with pytest.raises(TallyfyArgumentError, match=f"holds a report that would be lost: {words}"):
+        with pytest.raises(TallyfyArgumentError, match=f"contains a report that would be lost: {words}"):
             task.execute(TallyfyBulkArchiveRunsOperator, run_ids=new, report_path=report_path, **second)
         assert sandbox.requests == []
         assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == 3
 
-    def test_two_tasks_that_write_to_one_path_at_a_time_lose_neither(
+    def test_two_tasks_that_write_to_one_path_at_the_same_time_lose_no_report(
         self, report_path: str, sandbox: Sandbox, task: Task, clock: FastClock
     ) -> None:
-        # Object storage has no lock. The moment between a look and a write is short against the seconds between two
-        # writes, as long as these are not a five-hundredth of what they are.
+        # Object storage has no lock. With real time, the moment between a read and a write is short compared with the
+        # seconds between two writes. A clock that runs 500 times faster would change that.
         clock.speed = 1.0
         first, second = sandbox.add_runs(20), sandbox.add_runs(5)
         other = Header("archive", sandbox.organization_id, dag_id="sweep", dag_run_id="r1", task_id="t", map_index=1)
         report = Report.of("archive", targets("run_ids", second))
         sandbox.when("DELETE", "/runs/*", lambda: _report_files.ReportFile(report_path, other).write(report), after=10)
-        with pytest.raises(TallyfyArgumentError, match="was overwritten by another task meanwhile"):
+        with pytest.raises(TallyfyArgumentError, match="was overwritten by another task in the meantime"):
             task.execute(
                 TallyfyBulkArchiveRunsOperator, run_ids=first, report_path=report_path, identity={"task_id": "bulk"}
             )
@@ -261,10 +265,10 @@ class TestSaved:
         assert list(rows_in(report_path)) == second
         assert task.execute(TallyfyBulkActivateRunsOperator, from_report=f"{report_path}.bulk.0")["changed"] == 20
 
-    def test_what_another_task_has_written_is_not_lost_to_the_next_rewrite(
+    def test_rewrite_keeps_the_report_that_another_task_wrote_in_between(
         self, sandbox: Sandbox, tmp_path: Path
     ) -> None:
-        """Object storage can't add lines, so the report is rewritten every few seconds."""
+        """Object storage cannot append lines, so the report is rewritten every few seconds."""
         path = f"file://{tmp_path}/today.jsonl"
         mine, others = sandbox.add_runs(2), sandbox.add_runs(3)
         own = Header("archive", sandbox.organization_id, dag_id="sweep", dag_run_id="r1", task_id="mine")
@@ -275,15 +279,15 @@ class TestSaved:
             Report.of("archive", targets("run_ids", others)), ended=True
         )
         file.write(report)
-        with pytest.raises(TallyfyArgumentError, match="was overwritten by another task meanwhile"):
+        with pytest.raises(TallyfyArgumentError, match="was overwritten by another task in the meantime"):
             file.write(report, ended=True)
         assert list(rows_in(path)) == others
         assert list(rows_in(f"{path}.mine.0")) == mine
 
-    def test_a_try_that_was_given_up_and_went_on_loses_nothing_of_the_next_one(
+    def test_abandoned_try_that_goes_on_keeps_the_results_of_the_next_try(
         self, report_path: str, sandbox: Sandbox, task: Task, clock: FastClock
     ) -> None:
-        """Airflow lost sight of the first try and began another, while the first is still at it."""
+        """Airflow lost contact with the first try and started another one, while the first is still running."""
         clock.speed = 1.0
         ids = sandbox.add_runs(30)
         identity = ("sweep", "r1", "TallyfyBulkArchiveRunsOperator")
@@ -313,7 +317,7 @@ class TestSaved:
             == 30
         )
 
-    def test_half_a_line_does_not_spoil_the_report(
+    def test_partial_line_does_not_make_the_report_unreadable(
         self, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         ids, write = sandbox.add_runs(3), os.write
@@ -334,7 +338,7 @@ class TestSaved:
         file.close()
         assert [bool(row.get("unclear")) for row in rows_in(file.path).values()] == [True, False, True]
 
-    def test_the_disk_that_is_full_is_told_once(
+    def test_full_disk_is_logged_once(
         self, sandbox: Sandbox, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(TallyfyBulkArchiveRunsOperator, "log", logging.getLogger("task"), raising=False)
@@ -350,8 +354,10 @@ class TestSaved:
         )
         assert lines.count("full") == 1
 
-    def test_runs_that_a_list_found_anew_no_longer_holds(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
-        # The DAG run was cleared: `find` no longer finds the runs that the first try archived.
+    def test_cleared_dag_run_keeps_the_runs_that_are_no_longer_found(
+        self, report_path: str, sandbox: Sandbox, task: Task
+    ) -> None:
+        # The DAG run was cleared: the search no longer finds the runs that the first try archived.
         ids = sandbox.add_runs(10)
         task.execute(TallyfyBulkArchiveRunsOperator, run_ids=ids[:6], report_path=report_path)
         again = task.execute(TallyfyBulkArchiveRunsOperator, try_number=2, run_ids=ids[6:], report_path=report_path)

@@ -1,4 +1,4 @@
-"""Changing many runs, and being stopped on the way: by a limit, a fault, a person, or an exception out of nowhere."""
+"""Bulk changes that are stopped: by a limit, a fault, a person, or an unexpected exception."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
 from tests.contract._bulk import check_sums, check_truth, count, let_time_fly, rows_of
 from tests.contract._clock import FastClock
-from tests.contract._office import UNKNOWN
+from tests.contract._example_organization import UNKNOWN
 
 Connect = Callable[..., TallyfyHook]
 
@@ -37,12 +37,12 @@ class TestStopped:
         assert report.stopped == "5 runs failed (max_failures=5)"
         assert "Stopped early: 5 runs failed" in report.sentence()
 
-    def test_max_failures_reached_with_the_last_run_stops_nothing(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_max_failures_reached_with_the_last_run_is_not_a_stop(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         report = hook.archive_runs([*sandbox.add_runs(10), UNKNOWN], max_failures=1)
         assert report.counts["failed"] == 1
         assert report.stopped == ""
 
-    def test_less_than_max_failures(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_fewer_failures_than_max_failures_do_not_stop(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         ids = sandbox.add_runs(50)
         sandbox.fail("DELETE", "/runs/*", Fault.status(403), times=4)
         report = hook.archive_runs(ids, max_failures=5)
@@ -64,7 +64,7 @@ class TestStopped:
         assert report.counts["not_tried"] >= 100 - DOWN_AFTER - 3 * 8
         assert report.retryable()
 
-    def test_by_a_signal_while_requests_are_under_way(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_by_a_signal_during_requests(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         ids = sandbox.add_runs(200)
         change = hook.bulk_change("archive", ids)
         sandbox.when("DELETE", "/runs/*", lambda: change.stop("enough"), after=50)
@@ -73,7 +73,9 @@ class TestStopped:
         check_truth(sandbox, report, archived=True)
         assert 50 <= report.counts["changed"] < 70
         assert report.stopped == "enough"
-        assert count(sandbox, "DELETE") == report.counts["changed"], "what was begun was finished, nothing more"
+        assert count(sandbox, "DELETE") == report.counts["changed"], (
+            "requests in progress were finished, and no others sent"
+        )
 
     def test_before_it_begins(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         change = hook.bulk_change("archive", sandbox.add_runs(5))
@@ -82,7 +84,7 @@ class TestStopped:
         assert sandbox.requests == []
 
     @pytest.mark.parametrize("at_once", [False, True])
-    def test_while_doubts_are_settled(self, at_once: bool, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_while_unclear_answers_are_checked(self, at_once: bool, sandbox: Sandbox, hook: TallyfyHook) -> None:
         ids = sandbox.add_runs(150)
         sandbox.behaviour = Behaviour(archive_body="empty")
         change = hook.bulk_change("archive", ids)
@@ -96,7 +98,7 @@ class TestStopped:
             assert report.counts["changed"] == 150
         assert report.stopped == "", "all were tried"
 
-    def test_at_once_leaves_doubts_as_doubts(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_at_once_leaves_unclear_answers_unchecked(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         ids = sandbox.add_runs(50)
         sandbox.behaviour = Behaviour(archive_body="empty")
         change = hook.bulk_change("archive", ids)
@@ -106,8 +108,8 @@ class TestStopped:
         assert report.counts["changed"] == 0, "nothing is claimed unread"
         assert count(sandbox, "GET") == 0
 
-    def test_in_a_pause_that_tallyfy_asked_for(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        # Declined requests changed nothing, so they are not tried again after a stop, without a pause at that.
+    def test_during_a_wait_that_tallyfy_asked_for(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        # Rate-limited requests changed nothing, so after a stop they are not repeated.
         ids = sandbox.add_runs(100)
         change = hook.bulk_change("archive", ids)
         sandbox.when("DELETE", "/runs/*", lambda: change.stop("enough"), after=30)
@@ -118,7 +120,7 @@ class TestStopped:
         assert report.counts == {"changed": 20, "already": 0, "modified": 0, "failed": 0, "not_tried": 80}
         assert count(sandbox, "DELETE") <= 30 + 8
 
-    def test_in_a_pause_after_a_lost_answer(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_during_a_wait_after_a_lost_answer(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         run_id = sandbox.add_run()
         change = hook.bulk_change("archive", [run_id])
         sandbox.fail("DELETE", "/runs/*", Fault.drop_after())
@@ -128,8 +130,8 @@ class TestStopped:
         assert report.counts["changed"] == 1, "a read shows that it is archived"
         assert count(sandbox, "DELETE") == 2
 
-    def test_reading_does_not_keep_a_failure_from_being_noticed(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        # One run on each page: while the task waits for a page, the reader waits for what the writer was told.
+    def test_failure_is_noticed_while_pages_are_read(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        # One run on each page, so that the task waits for pages while writes fail.
         ids = sandbox.add_runs(600, untouched_days=60)
         rows = rows_of(sandbox, ids[::100])
         sandbox.fail("GET", "/runs", Fault.slow(0.05), times=None)
@@ -138,7 +140,7 @@ class TestStopped:
         assert "wait longer" in report.stopped
         assert 1 <= report.counts["failed"] <= 6
 
-    def test_a_mistake_in_a_worker_is_the_failure_of_its_run_alone(
+    def test_unexpected_error_in_a_worker_fails_only_its_run(
         self, sandbox: Sandbox, hook: TallyfyHook, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         ids = sandbox.add_runs(60)
@@ -162,7 +164,7 @@ class TestStopped:
             "ZeroDivisionError: a mistake; it may or may not have been done"
         ] * 3
 
-    def test_mistakes_again_and_again(
+    def test_many_unexpected_errors_stop_the_change(
         self, sandbox: Sandbox, hook: TallyfyHook, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def broken(*_: Any) -> None:
@@ -175,7 +177,7 @@ class TestStopped:
         assert report.stopped == f"{DOWN_AFTER} runs ended in unexpected errors"
         assert DOWN_AFTER <= report.counts["failed"] <= DOWN_AFTER + 8
 
-    def test_a_mistake_outside_of_the_workers_is_an_error_of_this_provider(
+    def test_unexpected_error_outside_the_workers_becomes_an_error_of_this_provider(
         self, sandbox: Sandbox, hook: TallyfyHook
     ) -> None:
         def broken(report: Report) -> None:
@@ -189,10 +191,10 @@ class TestStopped:
         check_truth(sandbox, change.report, archived=True)
 
     @pytest.mark.parametrize("given", ["ids", "rows"])
-    def test_by_an_interruption_at_any_point(self, given: str, sandbox: Sandbox, connect: Connect) -> None:
-        """2.11 raises in the task's own thread, wherever that is; what was written is in the report all the same.
+    def test_by_an_exception_at_any_line(self, given: str, sandbox: Sandbox, connect: Connect) -> None:
+        """2.11 raises the exception at any point of the task's thread. The report still contains every write.
 
-        Line by line until that thread does nothing but wait; for the rest, see TestKilled in test_bulk_faults.
+        Tries line after line, until the thread only waits. TestKilled in test_bulk_faults tests the rest.
         """
         steps, was_interrupted = 0, True
         while was_interrupted:
@@ -212,12 +214,12 @@ class TestStopped:
 
 
 class Interruption(BaseException):
-    """What a signal handler raises."""
+    """The exception that a signal handler raises."""
 
 
 @contextlib.contextmanager
 def interrupted(after: int) -> Iterator[None]:
-    """Raise in this thread after so many lines of the code that changes runs."""
+    """Raise an exception in this thread after a number of lines of the code that changes runs."""
     left = after
 
     def trace(frame: Any, event: str, arg: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Undo by the report of a bulk task: what it takes, what it refuses, and what an update puts back."""
+"""Undo with the report of a bulk task: the runs that it takes, the reports that it refuses, and the restored values."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from airflow_provider_tallyfy.operators.tallyfy import (
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
 from tests.contract._bulk import Task, let_time_fly, live, rows_in
 from tests.contract._clock import FastClock
-from tests.contract._office import truth
+from tests.contract._example_organization import truth
 
 
 @pytest.fixture(autouse=True)
@@ -35,9 +35,9 @@ def _time_flies(clock: FastClock) -> None:
 
 
 class TestUndo:
-    """Reports as the list of what is to be undone."""
+    """A report is the list of the runs to undo."""
 
-    def test_a_failed_try_does_not_shorten_the_list(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
+    def test_failed_try_keeps_all_runs_for_the_next_try(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
         ids = sandbox.add_runs(30)
         task.execute(TallyfyBulkArchiveRunsOperator, run_ids=ids, report_path=report_path)
         for more in ({}, {"report_path": f"{report_path}.undo"}):
@@ -68,7 +68,7 @@ class TestUndo:
             lambda path: str(path.with_name("hard")),
         ],
     )
-    def test_report_and_source_in_one_file_are_refused(
+    def test_from_report_and_report_path_must_be_different_files(
         self, spelt: Callable[[Path], str], sandbox: Sandbox, task: Task, tmp_path: Path
     ) -> None:
         path = tmp_path / "r.jsonl"
@@ -77,7 +77,7 @@ class TestUndo:
         path.with_name("hard").hardlink_to(path)
         sandbox.forget_requests()
         before = path.read_text()
-        with pytest.raises(TallyfyArgumentError, match="from_report and report_path are one file"):
+        with pytest.raises(TallyfyArgumentError, match="from_report and report_path are the same file"):
             task.execute(TallyfyBulkActivateRunsOperator, from_report=str(path), report_path=spelt(path))
         assert (sandbox.requests, path.read_text()) == ([], before)
 
@@ -95,10 +95,10 @@ class TestUndo:
             ("/a\0", "/b", False),
         ],
     )
-    def test_what_is_one_place(self, one: str, other: str, same: bool) -> None:
+    def test_same_file_in_different_spellings(self, one: str, other: str, same: bool) -> None:
         assert _report_files.same_place(one, other) is same
 
-    def test_of_a_report_that_was_overwritten_between_two_tries_is_refused(
+    def test_report_that_was_overwritten_between_two_tries_is_refused(
         self, report_path: str, sandbox: Sandbox, task: Task
     ) -> None:
         task.execute(TallyfyBulkArchiveRunsOperator, run_ids=sandbox.add_runs(9), report_path=report_path)
@@ -110,11 +110,11 @@ class TestUndo:
         more, next_night = sandbox.add_runs(1), {"run_id": "r2"}
         task.execute(TallyfyBulkArchiveRunsOperator, run_ids=more, report_path=report_path, identity=next_night)
         sandbox.forget_requests()
-        with pytest.raises(TallyfyArgumentError, match=r"another report than in the first try.*overwritten meanwhile"):
+        with pytest.raises(TallyfyArgumentError, match=r"not the report that the first try .*overwritten"):
             task.execute(TallyfyBulkActivateRunsOperator, try_number=2, **undo)
         assert sandbox.requests == []
 
-    def test_only_the_report_of_the_operation_that_it_undoes(
+    def test_report_must_be_of_the_operation_to_undo(
         self, report_path: str, sandbox: Sandbox, task: Task, connect: Callable[..., Any]
     ) -> None:
         ids = sandbox.add_runs(3)
@@ -129,13 +129,13 @@ class TestUndo:
             task.execute(TallyfyBulkActivateRunsOperator, from_report=f"{report_path}.2")
         assert sandbox.requests == []
 
-    def test_of_a_dry_run_is_refused(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
+    def test_report_of_a_dry_run_is_refused(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
         ids = sandbox.add_runs(5)
         task.execute(TallyfyBulkArchiveRunsOperator, run_ids=ids, report_path=report_path, dry_run=True)
         with pytest.raises(TallyfyArgumentError, match="report of a dry run, which changed nothing"):
             task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)
 
-    def test_of_nothing_says_why(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
+    def test_undo_of_no_runs_says_why(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
         ids = sandbox.add_runs(3, archived=True)
         task.execute(TallyfyBulkArchiveRunsOperator, run_ids=ids, report_path=report_path)
         result = task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)
@@ -143,7 +143,7 @@ class TestUndo:
             "0 runs: 0 activated. The report shows no archived run (3 runs: 3 already archived)."
         )
 
-    def test_of_an_undo_is_a_redo(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
+    def test_undo_of_an_undo(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
         task.execute(TallyfyBulkArchiveRunsOperator, run_ids=sandbox.add_runs(5), report_path=report_path)
         undo = f"{report_path}.undo"
         task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path, report_path=undo)
@@ -152,10 +152,10 @@ class TestUndo:
         assert live(sandbox) == 0
 
     @pytest.mark.parametrize("retried", [True, False], ids=["after a retry", "without a retry"])
-    def test_what_a_killed_try_could_not_note(
+    def test_include_unclear_takes_runs_that_a_killed_try_did_not_record(
         self, retried: bool, report_path: str, sandbox: Sandbox, task: Task
     ) -> None:
-        """SIGKILL between an archived run and the note of it; one run was archived by somebody, long before."""
+        """SIGKILL after a run was archived and before that was recorded. Somebody archived another run long before."""
         killed, somebody, *rest = ids = sandbox.add_runs(5)
         sandbox.archive(somebody)
         sandbox.organization.runs[somebody].archived_at = 1_700_000_000.0
@@ -169,7 +169,7 @@ class TestUndo:
         _report_files.ReportFile(report_path, header).write(report)
         sandbox.archive(killed)
         for run_id in rest[1:]:
-            sandbox.archive(run_id)  # by somebody, before the killed try came to it
+            sandbox.archive(run_id)  # archived by somebody before the killed try reached it
         arguments: dict[str, Any] = {"run_ids": ids, "report_path": report_path}
         added_lines = "://" not in report_path
         if retried:
@@ -178,7 +178,7 @@ class TestUndo:
             unclear = [run_id for run_id, row in rows_in(report_path).items() if row.get("unclear")]
             assert unclear == ([killed, somebody] if added_lines else [killed, somebody, *rest[1:]])
             assert all(rows_in(report_path)[run_id]["reason"] == UNCLEAR for run_id in unclear)
-        # Nobody knows whose doing it was, so the undo leaves it; told to, it takes what was archived since.
+        # It is unclear who archived these runs, so the undo skips them, unless include_unclear is set.
         assert task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path)["changed"] == int(retried)
         assert truth(sandbox, killed)["is_archived"]
         result = task.execute(TallyfyBulkActivateRunsOperator, from_report=report_path, include_unclear="true")
@@ -190,19 +190,19 @@ class TestUndo:
 
 
 class TestRestore:
-    """An update's report says what was there before, and a task can put it back."""
+    """The report of an update contains the old values, and another task can put them back."""
 
     @pytest.fixture
-    def office(self, sandbox: Sandbox) -> dict[str, Any]:
+    def example(self, sandbox: Sandbox) -> dict[str, Any]:
         old, new = sandbox.add_tag("Old"), sandbox.add_tag("New")
         members = [sandbox.add_member("ann@example.com"), sandbox.add_member("bob@example.com")]
         return {"old": old, "new": new, "members": members, "folder": sandbox.add_folder("F")}
 
     def test_all_fields(
-        self, office: dict[str, Any], report_path: str, sandbox: Sandbox, task: Task, hook: Any
+        self, example: dict[str, Any], report_path: str, sandbox: Sandbox, task: Task, hook: Any
     ) -> None:
-        ann, bob = office["members"]
-        ids = sandbox.add_runs(12, "Name", tags=[office["old"]], users=[ann])
+        ann, bob = example["members"]
+        ids = sandbox.add_runs(12, "Name", tags=[example["old"]], users=[ann])
         before = {run_id: truth(sandbox, run_id) for run_id in ids}
         changes: dict[str, Any] = {
             "name": "All the same",
@@ -216,7 +216,7 @@ class TestRestore:
         }
         task.execute(TallyfyBulkUpdateRunsOperator, run_ids=ids, report_path=report_path, **changes)
         row = rows_in(report_path)[ids[3]]
-        assert row["before"]["tags"] == [office["old"]]
+        assert row["before"]["tags"] == [example["old"]]
         assert (row["before"]["name"], row["before"]["users"]) == (before[ids[3]]["name"], [ann])
         sandbox.organization.runs[ids[5]].last_updated += 60
         back = f"{report_path}.back"
@@ -238,10 +238,10 @@ class TestRestore:
         assert restored.sentence() == "5 runs: 5 restored"
         assert all(run["summary"] == "" and run["name"].startswith("Name") for run in sandbox.runs())
 
-    def test_what_was_half_done_or_done_by_an_earlier_try(
-        self, office: dict[str, Any], report_path: str, sandbox: Sandbox, task: Task
+    def test_restores_runs_that_an_earlier_try_updated_partly_or_fully(
+        self, example: dict[str, Any], report_path: str, sandbox: Sandbox, task: Task
     ) -> None:
-        # The first try wrote the summary and could not attach the tag, the second one does that.
+        # The first try wrote the summary but could not attach the tag; the second try attaches it.
         sandbox.behaviour = Behaviour(put_tags="ignore")
         ids = sandbox.add_runs(3)
         arguments: dict[str, Any] = {"run_ids": ids, "report_path": report_path, "summary": "x", "add_tags": ["New"]}
@@ -256,7 +256,7 @@ class TestRestore:
         assert result["changed"] == 3
         assert all(run["summary"] == "" and run["tags"] == [] for run in sandbox.runs())
 
-    def test_what_the_report_does_not_know_is_a_failure_that_says_so(self, sandbox: Sandbox, hook: Any) -> None:
+    def test_run_whose_old_values_are_unknown_fails_with_that_reason(self, sandbox: Sandbox, hook: Any) -> None:
         report = hook.restore_runs(sandbox.add_runs(2))
         assert report.counts["failed"] == 2
         assert {entry.reason for entry in report.entries.values()} == {
@@ -268,7 +268,7 @@ class TestRestore:
         ("arguments", "words"),
         [
             ({"restore": True, "from_report": "x", "summary": "y"}, "summary can't be given as well"),
-            ({"restore": True, "run_ids": ["a" * 32]}, "restore=True needs the from_report"),
+            ({"restore": True, "run_ids": ["a" * 32]}, "restore=True needs from_report"),
             ({"restore": "yes", "from_report": "x"}, "restore='yes' is not True or False"),
             ({"run_ids": ["a" * 32]}, "nothing to update"),
         ],

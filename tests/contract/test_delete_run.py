@@ -1,4 +1,4 @@
-"""Deleting a run for ever: only an archived one, only if it is said twice, and never by accident."""
+"""Deleting a run permanently: only an archived run, only with confirmation, and never by accident."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from airflow_provider_tallyfy.exceptions import (
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.operators.tallyfy import TallyfyDeleteRunOperator
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
-from tests.contract._office import UNKNOWN, methods
+from tests.contract._example_organization import UNKNOWN, methods
 
 Connect = Callable[..., TallyfyHook]
 
@@ -49,20 +49,20 @@ class TestDeleted:
         [Fault.drop_after(), Fault.error_after(502), Fault.truncated(), Fault.drop_before(), Fault.server_error(503)],
         ids=lambda fault: fault.name,
     )
-    def test_gone_is_gone_though_an_answer_was_lost(self, fault: Fault, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_lost_answer_is_settled_by_reading(self, fault: Fault, sandbox: Sandbox, hook: TallyfyHook) -> None:
         run_id = sandbox.add_run("Old", archived=True)
         sandbox.fail("DELETE", "/runs/*", fault)
         assert hook.delete_run(run_id, confirm=True)["name"] == "Old"
         assert sandbox.run(run_id) is None
 
-    def test_still_there_is_no_success(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_run_that_is_still_there_is_an_error(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         run_id = sandbox.add_run(archived=True)
         sandbox.fail("DELETE", "/runs/*", Fault.server_error(503), times=None)
         with pytest.raises(TallyfyServerError):
             hook.delete_run(run_id, confirm=True)
         assert sandbox.run(run_id) is not None
 
-    def test_404_though_it_is_there(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_404_for_an_existing_run_is_an_error(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         run_id = sandbox.add_run(archived=True)
         sandbox.fail("DELETE", "/runs/*", Fault.status(404))
         with pytest.raises(TallyfyNotFoundError):
@@ -80,7 +80,7 @@ class TestRefused:
         assert isinstance(caught.value, AirflowFailException)
         assert methods(sandbox) == ["GET"], "refused here, not by chance there"
 
-    def test_run_that_was_brought_back_at_the_last_moment(
+    def test_run_that_was_activated_at_the_last_moment(
         self, delete_live: Any, sandbox: Sandbox, hook: TallyfyHook
     ) -> None:
         sandbox.behaviour = Behaviour(delete_live=delete_live)
@@ -98,7 +98,7 @@ class TestNotAllowed:
         assert "DELETE" not in methods(sandbox)
 
     @pytest.mark.parametrize("role", ["standard", "light"])
-    def test_member_who_is_no_administrator(self, role: str, sandbox: Sandbox, connect: Connect) -> None:
+    def test_member_who_is_not_an_administrator(self, role: str, sandbox: Sandbox, connect: Connect) -> None:
         run_id = sandbox.add_run(archived=True)
         with pytest.raises(TallyfyForbiddenError):
             connect(sandbox, password=sandbox.token_for(role)).delete_run(run_id, confirm=True)
@@ -111,7 +111,7 @@ class TestNotAllowed:
         assert sandbox.requests == []
 
     @pytest.mark.parametrize("run_id", ["", " ", "None", "a/b", "..", "a?b", "a#b", None, 7.5, ["a" * 32], "x/delete"])
-    def test_what_is_no_id(self, run_id: Any, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_value_that_is_not_an_id(self, run_id: Any, sandbox: Sandbox, hook: TallyfyHook) -> None:
         with pytest.raises(TallyfyArgumentError):
             hook.delete_run(run_id, confirm=True)
         assert sandbox.requests == []
@@ -132,7 +132,7 @@ class TestOperator:
         context: Any = {"ti": SimpleNamespace(try_number=1, xcom_push=lambda key, value: None)}
         return operator.execute(context)
 
-    def test_returns_the_run_as_it_was(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_returns_the_run_as_it_was_before(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         run_id = sandbox.add_run("Old", archived=True)
         assert self.execute(hook, run_id)["name"] == "Old"
         assert sandbox.run(run_id) is None
@@ -144,9 +144,9 @@ class TestOperator:
         assert sandbox.run(run_id) is not None
 
     @pytest.mark.parametrize("confirm", [False, None, "True", "{{ params.sure }}", 1])
-    def test_confirmation_stands_in_the_dag_file(self, confirm: Any) -> None:
+    def test_missing_confirmation_is_an_error_of_the_dag_file(self, confirm: Any) -> None:
         with pytest.raises(ValueError, match="can't be undone"):
             TallyfyDeleteRunOperator(task_id="delete", run_id="a" * 32, confirm=confirm)
 
-    def test_confirmation_is_no_template(self) -> None:
+    def test_confirm_is_not_a_template_field(self) -> None:
         assert "confirm" not in TallyfyDeleteRunOperator.template_fields

@@ -1,4 +1,4 @@
-"""Both engines over the same flows: what they send, what they wait for, what they raise, and that flows are closed."""
+"""Both engines with the same flows: requests, waits and exceptions, and that flows are closed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OK = Response(200, {}, b'{"data": {}}')
 
 
 class Memory:
-    """A transport that answers from a list; an exception in it is raised."""
+    """A transport that answers from a list, and raises the exceptions in it."""
 
     scrub = Scrubber(SECRET)
 
@@ -51,7 +51,7 @@ class AsyncMemory(Memory):
 
 
 class Driver:
-    """An engine under test, and what it did."""
+    """An engine under test, and a record of its requests and waits."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -88,7 +88,7 @@ def drive(request: pytest.FixtureRequest) -> Driver:
 
 
 class Closed:
-    """Whether the flow was closed, and how it learned that."""
+    """Records whether the flow was closed, and by which exception."""
 
     how: str = "still open"
 
@@ -114,13 +114,13 @@ def mistake() -> None:
     raise ArgumentError(f"run_id={SECRET!r} is no id")
 
 
-def test_a_flow_ends_in_its_value(drive: Driver) -> None:
+def test_perform_returns_the_result_of_the_flow(drive: Driver) -> None:
     closed = Closed()
     assert drive(two(closed), OK, OK) == [200, 200]
     assert (drive.sent, drive.waits, drive.count, closed.how) == ([FIRST, SECOND], [], 2, "ended")
 
 
-def test_each_request_is_repeated_by_the_policy(drive: Driver) -> None:
+def test_each_request_is_repeated_according_to_the_policy(drive: Driver) -> None:
     limited = Response(429, {"retry-after": "7"})
     lost = Lost("cut", "cut", sent=True)
     assert drive(two(Closed()), lost, OK, limited, limited, Response(503), OK) == [200, 200]
@@ -128,7 +128,7 @@ def test_each_request_is_repeated_by_the_policy(drive: Driver) -> None:
 
 
 @pytest.mark.parametrize(("then", "error"), [(refuse, TallyfyNotFoundError), (mistake, TallyfyArgumentError)])
-def test_what_a_flow_raises_is_public_and_holds_no_secret(
+def test_errors_of_a_flow_become_public_exceptions_without_secrets(
     drive: Driver, then: Callable[[], object], error: type[TallyfyError]
 ) -> None:
     closed = Closed()
@@ -140,18 +140,18 @@ def test_what_a_flow_raises_is_public_and_holds_no_secret(
 
 
 class Interruption(BaseException):
-    """As Airflow 2.11 raises in a task that is killed."""
+    """Like the exception that Airflow 2.11 raises in a killed task."""
 
 
 @pytest.mark.parametrize("fault", [Interruption(), KeyboardInterrupt(), OSError("a mistake of ours")], ids=repr)
-def test_an_interrupted_flow_is_closed(drive: Driver, fault: BaseException) -> None:
+def test_an_interrupted_request_closes_the_flow(drive: Driver, fault: BaseException) -> None:
     closed = Closed()
     with pytest.raises(type(fault)):
         drive(two(closed), OK, fault)
     assert (drive.sent, closed.how) == ([FIRST, SECOND], "interrupted")
 
 
-def test_a_flow_is_closed_when_the_wait_is_interrupted() -> None:
+def test_an_interrupted_wait_closes_the_flow() -> None:
     class Broken(Clock):
         def sleep(self, seconds: float) -> None:
             raise Interruption
@@ -189,7 +189,7 @@ def test_cancelling_closes_the_flow(where: str) -> None:
     assert (reached, closed.how) == ([FIRST], "interrupted")
 
 
-def test_a_flow_without_requests_ends_at_once(drive: Driver) -> None:
+def test_a_flow_without_requests_returns_immediately(drive: Driver) -> None:
     def flow() -> Flow[int]:
         yield from ()
         return 7

@@ -1,6 +1,6 @@
-"""Nothing but ``TallyfyError`` leaves the hook, whatever it is given and whatever it is answered.
+"""The hook raises only ``TallyfyError``, for all arguments and all responses.
 
-``make soak`` makes many more calls than these.
+``make soak`` makes many more calls.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ def test_members_are_found() -> None:
     assert not [name for name in found if not hasattr(TallyfyHook, name)]
 
 
-def test_nothing_but_tallyfy_errors_leaves_a_method(fuzz: Fuzz) -> None:
+def test_methods_raise_only_tallyfy_errors(fuzz: Fuzz) -> None:
     fuzz.run(hook_cases(hook_members()), 1200)
     assert fuzz.calls >= 1200
 
 
-def test_nothing_but_tallyfy_errors_comes_of_a_bad_connection(fuzz: Fuzz) -> None:
+def test_bad_connections_raise_only_tallyfy_errors(fuzz: Fuzz) -> None:
     fuzz.run(connection_cases(hook_members()), 300)
     assert fuzz.calls >= 300

@@ -1,6 +1,6 @@
-"""An operator ends in a ``TallyfyError`` or a skip, or it has done its work, whatever it is given and answered.
+"""An operator raises only ``TallyfyError`` or a skip, for all arguments and all responses.
 
-``make soak`` makes many more calls than these.
+``make soak`` makes many more calls.
 """
 
 from __future__ import annotations
@@ -25,6 +25,6 @@ def test_operators_are_found_with_their_arguments() -> None:
     assert {"run_ids", "from_report", "concurrency"} <= set(found["TallyfyBulkUpdateRunsOperator"].optional)
 
 
-def test_nothing_but_tallyfy_errors_and_skips_leaves_an_operator(fuzz: Fuzz) -> None:
+def test_operators_raise_only_tallyfy_errors_and_skips(fuzz: Fuzz) -> None:
     fuzz.run(operator_cases(operator_members()), 700)
     assert fuzz.calls >= 700

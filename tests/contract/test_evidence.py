@@ -1,7 +1,7 @@
-"""An answer is evidence only about the run that it names, and only if it is Tallyfy's.
+"""An answer counts only if it comes from Tallyfy and is about the requested run.
 
-Whatever else comes back proves nothing: a read asks again and then asks about the host; a write is looked after, and
-sent again only where it was not carried out.
+After any other answer, a read is repeated and then ends in an error that asks about the host. A write is checked by
+reading, and sent again only if it was not carried out.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from airflow_provider_tallyfy.exceptions import (
 )
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
-from tests.contract._office import AMOUNT, NOTE, Office, bodies, methods, truth
+from tests.contract._example_organization import AMOUNT, NOTE, Example, bodies, methods, truth
 
 Connect = Callable[..., TallyfyHook]
 
-#: Answers to a write that was carried out, and to one that was not, which say nothing about the run that was asked for.
+#: Answers that say nothing about the requested run, to writes that were carried out and to writes that were not.
 NOT_AN_ANSWER: dict[str, Callable[[bool], Fault]] = {
     "a web page": lambda applies: Fault.not_json(applies=applies),
     "text": lambda applies: Fault.not_json(html=False, applies=applies),
@@ -60,13 +60,13 @@ def done(sandbox: Sandbox, run_id: str, act: str) -> bool:
 
 @pytest.mark.parametrize("answer", NOT_AN_ANSWER)
 @pytest.mark.parametrize("act", ACTS)
-class TestWrites:
+class TestUnusableAnswerToAWrite:
     @pytest.fixture
     def run_id(self, sandbox: Sandbox, act: str) -> str:
         sandbox.add_run("Other one")
         return sandbox.add_run("Old", users=[sandbox.add_member("ann@example.com")], archived=ACTS[act][1])
 
-    def test_that_was_carried_out_is_found_by_reading(
+    def test_write_that_was_carried_out_is_found_by_reading(
         self, sandbox: Sandbox, hook: TallyfyHook, act: str, answer: str, run_id: str
     ) -> None:
         do, _, verb = ACTS[act]
@@ -76,23 +76,26 @@ class TestWrites:
         assert methods(sandbox)[-2:] == [verb, "GET"]
         assert methods(sandbox).count(verb) == 1
 
-    def test_that_was_not_carried_out_is_sent_again(
+    def test_write_that_was_not_carried_out_is_sent_again(
         self, sandbox: Sandbox, hook: TallyfyHook, act: str, answer: str, run_id: str
     ) -> None:
         do, _, verb = ACTS[act]
         sandbox.fail(verb, "/runs/*", NOT_AN_ANSWER[answer](False))
-        if answer in {"an empty object", "null"}:  # a yes that says nothing more: the next try of the task repeats it
+        if answer in {
+            "an empty object",
+            "null",
+        }:  # a success without the run: the next try of the task repeats the write
             with pytest.raises(TallyfyApiError) as caught:
                 do(hook, run_id)
             assert isinstance(caught.value, TallyfyNotAppliedError if act == "update" else TallyfyServerError)
             return
         assert do(hook, run_id)["id"] == run_id
         assert done(sandbox, run_id, act)
-        # Looked at between the two, so that nothing is done twice.
+        # A read between the two writes makes sure that nothing is done twice.
         assert methods(sandbox)[-3:] == [verb, "GET", verb]
         assert len(truth(sandbox, run_id)["users"]) == 1
 
-    def test_that_is_never_carried_out_can_be_retried(
+    def test_write_that_is_never_carried_out_can_be_retried(
         self, sandbox: Sandbox, hook: TallyfyHook, act: str, answer: str, run_id: str
     ) -> None:
         do, _, verb = ACTS[act]
@@ -132,10 +135,10 @@ def test_read_is_repeated_and_then_asks_about_the_host(
     run_id = sandbox.add_run()
     sandbox.fail("GET", "*", NOT_AN_ANSWER[answer](True), times=None)
     if read in {"get_current_user", "get_member"} and answer == "another run":
-        return  # any id may be that of the token's user
+        return  # the test does not know the id of the token's user
     with pytest.raises(TallyfyServerError, match="Is the connection's host the API base URL") as caught:
         READS[read](hook, run_id)
-    # A read leaves nothing in doubt, and nothing was written on its account.
+    # After a failed read, nothing is unclear and nothing was written.
     assert not isinstance(caught.value, (TallyfyIndeterminateError, AirflowFailException))
     assert "may or may not" not in str(caught.value)
     assert methods(sandbox) == ["GET"] * 4
@@ -146,9 +149,7 @@ def test_read_is_repeated_and_then_asks_about_the_host(
 
 
 @pytest.mark.parametrize("answer", [name for name in NOT_AN_ANSWER if name != "another run"])
-def test_the_test_button_is_red_for_a_host_that_is_not_the_api(
-    sandbox: Sandbox, hook: TallyfyHook, answer: str
-) -> None:
+def test_connection_test_fails_for_a_host_that_is_not_the_api(sandbox: Sandbox, hook: TallyfyHook, answer: str) -> None:
     sandbox.fail("GET", "*", NOT_AN_ANSWER[answer](True), times=None)
     ok, text = hook.test_connection()
     assert not ok
@@ -156,7 +157,7 @@ def test_the_test_button_is_red_for_a_host_that_is_not_the_api(
     assert sandbox.token not in text
 
 
-def test_the_test_button_is_red_for_another_organization(sandbox: Sandbox, hook: TallyfyHook) -> None:
+def test_connection_test_fails_for_another_organization(sandbox: Sandbox, hook: TallyfyHook) -> None:
     other = Fault.other_answer({"data": {"id": "e" * 32, "name": "Somebody else"}})
     sandbox.fail("GET", "*", other, times=None, after=1)
     ok, text = hook.test_connection()
@@ -173,7 +174,7 @@ def test_members_of_another_run_are_never_written_to_this_one(sandbox: Sandbox, 
     assert bodies(sandbox) == [{"name": "New", "users": [ann], "groups": []}]
 
 
-def test_one_unreadable_answer_is_one_runs_failure(sandbox: Sandbox, hook: TallyfyHook) -> None:
+def test_one_unreadable_answer_fails_one_run(sandbox: Sandbox, hook: TallyfyHook) -> None:
     run_ids = [sandbox.add_run(f"Run {n}") for n in range(6)]
     sandbox.fail("GET", f"/runs/{run_ids[2]}", Fault.other_answer({"error": True}), times=None)
     report = hook.update_runs(run_ids, {"summary": "Checked"})
@@ -184,7 +185,7 @@ def test_one_unreadable_answer_is_one_runs_failure(sandbox: Sandbox, hook: Tally
 
 @pytest.mark.parametrize("answer", [name for name in NOT_AN_ANSWER if name not in {"an empty object", "null"}])
 @pytest.mark.parametrize("archived", [False, True], ids=["archive", "activate"])
-def test_bulk_write_that_was_not_carried_out_is_sent_again_after_a_look(
+def test_bulk_write_that_was_not_carried_out_is_sent_again_after_reading(
     sandbox: Sandbox, hook: TallyfyHook, answer: str, archived: bool
 ) -> None:
     run_ids = [sandbox.add_run(f"Run {n}", archived=archived) for n in range(6)]
@@ -203,15 +204,15 @@ def test_bulk_write_that_was_not_carried_out_is_sent_again_after_a_look(
     assert sandbox.calls.count(f"{verb} {path}") == 2
 
 
-class TestStateThatTallyfyDoesNotTell:
-    """The wanted state is not claimed where nothing shows it."""
+class TestUnknownState:
+    """No success is reported if no answer shows the state of the run."""
 
     @pytest.fixture(autouse=True)
     def _hidden(self, sandbox: Sandbox) -> None:
         sandbox.behaviour = Behaviour(run_state="hidden")
 
     @pytest.mark.parametrize("archived", [True, False])
-    def test_archive_and_activate_do_not_claim_it(self, sandbox: Sandbox, hook: TallyfyHook, archived: bool) -> None:
+    def test_archive_and_activate_report_no_success(self, sandbox: Sandbox, hook: TallyfyHook, archived: bool) -> None:
         run_id = sandbox.add_run(archived=archived)
         for act in (hook.archive_run_outcome, hook.activate_run_outcome):
             for look_first in (True, False):
@@ -244,7 +245,7 @@ class TestListThatIgnoresTheFilter:
             hook.delete_run(live, confirm=True)
         assert "DELETE" not in methods(sandbox)
 
-    def test_live_run_does_not_pass_as_archived(self, sandbox: Sandbox, hook: TallyfyHook, live: str) -> None:
+    def test_live_run_is_not_taken_for_archived(self, sandbox: Sandbox, hook: TallyfyHook, live: str) -> None:
         sandbox.fail("DELETE", "*", Fault.drop_before(), times=None)
         with pytest.raises(TallyfyApiError) as caught:
             hook.archive_run(live)
@@ -252,12 +253,12 @@ class TestListThatIgnoresTheFilter:
         assert "is archived" not in str(caught.value)
 
 
-class TestDeleteForEver:
+class TestPermanentDeletion:
     @pytest.mark.parametrize(
         "fault", [Fault.drop_after(), Fault.error_after(502), Fault.not_json()], ids=lambda f: f.name
     )
     @pytest.mark.parametrize("times", [1, None])
-    def test_whose_answer_is_lost_is_done(
+    def test_deletion_with_a_lost_answer_succeeds(
         self, sandbox: Sandbox, hook: TallyfyHook, fault: Fault, times: int | None
     ) -> None:
         run_id = sandbox.add_run("Gone", archived=True)
@@ -266,7 +267,9 @@ class TestDeleteForEver:
         assert sandbox.run(run_id) is None
 
     @pytest.mark.parametrize("answer", NOT_AN_ANSWER)
-    def test_that_was_not_carried_out_is_not_claimed(self, sandbox: Sandbox, hook: TallyfyHook, answer: str) -> None:
+    def test_deletion_that_was_not_carried_out_is_an_error(
+        self, sandbox: Sandbox, hook: TallyfyHook, answer: str
+    ) -> None:
         run_id = sandbox.add_run(archived=True)
         sandbox.fail("DELETE", "*", NOT_AN_ANSWER[answer](False), times=None)
         with pytest.raises(TallyfyServerError):
@@ -275,34 +278,36 @@ class TestDeleteForEver:
 
 
 class TestTextThatLooksLikeADate:
-    """It is compared as text: another spelling of the same day is another text."""
+    """It is compared as text, so another format of the same day is a different text."""
 
     TEXTS = ("20260301", "2026-W09-7", "2026-03-01T00:00:00Z", " 2026-03-01", "2026-03-01 ")
 
     @pytest.mark.parametrize("text", TEXTS)
     @pytest.mark.parametrize("field", ["name", "summary"])
-    def test_is_written(self, sandbox: Sandbox, hook: TallyfyHook, field: str, text: str) -> None:
+    def test_another_spelling_is_written(self, sandbox: Sandbox, hook: TallyfyHook, field: str, text: str) -> None:
         run_id = sandbox.add_run(**_with(field, "2026-03-01"))
         hook.update_run(run_id, **_with(field, text))
         assert truth(sandbox, run_id)[field] == text
         assert bodies(sandbox)[0][field] == text
 
     @pytest.mark.parametrize("text", TEXTS)
-    def test_is_written_as_a_kick_off_answer(self, sandbox: Sandbox, hook: TallyfyHook, text: str) -> None:
+    def test_another_spelling_is_written_as_a_kick_off_answer(
+        self, sandbox: Sandbox, hook: TallyfyHook, text: str
+    ) -> None:
         fields = ({"id": AMOUNT, "label": "Amount"}, {"id": NOTE, "label": "Note"})
         template = sandbox.add_template("Order", kickoff_fields=fields)
         run_id = sandbox.add_run(template=template, prerun={AMOUNT: "2026-03-01"})
         hook.update_run(run_id, prerun={AMOUNT: text})
         assert truth(sandbox, run_id)["prerun"][AMOUNT] == text
 
-    def test_and_an_ignored_one_is_an_error(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_ignored_spelling_is_an_error(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         run_id = sandbox.add_run(name="2026-03-01")
         run = {**truth(sandbox, run_id)}
         sandbox.fail("PUT", "/runs/*", Fault.other_answer({"data": run}, applies=False))
         with pytest.raises(TallyfyNotAppliedError, match="name: is '2026-03-01', but should be '20260301'"):
             hook.update_run(run_id, name="20260301")
 
-    def test_a_date_field_may_spell_its_day_in_another_way(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_date_field_may_be_spelled_in_another_way(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         template = sandbox.add_template(
             "Order", kickoff_fields=({"id": AMOUNT, "label": "When", "field_type": "date"},)
         )
@@ -322,44 +327,40 @@ class TestTextThatLooksLikeADate:
         ("summary", "1.0", "1"),
     ],
 )
-def test_texts_that_are_alike_are_not_the_same(
-    sandbox: Sandbox, hook: TallyfyHook, field: str, have: str, want: str
-) -> None:
+def test_similar_texts_are_different(sandbox: Sandbox, hook: TallyfyHook, field: str, have: str, want: str) -> None:
     run_id = sandbox.add_run(**_with(field, have))
     hook.update_run(run_id, **_with(field, want))
     assert truth(sandbox, run_id)[field] == want
 
 
 class TestFolderFallback:
-    """The run does not show the number of its folder relation, so the folder's own list is read."""
+    """The run does not show the id of its folder relation, so the list of the folder is read."""
 
     @pytest.fixture(autouse=True)
     def _plain(self, sandbox: Sandbox) -> None:
         sandbox.behaviour = Behaviour(with_folders_shape="plain", put_folders="ignore")
 
     @pytest.mark.parametrize("way", ["remove_run_from_folder", "update_run"])
-    def test_takes_out_this_run_and_no_other(
-        self, sandbox: Sandbox, hook: TallyfyHook, office: Office, way: str
-    ) -> None:
-        folder = office.folders[0]
+    def test_removes_only_this_run(self, sandbox: Sandbox, hook: TallyfyHook, example: Example, way: str) -> None:
+        folder = example.folders[0]
         others = [sandbox.add_run(f"Other {n}", folders=[folder]) for n in range(3)]
         if way == "update_run":
-            hook.update_run(office.run_id, folders=[])
+            hook.update_run(example.run_id, folders=[])
         else:
-            hook.remove_run_from_folder(office.run_id, folder)
-        assert truth(sandbox, office.run_id)["folders"] == []
+            hook.remove_run_from_folder(example.run_id, folder)
+        assert truth(sandbox, example.run_id)["folders"] == []
         assert [truth(sandbox, other)["folders"] for other in others] == [[folder]] * 3
         assert any(call.startswith(f"GET /folders/{folder}") for call in sandbox.calls)
 
-    def test_says_so_if_the_folder_does_not_list_the_run(
-        self, sandbox: Sandbox, hook: TallyfyHook, office: Office
+    def test_is_an_error_if_the_folder_does_not_list_the_run(
+        self, sandbox: Sandbox, hook: TallyfyHook, example: Example
     ) -> None:
-        other = sandbox.add_run("Other", folders=[office.folders[0]])
-        empty = Fault.other_answer({"data": {"id": office.folders[0], "objects": []}})
+        other = sandbox.add_run("Other", folders=[example.folders[0]])
+        empty = Fault.other_answer({"data": {"id": example.folders[0], "objects": []}})
         sandbox.fail("GET", "/folders/*", empty, times=None)
         with pytest.raises(TallyfyNotAppliedError, match="does not show the number of its association"):
-            hook.remove_run_from_folder(office.run_id, office.folders[0])
-        assert truth(sandbox, other)["folders"] == [office.folders[0]]
+            hook.remove_run_from_folder(example.run_id, example.folders[0])
+        assert truth(sandbox, other)["folders"] == [example.folders[0]]
         assert "DELETE" not in methods(sandbox)
 
 
@@ -371,14 +372,14 @@ def test_unknown_field_is_named_with_the_nearest(sandbox: Sandbox, hook: Tallyfy
 
 
 @pytest.mark.parametrize("act", [TallyfyHook.get_run, TallyfyHook.archive_run, TallyfyHook.activate_run])
-def test_a_whole_run_instead_of_its_id(sandbox: Sandbox, hook: TallyfyHook, act: Callable[..., Any]) -> None:
+def test_whole_run_instead_of_its_id_is_refused(sandbox: Sandbox, hook: TallyfyHook, act: Callable[..., Any]) -> None:
     with pytest.raises(TallyfyArgumentError, match=r"is a whole object. Pass its id: row\['id'\]"):
         act(hook, {"id": sandbox.add_run(), "name": "x"})
     assert sandbox.calls == []
 
 
 class TestListWithoutEnd:
-    """A list that says it has 10**30 pages, with the same row on each."""
+    """A list that claims to have 10**30 pages, with the same row on each."""
 
     ACTS: ClassVar[dict[str, Callable[[TallyfyHook, str], Any]]] = {
         "iter_runs": lambda hook, _: list(hook.iter_runs()),
@@ -403,7 +404,7 @@ class TestListWithoutEnd:
         assert len(sandbox.calls) < 60
         assert set(methods(sandbox)) == {"GET"}
 
-    def test_run_that_is_looked_for_in_it(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_search_for_a_run_ends(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         sandbox.fail("GET", "/runs", Fault.endless_pages(), times=None)
         sandbox.add_run(archived=True)
         with pytest.raises(TallyfyServerError):

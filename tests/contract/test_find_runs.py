@@ -1,4 +1,4 @@
-"""Finding runs: every filter finds what it should, and a server that ignores one never leads to wrong runs."""
+"""Finding runs: every filter finds the right runs, even if the server ignores it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider_tallyfy.api.runs.rows import FIELDS
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyServerError
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
-from tests.contract._office import UNKNOWN
+from tests.contract._example_organization import UNKNOWN
 
 Connect = Callable[..., TallyfyHook]
 
@@ -23,7 +23,7 @@ def ids(rows: list[dict[str, Any]]) -> list[str]:
 
 @pytest.fixture
 def many(sandbox: Sandbox) -> dict[str, Any]:
-    """Runs that differ in all that can be filtered by; each is called after what is special about it."""
+    """Runs that differ in everything that can be filtered. Each is named after its difference."""
     ann = sandbox.add_member("ann@example.com")
     finance = sandbox.add_group("Finance", [ann])
     stale, other = sandbox.add_tag("Stale"), sandbox.add_tag("Other")
@@ -49,7 +49,7 @@ def many(sandbox: Sandbox) -> dict[str, Any]:
 
 LIVE = "plain anns invoice form tagged both othertag filed starred grouped complete problem issue"
 
-#: Filters (texts in braces are ids of what there is) and the names of the runs that they find.
+#: Filters (texts in braces stand for ids) and the names of the runs that they find.
 FILTERS: list[tuple[dict[str, Any], str]] = [
     ({}, LIVE),
     ({"archived": "only"}, "archived"),
@@ -107,7 +107,7 @@ def filled(value: Any, many: dict[str, Any]) -> Any:
 
 class TestFilters:
     @pytest.mark.parametrize(("asked", "names"), FILTERS, ids=lambda value: str(value)[:60])
-    def test_find_what_they_should(
+    def test_every_filter_finds_the_right_runs(
         self, asked: dict[str, Any], names: str, sandbox: Sandbox, hook: TallyfyHook, many: dict[str, Any]
     ) -> None:
         found = hook.find_runs(**{name: filled(value, many) for name, value in asked.items()})
@@ -122,12 +122,12 @@ class TestFilters:
         [case for case in FILTERS if not {"owners", "groups"} & set(case[0])],
         ids=lambda value: str(value)[:60],
     )
-    def test_that_the_server_ignores_lead_to_no_wrong_runs(
+    def test_filters_that_the_server_ignores_find_no_wrong_runs(
         self, asked: dict[str, Any], names: str, sandbox: Sandbox, hook: TallyfyHook, many: dict[str, Any]
     ) -> None:
         heed_nothing(sandbox)
         found = hook.find_runs(**{name: filled(value, many) for name, value in asked.items()})
-        # Whether a run with a problem is an active one, too, Tallyfy's pages do not say: it may be found by either.
+        # Tallyfy's pages do not say whether a run with a problem also counts as active, so both results are right.
         wanted = f"{names} problem issue" if asked == {"status": "active"} else names
         assert sorted(row["name"] for row in found.rows) == sorted(wanted.split())
         assert found.looked_at == 14
@@ -136,7 +136,7 @@ class TestFilters:
     @pytest.mark.parametrize("shape", Behaviour.positions()["with_folders_shape"])
     @pytest.mark.parametrize("tags", Behaviour.positions()["get_with_tags_shape"])
     @pytest.mark.parametrize("status", ["archived", "original"])
-    def test_in_every_shape_of_rows(
+    def test_filters_work_with_every_form_of_rows(
         self, shape: Any, tags: Any, status: Any, sandbox: Sandbox, hook: TallyfyHook, many: dict[str, Any]
     ) -> None:
         sandbox.behaviour = Behaviour(with_folders_shape=shape, get_with_tags_shape=tags, archived_status=status)
@@ -146,7 +146,7 @@ class TestFilters:
 
 
 def heed_nothing(sandbox: Sandbox) -> None:
-    """Have the server ignore every filter of a list of runs, as it does with parameters that it does not know."""
+    """Let the server ignore all filters of a list of runs, as it ignores unknown parameters."""
     index = sandbox._server.dispatcher.index
     find = index.find
     index.find = lambda query: find({"archived": "true", "sort": query.get("sort", "")})  # type: ignore[method-assign]
@@ -180,7 +180,7 @@ class TestStale:
         assert (found.looked_at, found.kept, found.undated) == (4, 1, 3)
 
     @pytest.mark.parametrize("timestamps", Behaviour.positions()["timestamps"])
-    def test_in_both_spellings(self, timestamps: Any, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_timestamps_in_both_formats(self, timestamps: Any, sandbox: Sandbox, hook: TallyfyHook) -> None:
         sandbox.behaviour = Behaviour(timestamps=timestamps)
         old = sandbox.add_run(untouched_days=31)
         sandbox.add_run(untouched_days=29)
@@ -211,34 +211,36 @@ class TestOrderAndLimit:
             ("-started_at", "acb"),
         ],
     )
-    def test_orders(self, order: str, names: str, rows: dict[str, str], hook: TallyfyHook) -> None:
+    def test_every_order_with_and_without_limit(
+        self, order: str, names: str, rows: dict[str, str], hook: TallyfyHook
+    ) -> None:
         assert "".join(row["name"] for row in hook.find_runs(order=order).rows) == names
         assert "".join(row["name"] for row in hook.find_runs(order=order, limit=2).rows) == names[:2]
 
     @pytest.mark.parametrize("order", ["created_at", "-created_at", "name", "-name"])
-    def test_that_the_server_ignores(
+    def test_order_that_the_server_ignores_is_applied_to_the_rows(
         self, order: str, rows: dict[str, str], sandbox: Sandbox, hook: TallyfyHook
     ) -> None:
-        # "The two oldest" must not become two others.
+        # "The two oldest" must not become two other runs.
         index = sandbox._server.dispatcher.index
         find = index.find
         index.find = lambda query: find({**query, "sort": "last_updated"})  # type: ignore[method-assign]
         want = {"created_at": "bc", "-created_at": "ac", "name": "ab", "-name": "cb"}[order]
         assert "".join(row["name"] for row in hook.find_runs(order=order, limit=2).rows) == want
 
-    def test_limit_ends_the_walk(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_limit_ends_the_reading_of_pages(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         runs = sandbox.add_runs(250)
         assert ids(hook.find_runs(limit="100").rows) == runs[:100]
         assert len(sandbox.requests) == 1
 
-    def test_order_of_our_own_walks_to_the_end(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_order_that_tallyfy_lacks_reads_all_pages(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         sandbox.add_runs(249, untouched_days=2)
         last = sandbox.add_run(untouched_days=9)
         assert ids(hook.find_runs(order="last_updated", limit=1).rows) == [last]
         assert len(sandbox.requests) == 3
 
     @pytest.mark.parametrize("limit", [0, -1, True, "0", "many", "-3", 2.5, ""])
-    def test_limits_that_are_none(self, limit: Any, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_bad_limit_is_refused(self, limit: Any, sandbox: Sandbox, hook: TallyfyHook) -> None:
         with pytest.raises(TallyfyArgumentError, match="limit="):
             hook.find_runs(limit=limit)
         assert sandbox.requests == []
@@ -257,7 +259,7 @@ class TestRows:
 
     @pytest.mark.parametrize("tags", Behaviour.positions()["get_with_tags_shape"])
     @pytest.mark.parametrize("folders", Behaviour.positions()["with_folders_shape"])
-    def test_that_hold_tags_and_folders_can_be_filtered_by_them(
+    def test_rows_with_tags_and_folders_can_be_filtered_by_them(
         self, tags: Any, folders: Any, sandbox: Sandbox, hook: TallyfyHook
     ) -> None:
         sandbox.behaviour = Behaviour(get_with_tags_shape=tags, with_folders_shape=folders)
@@ -269,14 +271,14 @@ class TestRows:
             **{"id": "", "name": "kept", "tags": ["Keep"], "tag_ids": [keep]},
             **{"folders": ["Audit"], "folder_ids": [audit]},
         }
-        # The obvious clean-up.
+        # A typical clean-up.
         assert [row["name"] for row in rows if "Keep" not in (row["tags"] or [])] == ["bare"]
         assert len(sandbox.requests) <= 2, "one page, and one look-up where rows do not show the names of folders"
 
     @pytest.mark.parametrize(
         "asked", [{"fields": ["tags"]}, {"exclude_tags": ["Keep"]}, {"tag": "Keep"}, {"untagged": True}], ids=str
     )
-    def test_without_their_tags_are_an_error_and_never_taken_for_untagged(
+    def test_rows_without_their_tags_are_an_error_and_not_untagged(
         self, asked: dict[str, Any], sandbox: Sandbox, hook: TallyfyHook
     ) -> None:
         run_id = sandbox.add_run("kept", tags=[sandbox.add_tag("Keep")])
@@ -291,7 +293,7 @@ class TestRows:
             with pytest.raises(TallyfyServerError, match="without its tags"):
                 list(hook.iter_runs(**asked))
 
-    def test_are_what_iterating_gives(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_found_rows_equal_iterated_runs(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         runs = sandbox.add_runs(3)
         found = hook.find_runs()
         assert ids(list(found)) == runs
@@ -335,7 +337,7 @@ class TestPagesShift:
     @pytest.mark.parametrize(
         "fault", [Fault.short_page(), Fault.total_too_high(3), Fault.unreadable_page()], ids=lambda fault: fault.name
     )
-    def test_a_list_that_comes_up_short_is_an_error(self, fault: Fault, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_incomplete_list_is_an_error(self, fault: Fault, sandbox: Sandbox, hook: TallyfyHook) -> None:
         sandbox.add_runs(250)
         sandbox.fail("GET", "/runs", fault, times=None, after=1)
         with pytest.raises(TallyfyServerError):
@@ -354,24 +356,24 @@ class TestTitles:
             ({"tag": "zzzzzz"}, r"tag: no tag has this title or id: 'zzzzzz'\. There are 2 tags"),
         ],
     )
-    def test_unknown_ones_name_the_nearest(
+    def test_unknown_title_names_the_nearest(
         self, asked: dict[str, Any], words: str, hook: TallyfyHook, many: dict[str, Any], sandbox: Sandbox
     ) -> None:
         with pytest.raises(TallyfyArgumentError, match=words):
             hook.find_runs(**asked)
         assert not [call for call in sandbox.calls if call.startswith("GET /runs")]
 
-    def test_that_several_have(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_ambiguous_title_lists_the_ids(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         first, second = sandbox.add_template("Twin"), sandbox.add_template("Twin")
         with pytest.raises(TallyfyArgumentError, match=f"2 templates are titled 'twin': {first}, {second}. Use the id"):
             hook.find_runs(template="twin")
 
-    def test_beyond_the_first_page(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_title_on_a_later_page_is_found(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         tags = [sandbox.add_tag(f"Tag {number}") for number in range(150)]
         run_id = sandbox.add_run(tags=[tags[149]])
         assert ids(hook.find_runs(tag="Tag 149").rows) == [run_id]
 
-    def test_ids_that_a_run_has_are_not_looked_up(
+    def test_ids_that_a_row_shows_are_not_looked_up(
         self, sandbox: Sandbox, hook: TallyfyHook, many: dict[str, Any]
     ) -> None:
         found = hook.find_runs(tag=many["stale"], template=many["invoice"], archived="only")
@@ -401,14 +403,16 @@ class TestTitles:
         ],
         ids=str,
     )
-    def test_what_does_not_exist_is_an_error_and_no_empty_result(
+    def test_unknown_id_is_an_error_and_not_an_empty_result(
         self, search: str, asked: dict[str, Any], words: str, sandbox: Sandbox, hook: TallyfyHook, many: dict[str, Any]
     ) -> None:
         with pytest.raises(TallyfyArgumentError, match=words):
             list(getattr(hook, search)(**{name: filled(value, many) for name, value in asked.items()}))
         assert len(sandbox.requests) <= 3, "the list of runs, the look-up, and a run that would prove the id"
 
-    def test_what_exists_may_have_no_runs(self, sandbox: Sandbox, hook: TallyfyHook, many: dict[str, Any]) -> None:
+    def test_existing_id_without_runs_is_an_empty_result(
+        self, sandbox: Sandbox, hook: TallyfyHook, many: dict[str, Any]
+    ) -> None:
         unused: dict[str, Any] = {
             "tag": sandbox.add_tag("Unused"),
             "folder": sandbox.add_folder("Unused"),
@@ -420,10 +424,8 @@ class TestTitles:
             assert len(hook.find_runs(**{name: identity})) == 0
             assert len(sandbox.requests) == 2, "one page, one look-up"
 
-    def test_template_that_tallyfy_lists_no_more_exists_as_long_as_it_has_runs(
-        self, sandbox: Sandbox, hook: TallyfyHook
-    ) -> None:
-        # The nightly sweep of a template that was archived: all of its runs are archived by now.
+    def test_archived_template_is_accepted_while_it_has_runs(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        # A nightly sweep for an archived template, all of whose runs are archived by now.
         template = sandbox.add_template("Retired")
         sandbox.add_run(template=template, archived=True)
         sandbox.fail("GET", "/checklists", Fault.status(200, {"data": []}), times=None)

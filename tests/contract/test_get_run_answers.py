@@ -14,7 +14,7 @@ from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyNot
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox
 from tests.contract._desk import EVERY_FIELD, Desk, new_desk
-from tests.contract._office import UNKNOWN
+from tests.contract._example_organization import UNKNOWN
 
 _text = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40).filter(str.strip)
 _address = st.from_regex(r"[a-z]{1,8}@[a-z]{1,8}\.example", fullmatch=True)

@@ -1,7 +1,7 @@
-"""Archive and activate: whatever Tallyfy answers, and whatever happens to the answer, the outcome is right and stated.
+"""Archive and activate: the outcome is right and explained, for every answer of Tallyfy and every fault of the network.
 
-Tallyfy's pages leave open what several of these requests answer, so each test runs in every position of the switches
-that can matter to it.
+Tallyfy's pages do not define the answers to several of these requests, so each test runs with all positions of the
+switches that matter to it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def is_archived(sandbox: Sandbox, run_id: str) -> bool:
 
 
 def reading(run_id: str, get_archived: str) -> list[str]:
-    """What it takes to read an archived run: by its id, or from the list where the id answers 404."""
+    """Return the requests that read an archived run: by its id, and from the list if that answers 404."""
     return [f"GET /runs/{run_id}"] if get_archived == "200" else [f"GET /runs/{run_id}", SEARCH]
 
 
@@ -62,7 +62,7 @@ class TestArchiveInEveryShape:
         assert (outcome.how, outcome.run["id"], outcome.run["name"]) == ("changed", run_id, "Old project")
         assert outcome.run["archived_at"]
         assert is_archived(sandbox, run_id)
-        # One request where one will do: only an answer that shows nothing is followed by a read.
+        # One request if possible: only an answer that does not show the state is followed by a read.
         silent = shape.archive_body != "object"
         assert sandbox.calls == [
             f"DELETE /runs/{run_id}",
@@ -71,14 +71,14 @@ class TestArchiveInEveryShape:
         assert ("a read shows that it is archived" in outcome.note) is silent
 
     @pytest.mark.parametrize("second", ["404", "200"])
-    def test_run_that_is_archived_already(
+    def test_archived_run_is_returned_unchanged(
         self, sandbox: Sandbox, hook: TallyfyHook, shape: Behaviour, second: Any
     ) -> None:
         sandbox.behaviour = Behaviour(**{**vars(shape), "second_archive": second})
         run_id = sandbox.add_run(archived=True)
         archived_at = (sandbox.run(run_id) or {})["archived_at"]
         outcome = hook.archive_run_outcome(run_id)
-        # Tallyfy may answer a second DELETE like the first; then nobody can tell without having looked before.
+        # If Tallyfy answers a second DELETE like the first, only a read before it can tell the difference.
         assert outcome.how == ("already" if second == "404" else "changed")
         assert outcome.run["archived_at"] == archived_at
         shown = second == "200" and shape.archive_body == "object"
@@ -86,7 +86,9 @@ class TestArchiveInEveryShape:
         if second == "404":
             assert outcome.note == "Tallyfy answered 404; the run was already archived"
 
-    def test_looking_first_tells_for_certain(self, sandbox: Sandbox, hook: TallyfyHook, shape: Behaviour) -> None:
+    def test_look_first_knows_whether_the_run_was_archived_before(
+        self, sandbox: Sandbox, hook: TallyfyHook, shape: Behaviour
+    ) -> None:
         live, archived = sandbox.add_run(), sandbox.add_run(archived=True)
         assert hook.archive_run_outcome(archived, look_first=True).how == "already"
         assert sandbox.calls == reading(archived, shape.get_archived)
@@ -103,7 +105,7 @@ class TestActivateInEveryShape:
         run_id = sandbox.add_run("Restored", status=status, archived=True)
         outcome = hook.activate_run_outcome(run_id)
         assert (outcome.how, outcome.run["name"]) == ("changed", "Restored")
-        # The state from before comes back, whatever it was.
+        # The run gets back the state that it had before.
         assert (outcome.run["archived_at"], outcome.run["status"]) == (None, status)
         assert not is_archived(sandbox, run_id)
         read = [] if body == "object" else [f"GET /runs/{run_id}"]
@@ -128,7 +130,7 @@ class TestActivateInEveryShape:
 
 @dataclass(frozen=True)
 class Case:
-    """A fault at the first write, and what is to come of it.
+    """A fault at the first write, and the expected result.
 
     :param writes: how often the write is sent.
     :param reads: how often the run is read.
@@ -158,7 +160,7 @@ FAULTS = {
     "not JSON": Case(Fault.not_json(), "checked", 1, 1, "answered with an HTML page; a read shows"),
     "no text either": Case(Fault.not_json(html=False), "checked", 1, 1, "that are not JSON; a read shows"),
     "no object": Case(Fault.unreadable_page(), "changed", 1, 1, "answer did not show the run"),
-    # A request that was declined was not carried out: no doubt.
+    # A rate-limited request was certainly not carried out.
     "429, seconds": Case(Fault.rate_limited("7"), "changed", 2, 0),
     "429, at once": Case(Fault.rate_limited("0"), "changed", 2, 0),
     "429, date": Case(Fault.rate_limited(_IN_A_MINUTE), "changed", 2, 0),
@@ -199,14 +201,16 @@ class TestFaults:
         ]
 
 
-def test_waits_as_long_as_tallyfy_asks(sandbox: Sandbox, hook: TallyfyHook, waits: list[float]) -> None:
+def test_wait_is_retry_after_or_exponential(sandbox: Sandbox, hook: TallyfyHook, waits: list[float]) -> None:
     sandbox.fail("DELETE", "*", Fault.rate_limited("7"))
     sandbox.fail("DELETE", "*", Fault.rate_limited(_IN_A_MINUTE))
     sandbox.fail("DELETE", "*", Fault.rate_limited("soon"))
     hook.archive_run(sandbox.add_run())
-    assert 7 <= waits[0] <= 8  # as long as it asks for, and up to a second more, so that not all come back at once
+    assert (
+        7 <= waits[0] <= 8
+    )  # as long as Tallyfy asks for, plus a random part of up to one second, so that clients do not all return at once
     assert 0 <= waits[1] <= 41.3
-    assert 0 <= waits[2] <= 4  # left alone: anything up to a second, doubled each time
+    assert 0 <= waits[2] <= 4  # no readable Retry-After: a random time of up to one second, doubled each time
 
 
 _HOPELESS: list[tuple[str, Fault, type[TallyfyApiError], int | None, str]] = [
@@ -217,7 +221,7 @@ _HOPELESS: list[tuple[str, Fault, type[TallyfyApiError], int | None, str]] = [
 
 
 @pytest.mark.parametrize(("fault", "kind", "status", "says"), [row[1:] for row in _HOPELESS], ids=lambda v: str(v)[:20])
-def test_write_that_never_gets_through(
+def test_write_that_never_arrives_is_an_error(
     sandbox: Sandbox, hook: TallyfyHook, fault: Fault, kind: type[TallyfyApiError], status: int | None, says: str
 ) -> None:
     run_id = sandbox.add_run()
@@ -228,12 +232,12 @@ def test_write_that_never_gets_through(
     assert (caught.value.http_status, caught.value.method) == (status, "DELETE")
     assert not isinstance(caught.value, AirflowFailException)
     assert not is_archived(sandbox, run_id)
-    # Where it may have been carried out, the run itself is asked at the end.
+    # If the request may have been carried out, the run is read at the end.
     times = 101 if status == 429 else 4
     assert sandbox.calls == [f"DELETE /runs/{run_id}"] * times + [f"GET /runs/{run_id}"] * (status != 429)
 
 
-def test_write_whose_answer_never_comes_back(sandbox: Sandbox, hook: TallyfyHook) -> None:
+def test_write_without_any_answer_is_settled_by_reading(sandbox: Sandbox, hook: TallyfyHook) -> None:
     run_id = sandbox.add_run()
     sandbox.fail("DELETE", "*", Fault.drop_after(), times=None)
     outcome = hook.archive_run_outcome(run_id)
@@ -247,7 +251,7 @@ def test_write_whose_answer_never_comes_back(sandbox: Sandbox, hook: TallyfyHook
     ("get_archived", "reads", "why"),
     [("200", "/runs/*", "reading it failed too"), ("404", "/runs", "searching the archived runs failed too")],
 )
-def test_doubt_that_reading_cannot_settle(
+def test_unclear_write_is_indeterminate_if_reading_fails(
     sandbox: Sandbox, hook: TallyfyHook, get_archived: Any, reads: str, why: str
 ) -> None:
     sandbox.behaviour = Behaviour(get_archived=get_archived)
@@ -263,7 +267,7 @@ def test_doubt_that_reading_cannot_settle(
     assert is_archived(sandbox, run_id)
 
 
-def test_doubt_that_an_unreadable_list_cannot_settle(sandbox: Sandbox, hook: TallyfyHook) -> None:
+def test_unclear_write_is_indeterminate_if_the_list_is_unreadable(sandbox: Sandbox, hook: TallyfyHook) -> None:
     sandbox.behaviour = Behaviour(get_archived="404")
     run_id = sandbox.add_run()
     sandbox.fail("DELETE", "*", Fault.drop_after(), times=None)
@@ -273,18 +277,18 @@ def test_doubt_that_an_unreadable_list_cannot_settle(sandbox: Sandbox, hook: Tal
     assert "not a list of objects" in str(caught.value)
 
 
-def test_answer_without_a_body_whose_check_fails(sandbox: Sandbox, hook: TallyfyHook) -> None:
+def test_empty_answer_is_an_error_if_the_check_fails(sandbox: Sandbox, hook: TallyfyHook) -> None:
     sandbox.behaviour = Behaviour(archive_body="204")
     run_id = sandbox.add_run()
     sandbox.fail("GET", "*", Fault.server_error(503), times=None)
     with pytest.raises(TallyfyIndeterminateError, match="may or may not have been done") as caught:
         hook.archive_run(run_id)
-    assert not isinstance(caught.value, AirflowFailException)  # doing it again is harmless, and settles it
+    assert not isinstance(caught.value, AirflowFailException)  # repeating it is harmless, and gives a clear result
     assert f"DELETE /runs/{run_id}" in str(caught.value)
     assert "reading it failed too (the answer was 503" in str(caught.value)
 
 
-def test_a_yes_that_was_none_is_an_error(sandbox: Sandbox, hook: TallyfyHook) -> None:
+def test_success_answer_for_an_unchanged_run_is_an_error(sandbox: Sandbox, hook: TallyfyHook) -> None:
     run_id = sandbox.add_run("Stubborn")
     sandbox.fail("DELETE", "*", Fault.status(200, {"data": {"id": run_id, "archived_at": None}}))
     with pytest.raises(TallyfyServerError, match=r"answered 200, but the run 'Stubborn' \(\w+\) is not archived"):
@@ -312,7 +316,7 @@ class TestRefusals:
         assert isinstance(caught.value, AirflowFailException)
         assert f"{line.format(UNKNOWN)} failed with 404: Resource not found" in str(caught.value)
         assert "Check the id and the Organization ID" in str(caught.value)
-        # A 404 can mean "archived and hidden", so the archived runs are looked through before giving up.
+        # A 404 can mean "archived and hidden", so the archived runs are searched before giving up.
         assert sandbox.calls == [line.format(UNKNOWN), f"GET /runs/{UNKNOWN}", SEARCH]
 
     def test_light_member(self, sandbox: Sandbox, connect: Connect, act: Callable[..., object], line: str) -> None:
@@ -326,7 +330,7 @@ class TestRefusals:
         assert sandbox.calls == [line.format(run_id)]
         assert is_archived(sandbox, run_id) is before
 
-    def test_token_that_ended(self, sandbox: Sandbox, hook: TallyfyHook, act: Callable[..., object], line: str) -> None:
+    def test_expired_token(self, sandbox: Sandbox, hook: TallyfyHook, act: Callable[..., object], line: str) -> None:
         run_id = sandbox.add_run()
         sandbox.revoke(sandbox.token)
         with pytest.raises(TallyfyAuthError, match="logged out of the Tallyfy web app") as caught:
@@ -335,7 +339,7 @@ class TestRefusals:
         assert isinstance(caught.value, AirflowFailException)
         assert sandbox.calls == [line.format(run_id)]
 
-    def test_long_retry_after_is_told_and_not_slept(
+    def test_long_retry_after_is_reported_and_not_waited_for(
         self, sandbox: Sandbox, hook: TallyfyHook, waits: list[float], act: Callable[..., object], line: str
     ) -> None:
         run_id = sandbox.add_run()
@@ -358,14 +362,14 @@ class TestRefusals:
 class TestSearchAmongTheArchived:
     @pytest.fixture
     def oldest(self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> str:
-        """A run behind two pages of archived ones, in an organization where archived runs can't be read by id."""
+        """A run behind two pages of archived runs, in an organization where archived runs cannot be read by id."""
         sandbox.behaviour = Behaviour(get_archived="404")
         monkeypatch.setattr(read, "SEARCH_PAGES", 2)
         run_id = sandbox.add_run(archived=True, days_old=99)
         sandbox.add_runs(200, archived=True)
         return run_id
 
-    def test_ends_at_its_bound_and_says_so(self, sandbox: Sandbox, hook: TallyfyHook, oldest: str) -> None:
+    def test_search_stops_at_its_page_limit_and_says_so(self, sandbox: Sandbox, hook: TallyfyHook, oldest: str) -> None:
         with pytest.raises(TallyfyIndeterminateError) as caught:
             hook.archive_run(oldest)
         assert "not among the first 200 of 201 archived runs (the search ends after 2 pages)" in str(caught.value)
@@ -373,7 +377,7 @@ class TestSearchAmongTheArchived:
         assert not isinstance(caught.value, AirflowFailException)
         assert len(sandbox.calls) == 4
 
-    def test_reaches_the_last_page(
+    def test_search_reaches_the_last_page(
         self, sandbox: Sandbox, hook: TallyfyHook, oldest: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(read, "SEARCH_PAGES", 3)

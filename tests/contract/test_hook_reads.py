@@ -1,4 +1,4 @@
-"""Reading: lists to their end, runs wherever they hide, and a connection test that says what is wrong."""
+"""Reading: complete lists, live and archived runs, and a connection test that explains what is wrong."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class TestFilters:
         assert names(hook, **given) == wanted
         assert len(sandbox.calls) == 1
 
-    def test_rows_of_a_server_that_takes_archived_otherwise_are_sifted(
+    def test_rows_in_the_wrong_state_are_left_out_if_the_server_ignores_archived(
         self, sandbox: Sandbox, hook: TallyfyHook
     ) -> None:
         rows = [{"id": "1", "name": "live", "archived_at": None}, {"id": "2", "name": "gone", "archived_at": "2026"}]
@@ -100,7 +100,7 @@ class TestFilters:
         assert names(hook, archived="only") == ["gone"]
         assert names(hook, archived=True) == ["live", "gone"]
 
-    def test_bad_filter_is_refused_when_asked_for_not_when_iterated(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_bad_filter_is_refused_by_the_call_not_by_the_iteration(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         with pytest.raises(TallyfyArgumentError, match="status='stale': choose one of"):
             hook.iter_runs(status="stale")
         assert sandbox.calls == []
@@ -108,14 +108,14 @@ class TestFilters:
 
 @pytest.mark.parametrize("links", ["object", "nulls", "null", "absent"])
 class TestPages:
-    def test_are_walked_to_the_end_by_number(self, sandbox: Sandbox, hook: TallyfyHook, links: Any) -> None:
+    def test_are_read_to_the_end_by_number(self, sandbox: Sandbox, hook: TallyfyHook, links: Any) -> None:
         sandbox.behaviour = Behaviour(pagination_links=links)
         sandbox.add_runs(7, "Run")
         assert names(hook, per_page=3) == [f"Run {n}" for n in range(1, 8)]
         assert sandbox.calls == [f"GET /runs?sort=created_at&per_page=3&page={n}" for n in (1, 2, 3)]
 
     @pytest.mark.parametrize("over", ["clamp", "allow"])
-    def test_size_is_the_servers_to_say(self, sandbox: Sandbox, hook: TallyfyHook, links: Any, over: Any) -> None:
+    def test_server_decides_the_page_size(self, sandbox: Sandbox, hook: TallyfyHook, links: Any, over: Any) -> None:
         sandbox.behaviour = Behaviour(pagination_links=links, per_page_over_100=over)
         sandbox.add_runs(150)
         assert len(list(hook.iter_runs(per_page=500))) == 150
@@ -127,7 +127,7 @@ class TestPagesThatGoWrong:
     def _furnished(self, sandbox: Sandbox) -> None:
         self.runs = sandbox.add_runs(6, "Run")
 
-    def test_size_that_is_refused(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_refused_page_size_is_an_error(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         sandbox.behaviour = Behaviour(per_page_over_100="422")
         with pytest.raises(TallyfyValidationError, match="per_page: The per page may not be greater than 100"):
             list(hook.iter_runs(per_page=500))
@@ -146,7 +146,7 @@ class TestPagesThatGoWrong:
         ],
         ids=lambda value: value.name if isinstance(value, Fault) else "",
     )
-    def test_are_an_error_and_never_a_short_list(
+    def test_bad_pages_are_an_error_and_never_a_short_list(
         self, sandbox: Sandbox, hook: TallyfyHook, fault: Fault, says: str
     ) -> None:
         sandbox.fail("GET", "/runs", fault, times=4, after=1)
@@ -155,7 +155,7 @@ class TestPagesThatGoWrong:
             got.extend(run["name"] for run in hook.iter_runs(per_page=2))
         assert says in str(caught.value)
         assert caught.value.http_status == 200
-        assert not isinstance(caught.value, AirflowFailException)  # reading it again may go well
+        assert not isinstance(caught.value, AirflowFailException)  # a retry may succeed
 
     @pytest.mark.parametrize(
         "fault",
@@ -169,7 +169,7 @@ class TestPagesThatGoWrong:
         ],
         ids=lambda fault: fault.name,
     )
-    def test_faults_that_pass_are_passed_over(
+    def test_temporary_failures_are_retried(
         self, sandbox: Sandbox, hook: TallyfyHook, waits: list[float], fault: Fault
     ) -> None:
         sandbox.fail("GET", "/runs", fault, times=3, after=2)
@@ -208,7 +208,7 @@ class TestGetRun:
         with pytest.raises(TallyfyNotFoundError, match=f"There is no run {UNKNOWN}, neither live nor archived"):
             hook.get_run(UNKNOWN)
 
-    def test_is_json_as_it_came(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_returns_the_json_of_tallyfy(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         run_id = sandbox.add_run("Ünïcode ✓ \u2028", summary="line\nline")
         run = hook.get_run(run_id)
         assert json.loads(json.dumps(run)) == run
@@ -227,7 +227,7 @@ class TestRequest:
         assert sandbox.requests[0].headers["Content-Type"] == "application/json"
         assert "Content-Type" not in sandbox.requests[1].headers
 
-    def test_post_that_may_have_happened_is_not_sent_again(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_post_that_may_have_been_done_is_not_sent_again(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         body = {"checklist_id": sandbox.add_template(), "name": "Once"}
         for fault in (Fault.drop_after(), Fault.error_after(), Fault.truncated(), Fault.not_json()):
             sandbox.fail("POST", "/runs", fault)
@@ -237,7 +237,7 @@ class TestRequest:
         assert [run["name"] for run in sandbox.runs()] == ["Once"] * 4
         assert len(sandbox.calls) == 4
 
-    def test_declined_post_is_sent_again(self, sandbox: Sandbox, hook: TallyfyHook, waits: list[float]) -> None:
+    def test_rate_limited_post_is_sent_again(self, sandbox: Sandbox, hook: TallyfyHook, waits: list[float]) -> None:
         sandbox.fail("POST", "/runs", Fault.rate_limited("3"))
         body = {"checklist_id": sandbox.add_template(), "name": "Once"}
         assert hook.request("POST", f"/organizations/{hook.organization_id}/runs", json=body)["data"]["name"] == "Once"
@@ -258,7 +258,7 @@ class TestConnectionTest:
     def test_light_member_is_warned(self, sandbox: Sandbox, connect: Connect) -> None:
         ok, text = connect(sandbox, password=sandbox.token_for("light")).test_connection()
         assert ok
-        assert "role: light. A light member may not archive or activate runs" in text
+        assert "role: light. Light members may not archive or activate runs" in text
 
     @pytest.mark.parametrize("foreign", ["403", "404"])
     def test_wrong_organization(self, sandbox: Sandbox, connect: Connect, foreign: Any) -> None:
@@ -266,7 +266,7 @@ class TestConnectionTest:
         ok, text = connect(sandbox, login=UNKNOWN).test_connection()
         assert not ok
         assert f"does not let this token see the organization {UNKNOWN}: check the Organization ID (login)" in text
-        # Airflow shows it in a box of four or five lines; the advice is not to be given twice.
+        # Airflow shows the message in a box of four or five lines, so the advice must not appear twice.
         assert len(text) < 300
 
     @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ class TestConnectionTest:
         ],
         ids=str,
     )
-    def test_each_mistake_has_its_own_sentence(
+    def test_each_mistake_has_its_own_message(
         self, sandbox: Sandbox, connect: Connect, overrides: dict[str, Any], says: str
     ) -> None:
         ok, text = connect(sandbox, **overrides).test_connection()
@@ -327,7 +327,7 @@ class TestConnectionTest:
         ],
         ids=lambda value: value.name if isinstance(value, Fault) else "",
     )
-    def test_each_failure_has_its_own_sentence_and_is_not_repeated(
+    def test_each_failure_has_its_own_message_and_is_not_retried(
         self, sandbox: Sandbox, connect: Connect, fault: Fault, says: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(tallyfy, "TEST_TIMEOUT", 0.1)
@@ -340,7 +340,7 @@ class TestConnectionTest:
         assert sandbox.calls == ["GET /me"]
 
 
-def test_who_and_where(sandbox: Sandbox, hook: TallyfyHook, connect: Connect) -> None:
+def test_user_and_organization(sandbox: Sandbox, hook: TallyfyHook, connect: Connect) -> None:
     assert hook.get_current_user()["email"] == "admin@sandbox.example"
     assert hook.get_organization()["id"] == sandbox.organization_id
     assert hook.get_member()["role"] == "admin"

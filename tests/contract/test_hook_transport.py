@@ -1,4 +1,4 @@
-"""The way there and back: whom the token is shown to, what HttpHook's users may rely on, and how little it costs."""
+"""The hook's transport: where the token is sent, what users of HttpHook can rely on, and the number of requests."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Connect = Callable[..., TallyfyHook]
 
 
 class TestHttpHook:
-    """What is inherited keeps working, authenticated and against the right base."""
+    """Inherited methods keep working, with the token and the right base URL."""
 
     def test_run(self, sandbox: Sandbox, connect: Connect) -> None:
         hook = connect(sandbox, host=f"{sandbox.url}/api", port=None)
@@ -55,7 +55,7 @@ class TestHttpHook:
         assert record.path == f"/api/organizations/{org}/runs"
         assert record.headers["Authorization"] == f"Bearer {sandbox.token}"
         assert (record.headers["X-Mine"], record.headers["X-Tallyfy-Client"]) == ("1", "APIClient")
-        # The next request has no part of that.
+        # The next request contains none of that.
         hook.get_current_user()
         assert "X-Mine" not in sandbox.requests[1].headers
 
@@ -74,7 +74,7 @@ class TestHttpHook:
         ],
         ids=lambda value: value.name if isinstance(value, Fault) else "",
     )
-    def test_its_errors_are_this_providers(
+    def test_run_raises_the_errors_of_this_provider(
         self, sandbox: Sandbox, hook: TallyfyHook, fault: Fault, kind: type[TallyfyError], status: int | None
     ) -> None:
         sandbox.fail("GET", "/me", fault)
@@ -83,17 +83,17 @@ class TestHttpHook:
         assert getattr(caught.value, "http_status") == status  # noqa: B009 - a parameter's own type does not have it
         assert len(sandbox.calls) == 1
 
-    def test_error_answers_can_be_had(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_check_response_false_returns_error_responses(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         sandbox.fail("GET", "/me", Fault.status(404))
         assert hook.run("/me", extra_options={"check_response": False}).status_code == 404
 
-    def test_arguments_that_make_no_request(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_run_refuses_arguments_that_make_no_request(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         for arguments in ({"endpoint": "/me", "json": {1, 2}}, {"endpoint": "/me", "headers": {"X-A": "b\r\nC: d"}}):
-            with pytest.raises(TallyfyArgumentError, match="No request can be made of these arguments"):
+            with pytest.raises(TallyfyArgumentError, match="No request can be built from these arguments"):
                 hook.run(**arguments)
         assert sandbox.requests == []
 
-    def test_compressed_answer_is_bounded(self, sandbox: Sandbox, connect: Connect) -> None:
+    def test_size_of_a_compressed_answer_is_limited(self, sandbox: Sandbox, connect: Connect) -> None:
         pack = zlib.compressobj(9, wbits=31)
         bomb = b"".join([*(pack.compress(b" " * (1 << 20)) for _ in range(400)), pack.flush()])
         answers = iter((gzip.compress(b'{"data": 1}'), bomb))
@@ -103,7 +103,7 @@ class TestHttpHook:
             with pytest.raises(TallyfyUnreachableError, match="larger than 64 MiB"):
                 hook.run("/me")
 
-    def test_dripped_answer_ends(self, sandbox: Sandbox, connect: Connect) -> None:
+    def test_time_of_a_slow_answer_is_limited(self, sandbox: Sandbox, connect: Connect) -> None:
         def drip(request: Received) -> Iterator[bytes | float]:
             yield b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"
             while True:
@@ -127,13 +127,13 @@ class TestHttpHook:
         assert answer.json()["data"]["email"] == "admin@sandbox.example"
         assert len(sandbox.calls) == 3
 
-    def test_session_for_those_who_want_one(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_get_conn_returns_a_session_with_headers(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         session = hook.get_conn()
         assert session.get(f"{sandbox.url}/me", timeout=5).json()["data"]["email"] == "admin@sandbox.example"
         assert hook.get_conn() is session
 
 
-def test_headers_are_those_that_tallyfy_asks_for(sandbox: Sandbox, connect: Connect) -> None:
+def test_required_headers_are_sent(sandbox: Sandbox, connect: Connect) -> None:
     extra = {"my_api_key": "SECRET", "page_size": 100, "headers": {"X-Evil": "1"}, "Authorization": "Basic x"}
     run_id = sandbox.add_run()
     hook = connect(sandbox, extra=extra)
@@ -152,7 +152,7 @@ def test_headers_are_those_that_tallyfy_asks_for(sandbox: Sandbox, connect: Conn
     assert write["content-type"] == "application/json"
 
 
-class TestWhomTheTokenIsShownTo:
+class TestTokenIsSentOnlyToTheApi:
     @pytest.fixture
     def elsewhere(self) -> Iterator[Sandbox]:
         with Sandbox(seed=2) as sandbox:
@@ -203,7 +203,7 @@ class TestWhomTheTokenIsShownTo:
         netrc.write_text("machine 127.0.0.1 login me password hidden\n")
         netrc.chmod(0o600)
         monkeypatch.setenv("NETRC", str(netrc))
-        # The file is one that requests would have used.
+        # Proves that requests would have used this file.
         assert requests.utils.get_netrc_auth(sandbox.url) == ("me", "hidden")
         hook.get_current_user()
         hook.run("/me", headers={"X-Mine": "1"})
@@ -220,13 +220,13 @@ class TestCertificate:
     def to(self, sandbox: Sandbox, connect: Connect, tls: TlsServer) -> Callable[..., TallyfyHook]:
         return lambda **extra: connect(sandbox, host=tls.url, port=None, extra=extra)
 
-    def test_that_is_not_trusted(self, to: Callable[..., TallyfyHook], waits: list[float]) -> None:
+    def test_untrusted_certificate_is_refused(self, to: Callable[..., TallyfyHook], waits: list[float]) -> None:
         with pytest.raises(TallyfyUnreachableError, match=r"no trusted TLS connection.*certificate verify failed"):
             to().get_current_user()
-        assert waits == []  # it would be as wrong a second later
+        assert waits == []  # a retry would fail in the same way
 
     @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
-    def test_that_the_environment_trusts(
+    def test_ca_bundle_of_the_environment_is_used(
         self, to: Callable[..., TallyfyHook], tls: TlsServer, variable: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv(variable, str(tls.certificate))
@@ -234,11 +234,11 @@ class TestCertificate:
         assert hook.get_current_user()["email"] == hook.run("/me").json()["data"]["email"] == "tls@example.com"
 
     @pytest.mark.parametrize("bundle", ["unset", "set"])
-    def test_that_the_connection_trusts_or_does_not_check(
+    def test_verify_of_the_connection_is_used(
         self, to: Callable[..., TallyfyHook], tls: TlsServer, bundle: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         if bundle == "set":
-            # A bundle for everybody, without this server: what the connection says goes before it.
+            # The environment's bundle lacks this server. The connection's setting takes precedence.
             monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())
         for verify in (str(tls.certificate), "false", False):
             hook = to(verify=verify)
@@ -246,7 +246,7 @@ class TestCertificate:
 
 
 class TestCost:
-    def test_one_look_up_one_connection(
+    def test_one_connection_look_up_and_one_tcp_connection(
         self, sandbox: Sandbox, hook: TallyfyHook, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         looked_up, connected = list[str](), list[str]()
@@ -273,11 +273,11 @@ class TestCost:
         assert hook.request_count == len(sandbox.calls) == 5 * 4 + 3 + 2
         assert (looked_up, connected) == ([hook.tallyfy_conn_id], ["127.0.0.1"])
 
-    def test_nothing_is_asked_before_it_is_needed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_connection_is_not_looked_up_before_it_is_needed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(TallyfyHook, "get_connection", lambda conn_id: pytest.fail("looked up"))
         TallyfyHook("anything")
 
-    def test_timeout_is_that_of_the_hook_then_of_the_connection(self, sandbox: Sandbox, connect: Connect) -> None:
+    def test_timeout_of_the_hook_precedes_that_of_the_connection(self, sandbox: Sandbox, connect: Connect) -> None:
         sandbox.fail("GET", "/me", Fault.slow(30), times=None)
         for hook in (
             connect(sandbox, extra={"timeout": 0.1, "max_retries": 1}),
@@ -309,7 +309,7 @@ _EVERYTHING: list[Fault] = [
 
 
 def _with_token(fault: Fault, token: str) -> Fault:
-    """A server that shows the token in whatever it says."""
+    """Return the fault with the token in its answer."""
     if fault.answer is None:
         return fault
     status, headers, body = fault.answer
@@ -330,7 +330,7 @@ _DEEDS: dict[str, Callable[[TallyfyHook, str], object]] = {
 
 @pytest.mark.parametrize("fault", _EVERYTHING, ids=lambda fault: f"{fault.name} {(fault.answer or [''])[0]}")
 @pytest.mark.parametrize("password", ["plain", 'eyJ0/+="\\<e>.eyJ.sig'])
-def test_token_is_in_nothing_that_anybody_sees(
+def test_token_is_not_in_errors_logs_or_results(
     sandbox: Sandbox,
     connect: Connect,
     monkeypatch: pytest.MonkeyPatch,
@@ -340,7 +340,7 @@ def test_token_is_in_nothing_that_anybody_sees(
     password: str,
 ) -> None:
     token = sandbox.token if password == "plain" else password
-    # Airflow's own loggers mask the token; nothing here is to need that, so the hook gets a plain one.
+    # Airflow's loggers mask the token. This test must not depend on that, so the hook gets a plain logger.
     caplog.set_level(logging.DEBUG)
     monkeypatch.setattr(TallyfyHook, "log", logging.getLogger("plain"))
     hook = connect(sandbox, password=token, hook={"max_retries": 1})
@@ -363,7 +363,7 @@ def test_token_is_in_nothing_that_anybody_sees(
         assert form not in text
 
 
-def test_token_is_not_in_the_error_when_a_connection_is_confused(sandbox: Sandbox, connect: Connect) -> None:
+def test_token_in_the_wrong_field_is_not_in_the_error(sandbox: Sandbox, connect: Connect) -> None:
     jwt = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.eyJhdWQiOiIxIn0.c2lnbmF0dXJl"
     for overrides in ({"login": jwt, "password": sandbox.organization_id}, {"host": f"https://{jwt}@x:y"}):
         with pytest.raises(TallyfyError) as caught:
@@ -371,14 +371,14 @@ def test_token_is_not_in_the_error_when_a_connection_is_confused(sandbox: Sandbo
         assert jwt not in str(caught.value)
 
 
-def test_token_that_a_caller_writes_into_a_run_is_not_in_the_error(sandbox: Sandbox, hook: TallyfyHook) -> None:
+def test_token_written_into_a_run_is_not_in_the_error(sandbox: Sandbox, hook: TallyfyHook) -> None:
     run_id = sandbox.add_run()
     with pytest.raises(TallyfyNotAppliedError, match="but should be") as caught:
         hook.update_run(run_id, extra_fields={"increment_id": sandbox.token})
     assert sandbox.token not in f"{caught.value} {vars(caught.value)}"
 
 
-def test_token_that_ends_mid_way(sandbox: Sandbox, hook: TallyfyHook) -> None:
+def test_token_that_expires_during_use(sandbox: Sandbox, hook: TallyfyHook) -> None:
     hook.get_current_user()
     sandbox.revoke(sandbox.token)
     with pytest.raises(TallyfyAuthError, match="Put a new one"):

@@ -20,7 +20,7 @@ from airflow_provider_tallyfy.operators.tallyfy import TallyfyListRunsOperator
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
 from tests.unit.test_filters import BAD, GOOD
 
-#: What the operator's own arguments beside the filters must never be.
+#: Bad values of the operator's arguments that are not filters.
 BAD_OPTIONS: dict[str, list[Any]] = {
     "limit": [0, "many", True, 2.5],
     "order": ["summary", "-"],
@@ -69,9 +69,9 @@ class TestAtParse:
 
 @pytest.fixture
 def find(hook: TallyfyHook, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Execute the operator as a task would, with values as they are after rendering."""
+    """Execute the operator as a task would, with rendered values."""
 
-    # Airflow 3's own way of logging passes caplog by.
+    # The loggers of Airflow 3 bypass caplog.
     monkeypatch.setattr(TallyfyListRunsOperator, "log", logging.getLogger("task"), raising=False)
 
     def find(rendered: dict[str, Any] | None = None, **arguments: Any) -> list[dict[str, Any]]:
@@ -95,7 +95,7 @@ class TestWhenRendered:
         assert sandbox.requests == []
 
     @pytest.mark.parametrize("name", ["exclude_tags", "template", "stale_after", "tags"])
-    def test_upstream_that_returned_nothing_does_not_widen_the_search(
+    def test_upstream_that_returned_nothing_is_an_error(
         self, name: str, find: Any, sandbox: Sandbox, xcom: Any
     ) -> None:
         with pytest.raises(TallyfyArgumentError, match=f"{name}=None is empty.*the upstream task returned nothing"):
@@ -107,9 +107,7 @@ class TestWhenRendered:
         names = [*GOOD, *BAD_OPTIONS]
         assert len(find(dict.fromkeys(names, ""), **dict.fromkeys(names, "{{ params.x or '' }}"))) == 3
 
-    def test_blank_param_within_a_list_excludes_nothing_and_is_never_the_only_wanted_tag(
-        self, find: Any, sandbox: Sandbox
-    ) -> None:
+    def test_blank_param_in_a_list_is_ignored(self, find: Any, sandbox: Sandbox) -> None:
         sandbox.add_runs(3)
         assert len(find({"exclude_tags": [""]}, exclude_tags=["{{ params.keep or '' }}"])) == 3
         with pytest.raises(TallyfyArgumentError, match=r"tags=\[\] is empty"):
@@ -129,7 +127,7 @@ class TestLog:
     def _level(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.INFO)
 
-    def test_names_the_cut_off_date_and_why_runs_were_left_out(
+    def test_names_the_cut_off_date_and_why_runs_did_not_match(
         self, find: Any, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
     ) -> None:
         sandbox.add_run("old", untouched_days=60)
@@ -141,7 +139,7 @@ class TestLog:
             r"not updated since [\d-]{10} \d\d:\d\d UTC, limit='3', order='last_updated'\) in organization", caplog.text
         )
         assert "Looked at 3 runs, kept 1." in caplog.text
-        assert "Runs that did not match, by the first filter that says so: stale_after: 2." in caplog.text
+        assert "Runs that did not match, by the first filter that excluded them: stale_after: 2." in caplog.text
 
     def test_warns_of_a_filter_that_tallyfy_ignores(
         self, find: Any, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
@@ -151,7 +149,7 @@ class TestLog:
         assert find(archived="only") == []
         assert "Skipped 3 non-matching runs that Tallyfy returned: it seems to ignore a filter." in caplog.text
 
-    def test_stays_short_and_on_its_line_whatever_is_asked(
+    def test_long_values_are_cut_and_stay_on_one_line(
         self, find: Any, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
     ) -> None:
         ids = [sandbox.add_tag(f"Tag {number}") for number in range(300)]

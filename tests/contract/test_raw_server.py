@@ -1,4 +1,4 @@
-"""The server that says exactly what a test tells it to say."""
+"""The raw server sends exactly the bytes that a test gives it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_parts_are_sent_one_after_the_other_until_the_cut() -> None:
         assert (request.method, request.headers, request.is_write) == ("BREW", {"x": "y"}, True)
 
 
-def test_reset_is_no_orderly_end() -> None:
+def test_reset_differs_from_an_orderly_close() -> None:
     answer: list[Part] = [b"HTTP/1.1 200 OK\r\n", 0.01, Cut.RESET]
     with RawServer(lambda request: answer) as server, pytest.raises(ConnectionResetError):
         _said(server, b"GET / HTTP/1.1\r\n\r\n")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_tallyfy.sandbox import Sandbox
-from tests.contract._asking import Ask
+from tests.contract._plain_requests import Ask
 
 HEX = re.compile(r"[0-9a-f]{32}")
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z")
@@ -118,7 +118,7 @@ def test_percent_encoding_is_undone_once(sandbox: Sandbox) -> None:
     assert send(sandbox, "GET", f"/organizations/{sandbox.organization_id}/runs/{twice}")[0] == 404
 
 
-def test_an_unknown_route_is_html_for_whom_json_is_not_good_enough(sandbox: Sandbox) -> None:
+def test_an_unknown_route_answers_html_unless_json_is_accepted(sandbox: Sandbox) -> None:
     status, answer, headers = send(sandbox, "GET", "/nothing", headers={"Accept": "*/*"})
     assert (status, "Not Found" in answer, headers["Content-Type"]) == (404, True, "text/html; charset=UTF-8")
 
@@ -129,7 +129,7 @@ def test_a_foreign_organization_is_forbidden(sandbox: Sandbox) -> None:
     assert (status, answer["error"]) == (403, True)
 
 
-def test_who_asks(sandbox: Sandbox, ask: Ask) -> None:
+def test_the_user_of_the_token(sandbox: Sandbox, ask: Ask) -> None:
     me = send(sandbox, "GET", "/me")[1]["data"]
     assert isinstance(me["id"], int)
     assert "role" not in me
@@ -152,7 +152,7 @@ def test_who_asks(sandbox: Sandbox, ask: Ask) -> None:
 # -- objects and lists -----------------------------------------------------------------------------------------------
 
 
-def test_a_run_has_ids_numbers_and_stamps_of_tallyfys_kind(sandbox: Sandbox, ask: Ask) -> None:
+def test_a_run_has_ids_numbers_and_timestamps_as_in_tallyfy(sandbox: Sandbox, ask: Ask) -> None:
     member = sandbox.add_member("ann.lee@example.org")
     group = sandbox.add_group("Ops")
     run_id = sandbox.add_run(
@@ -183,7 +183,7 @@ def test_a_run_has_ids_numbers_and_stamps_of_tallyfys_kind(sandbox: Sandbox, ask
     )
 
 
-def test_relations_come_when_asked_for_and_wrapped(sandbox: Sandbox, ask: Ask) -> None:
+def test_relations_are_returned_on_request_and_wrapped_in_data(sandbox: Sandbox, ask: Ask) -> None:
     tag, folder = sandbox.add_tag("Urgent"), sandbox.add_folder("2026")
     run_id = sandbox.add_run(tags=[tag], folders=[folder])
     names = "checklist,tasks,tags,folders,next_task,form_fields,ko_form_fields,tasks_meta,assets,stages,permissions"

@@ -91,7 +91,7 @@ FOREIGN_HOSTS = [
 
 
 @pytest.mark.parametrize("host", FOREIGN_HOSTS)
-def test_any_other_host_is_refused_everywhere_and_nothing_happens(sandbox: Sandbox, host: str) -> None:
+def test_any_other_host_is_refused_everywhere_and_changes_nothing(sandbox: Sandbox, host: str) -> None:
     run_id = sandbox.add_run()
     before = state(sandbox)
     archive = ("DELETE", f"/organizations/{{org}}/runs/{run_id}", None)
@@ -115,7 +115,7 @@ def test_no_host_and_two_hosts_are_refused(sandbox: Sandbox) -> None:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(host=st.text(string.ascii_lowercase + string.digits + ".:[]-_@/%", max_size=30))
 @example(host="127.0.0.1.")
-def test_whatever_the_browser_resolves_by_name_is_refused(sandbox: Sandbox, host: str) -> None:
+def test_every_other_host_name_is_refused(sandbox: Sandbox, host: str) -> None:
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
     own = name in ("localhost", "[::1]") or (name.startswith("127.") and name.count(".") == 3)
     if not own:
@@ -154,7 +154,7 @@ def foreign_origins(own: str, port: int) -> list[list[tuple[str, str]]]:
 
 
 @pytest.mark.parametrize(("method", "path", "body"), CHANGES)
-def test_a_page_of_somebody_else_changes_nothing(sandbox: Sandbox, method: str, path: str, body: Any) -> None:
+def test_another_web_page_cannot_change_anything(sandbox: Sandbox, method: str, path: str, body: Any) -> None:
     own = f"127.0.0.1:{sandbox.port}"
     sandbox.when("GET", "/never", lambda: None)
     send(sandbox, "GET", "/me", [("Host", own)])
@@ -167,7 +167,7 @@ def test_a_page_of_somebody_else_changes_nothing(sandbox: Sandbox, method: str, 
 
 
 @pytest.mark.parametrize(("method", "path", "body"), CHANGES)
-def test_its_own_pages_and_programs_may(sandbox: Sandbox, method: str, path: str, body: Any) -> None:
+def test_own_pages_and_programs_can_change_it(sandbox: Sandbox, method: str, path: str, body: Any) -> None:
     for host in (f"127.0.0.1:{sandbox.port}", f"localhost:{sandbox.port}", "LOCALHOST"):
         for headers in (
             [],
@@ -178,7 +178,7 @@ def test_its_own_pages_and_programs_may(sandbox: Sandbox, method: str, path: str
             assert send(sandbox, method, path, [("Host", host), *headers], body)[0] in (200, 201), headers
 
 
-def test_reading_needs_no_origin_of_its_own_and_tells_no_other_page(sandbox: Sandbox) -> None:
+def test_other_web_pages_cannot_read_answers(sandbox: Sandbox) -> None:
     headers = [("Host", "localhost"), ("Origin", "https://evil.example"), ("Sec-Fetch-Site", "cross-site")]
     # A browser sends these and keeps the answer from the page, because nothing in it allows the page to read it.
     assert send(sandbox, "GET", "/_sandbox", headers)[0] == 200
@@ -193,7 +193,7 @@ def test_reading_needs_no_origin_of_its_own_and_tells_no_other_page(sandbox: San
     connection.close()
 
 
-def test_the_api_takes_a_token_from_any_origin_and_nothing_without_one(sandbox: Sandbox) -> None:
+def test_the_api_accepts_a_token_from_any_origin(sandbox: Sandbox) -> None:
     run_id = sandbox.add_run()
     path, headers = f"/organizations/{{org}}/runs/{run_id}", [("Host", "localhost"), ("Origin", "null")]
     sandbox.revoke(token := sandbox.token)

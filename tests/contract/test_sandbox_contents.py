@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_tallyfy.sandbox import Sandbox
 from airflow_provider_tallyfy.sandbox.contents import Contents
-from tests.contract._asking import Ask
+from tests.contract._plain_requests import Ask
 
 FIELDS = ("created_at", "last_updated", "completed_at", "archived_at")
 UTC = timezone.utc
@@ -46,7 +46,7 @@ def days_ago(sandbox: Sandbox, run_id: str, field: str) -> float | None:
         "2026-03-01 13:00:00+01:00",
     ],
 )
-def test_a_moment_in_any_form_is_that_moment(sandbox: Sandbox, field: str, said: Any) -> None:
+def test_a_time_in_every_accepted_form(sandbox: Sandbox, field: str, said: Any) -> None:
     run_id = sandbox.add_run(**{field: said})
     assert moment(sandbox, run_id, field) == NOON
 
@@ -65,12 +65,12 @@ def test_a_moment_in_any_form_is_that_moment(sandbox: Sandbox, field: str, said:
         ("PT0S", 0),
     ],
 )
-def test_a_span_is_so_long_ago(sandbox: Sandbox, field: str, said: Any, days: float) -> None:
+def test_a_duration_means_that_long_ago(sandbox: Sandbox, field: str, said: Any, days: float) -> None:
     run_id = sandbox.add_run(**{field: said})
     assert days_ago(sandbox, run_id, field) == days
 
 
-def test_what_happened_to_a_run_makes_its_state_and_its_other_moments(sandbox: Sandbox, ask: Ask) -> None:
+def test_events_of_a_run_set_its_state_and_its_other_times(sandbox: Sandbox, ask: Ask) -> None:
     def shown(**attributes: Any) -> tuple[Any, ...]:
         run_id = sandbox.add_run(**attributes)
         run = sandbox.run(run_id) or {}
@@ -98,7 +98,7 @@ def test_what_happened_to_a_run_makes_its_state_and_its_other_moments(sandbox: S
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ages=st.dictionaries(st.sampled_from(FIELDS), st.integers(0, 10**9)))
-def test_a_run_is_never_younger_than_what_happened_to_it(sandbox: Sandbox, ages: dict[str, int]) -> None:
+def test_a_run_is_created_before_its_events(sandbox: Sandbox, ages: dict[str, int]) -> None:
     spans: Any = {field: timedelta(seconds=age) for field, age in ages.items()}
     if "created_at" in ages and max(ages.values()) > ages["created_at"]:
         with pytest.raises(ValueError, match="created after its"):
@@ -132,7 +132,7 @@ def test_a_run_is_never_younger_than_what_happened_to_it(sandbox: Sandbox, ages:
         (timedelta(days=-1), ValueError, "is negative"),
     ],
 )
-def test_what_is_no_moment_is_refused_by_the_name_of_its_argument(
+def test_bad_time_is_refused_with_the_name_of_its_argument(
     sandbox: Sandbox, field: str, said: Any, error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=f"^{field} .*{re.escape(words)}"):
@@ -140,7 +140,7 @@ def test_what_is_no_moment_is_refused_by_the_name_of_its_argument(
     assert sandbox.runs() == []
 
 
-def test_a_moment_said_twice_is_refused(sandbox: Sandbox) -> None:
+def test_a_time_given_twice_is_refused(sandbox: Sandbox) -> None:
     for one, other in (
         ("created_at", "days_old"),
         ("last_updated", "untouched_days"),
@@ -162,7 +162,7 @@ PUBLIC = [
 
 
 @pytest.mark.parametrize(("name", "method"), PUBLIC)
-def test_a_wrong_argument_is_named_with_the_method_that_was_called(
+def test_unknown_argument_is_named_with_the_called_method(
     sandbox: Sandbox, name: str, method: Callable[..., Any]
 ) -> None:
     required = {
@@ -174,7 +174,7 @@ def test_a_wrong_argument_is_named_with_the_method_that_was_called(
         getattr(sandbox, name)(**required, agee=3)
 
 
-def test_every_method_that_adds_is_among_them() -> None:
+def test_every_add_method_is_tested() -> None:
     adders = {name for name, _ in PUBLIC if name.startswith("add_")}
     assert adders == {f"add_{what}" for what in ("member", "template", "tag", "folder", "group", "run", "runs")}
 

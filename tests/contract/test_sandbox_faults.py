@@ -76,7 +76,7 @@ ON_ARCHIVE: list[tuple[Fault, int | type[Exception], bool]] = [
 
 
 @pytest.mark.parametrize(("fault", "seen", "archived"), ON_ARCHIVE, ids=lambda value: getattr(value, "name", None))
-def test_what_a_client_sees_and_what_is_true(
+def test_every_fault_shows_the_client_its_error_and_changes_the_right_state(
     sandbox: Sandbox, fault: Fault, seen: int | type[Exception], archived: bool
 ) -> None:
     run_id = sandbox.add_run()
@@ -115,7 +115,7 @@ def test_every_fault_is_tested() -> None:
         assert documentation.partition("\n")[0].endswith("."), name
 
 
-def test_the_bodies_of_refusals(sandbox: Sandbox) -> None:
+def test_error_bodies(sandbox: Sandbox) -> None:
     for fault in (
         Fault.rate_limited("2"),
         Fault.rate_limited(DATE, html=True),
@@ -143,7 +143,7 @@ def test_the_bodies_of_refusals(sandbox: Sandbox) -> None:
     assert "hourly limit for Guest Invite (30 per hour" in hour.json()["message"]
 
 
-def test_pages_that_lie(sandbox: Sandbox) -> None:
+def test_faults_of_pages(sandbox: Sandbox) -> None:
     runs = sandbox.add_runs(25)
     sandbox.fail("GET", "/runs", Fault.total_too_high(by=2), times=None)
     page = ask(sandbox, "GET", "/runs?page=3").json()
@@ -159,7 +159,7 @@ def test_pages_that_lie(sandbox: Sandbox) -> None:
     assert set(runs) - set(seen) == {runs[10]}
 
 
-def test_who_meets_a_fault_and_how_often(sandbox: Sandbox) -> None:
+def test_method_path_times_and_after_select_requests(sandbox: Sandbox) -> None:
     runs = sandbox.add_runs(2)
     sandbox.fail("*", "/runs/*", Fault.status(418), times=2, after=1)
     sandbox.fail("GET", f"/runs/{runs[0]}", Fault.status(419))
@@ -175,7 +175,7 @@ def test_who_meets_a_fault_and_how_often(sandbox: Sandbox) -> None:
     assert status("GET", "/runs") == 200
 
 
-def test_a_request_whose_client_gave_up_is_carried_out_all_the_same(sandbox: Sandbox) -> None:
+def test_a_request_is_carried_out_even_if_its_client_gave_up(sandbox: Sandbox) -> None:
     run_id = sandbox.add_run()
     sandbox.fail("DELETE", "/runs/*", Fault.slow(0.2))
     with pytest.raises(ReadTimeout):
@@ -185,7 +185,7 @@ def test_a_request_whose_client_gave_up_is_carried_out_all_the_same(sandbox: San
     assert (sandbox.run(run_id) or {})["is_archived"] is True
 
 
-def test_a_slow_answer_holds_nobody_else_up_and_does_not_delay_the_end(sandbox: Sandbox) -> None:
+def test_a_slow_answer_delays_no_other_request_and_no_stop(sandbox: Sandbox) -> None:
     run_id = sandbox.add_run()
     sandbox.fail("DELETE", "/runs/*", Fault.slow_after(30))
     outcome: list[BaseException] = []

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
-from tests.contract._asking import Ask
+from tests.contract._plain_requests import Ask
 
 Received = list[tuple[float, bytes]]
 
@@ -98,7 +98,7 @@ def test_two_lengths_are_both_sent(sandbox: Sandbox) -> None:
         assert (run_id.encode() in body, archived(sandbox, run_id)) == (applies, applies)
 
 
-def test_continue_comes_for_as_long_as_somebody_listens(sandbox: Sandbox) -> None:
+def test_continue_is_sent_until_the_client_disconnects(sandbox: Sandbox) -> None:
     run_id = sandbox.add_run()
     sandbox.fail("DELETE", "/runs/*", Fault.endless_continue(0.005))
     with Wire(sandbox) as wire:
@@ -116,7 +116,7 @@ def test_continue_comes_for_as_long_as_somebody_listens(sandbox: Sandbox) -> Non
     assert record.status is None
 
 
-def test_dripped_headers_come_one_by_one(sandbox: Sandbox) -> None:
+def test_dripped_headers_arrive_byte_by_byte(sandbox: Sandbox) -> None:
     run_id = sandbox.add_run()
     sandbox.fail("DELETE", "/runs/*", Fault.dripped_headers(0.002))
     with Wire(sandbox) as wire:
@@ -130,7 +130,7 @@ def test_dripped_headers_come_one_by_one(sandbox: Sandbox) -> None:
     assert archived(sandbox, run_id)
 
 
-def test_a_dripped_body_comes_byte_by_byte_and_is_whole_in_the_end(sandbox: Sandbox) -> None:
+def test_a_dripped_body_arrives_byte_by_byte_and_complete(sandbox: Sandbox) -> None:
     run_id = sandbox.add_run()
     sandbox.fail("GET", "/runs/*", Fault.dripped_body(0.0005, padding=20))
     with Wire(sandbox) as wire:
@@ -147,7 +147,9 @@ def test_a_dripped_body_comes_byte_by_byte_and_is_whole_in_the_end(sandbox: Sand
 @pytest.mark.parametrize(
     "fault", [Fault.endless_continue(0.001), Fault.dripped_body(0.01), Fault.dripped_headers(0.01)]
 )
-def test_what_drips_holds_nobody_else_up_and_ends_with_the_sandbox(sandbox: Sandbox, ask: Ask, fault: Fault) -> None:
+def test_a_dripping_answer_delays_no_other_request_and_ends_with_the_sandbox(
+    sandbox: Sandbox, ask: Ask, fault: Fault
+) -> None:
     run_id = sandbox.add_run()
     sandbox.fail("DELETE", "/runs/*", fault)
     with Wire(sandbox) as wire:
@@ -159,7 +161,7 @@ def test_what_drips_holds_nobody_else_up_and_ends_with_the_sandbox(sandbox: Sand
         assert time.monotonic() - began < 2
 
 
-def test_a_gzip_bomb_is_small_on_the_wire_and_big_unpacked(sandbox: Sandbox) -> None:
+def test_a_gzip_bomb_is_small_when_sent_and_big_when_decompressed(sandbox: Sandbox) -> None:
     run_id = sandbox.add_run()
     sandbox.fail("GET", "/runs/*", Fault.gzip_bomb(5_000_000))
     with Wire(sandbox) as wire:

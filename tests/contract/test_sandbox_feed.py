@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from airflow_provider_tallyfy.sandbox import Behaviour, Sandbox
 from airflow_provider_tallyfy.sandbox.feed import Feed
 from airflow_provider_tallyfy.sandbox.models import Event
-from tests.contract._asking import Ask, errors
+from tests.contract._plain_requests import Ask, errors
 
 STEPS: list[str | dict[str, str]] = ["Call", {"title": "Approve", "task_type": "approval"}]
 DAY = 86_400.0

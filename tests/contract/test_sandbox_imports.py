@@ -50,13 +50,13 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
     return next((found for module in sorted(graph) if (found := follow(module, []))), [])
 
 
-def test_no_import_circle_not_even_for_type_checking() -> None:
+def test_no_import_cycles_even_for_type_checking() -> None:
     graph = {name: {target for target in imports(path) if target in MODULES} for name, path in MODULES.items()}
     assert sum(map(len, graph.values())) > 50
     assert " -> ".join(circle(graph)) == ""
 
 
-def test_a_circle_would_be_found() -> None:
+def test_an_import_cycle_would_be_found() -> None:
     assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
     assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
 
@@ -73,7 +73,7 @@ def test_the_sandbox_imports_nothing_of_the_client() -> None:
     assert foreign == set()
 
 
-def test_no_file_of_the_sandbox_shares_its_name_with_one_of_the_client() -> None:
+def test_no_file_has_the_same_name_as_a_file_of_the_client() -> None:
     client = {
         path.stem
         for path in FOLDER.parent.rglob("*.py")
@@ -85,6 +85,6 @@ def test_no_file_of_the_sandbox_shares_its_name_with_one_of_the_client() -> None
     assert own & {name.lstrip("_") for name in client} == set()
 
 
-def test_two_files_of_the_sandbox_have_two_names() -> None:
+def test_file_names_in_the_sandbox_are_unique() -> None:
     stems = [path.stem for path in MODULES.values() if path.stem != "__init__"]
     assert len(stems) == len(set(stems))

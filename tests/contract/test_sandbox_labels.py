@@ -6,7 +6,7 @@ import json
 import re
 
 from airflow_provider_tallyfy.sandbox import Behaviour, Sandbox
-from tests.contract._asking import Ask, errors
+from tests.contract._plain_requests import Ask, errors
 
 HEX = re.compile(r"[0-9a-f]{32}")
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_tallyfy.sandbox import Behaviour, Fault, Sandbox, every_field, sample_organization
-from tests.contract._asking import Ask, asking, errors
+from tests.contract._plain_requests import Ask, errors, plain_requests
 
 GUEST = "cfo@partner.example"
 
@@ -248,7 +248,7 @@ def test_a_templates_fields_have_an_endpoint_of_their_own(sandbox: Sandbox, ask:
 
 
 def test_a_run_is_not_to_be_seen_until_the_replica_has_it() -> None:
-    with Sandbox(Behaviour(read_lag=0.4)) as sandbox, asking(sandbox) as ask:
+    with Sandbox(Behaviour(read_lag=0.4)) as sandbox, plain_requests(sandbox) as ask:
         created = sandbox.add_template("T", kickoff_fields=["Company"])
         run_id = launch(ask, created)["id"]
         task_id = sandbox.tasks(run_id)[0]["id"]
@@ -282,7 +282,7 @@ def test_mistakes_in_a_template_are_told_to_its_author(sandbox: Sandbox) -> None
 
 
 def test_the_sample_has_templates_to_launch() -> None:
-    with Sandbox() as sandbox, asking(sandbox) as ask:
+    with Sandbox() as sandbox, plain_requests(sandbox) as ask:
         sample_organization(sandbox, runs=0)
         found = {row["title"]: row for row in ask("GET", "/checklists?per_page=100")[1]["data"]}
         for title, labels in (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_tallyfy.sandbox import Sandbox
-from tests.contract._asking import Ask, errors
+from tests.contract._plain_requests import Ask, errors
 
 
 @pytest.mark.parametrize("path", ["/users", "/users-list"])

@@ -17,7 +17,7 @@ import requests
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
 from airflow_provider_tallyfy.sandbox.__main__ import describe
-from tests.contract._office import AMOUNT, NOTE, Office
+from tests.contract._example_organization import AMOUNT, NOTE, Example
 
 # What Chromium sends when somebody opens an address.
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"}
@@ -112,24 +112,24 @@ def test_the_overview_shows_each_run_with_state_owner_tags_age_and_last_change(
     assert "2 all 1 problem 1 archived" in page.text
 
 
-def test_the_overview_can_be_filtered(sandbox: Sandbox, office: Office) -> None:
-    ann, ben, _ = office.people
-    _, sales, _ = office.tags
+def test_the_overview_can_be_filtered(sandbox: Sandbox, example: Example) -> None:
+    ann, ben, _ = example.people
+    _, sales, _ = example.tags
     template = sandbox.add_template("Hiring")
     hired = sandbox.add_run("Anna Müller", template=template, owner_id=ben, tags=[sales])
     gone = sandbox.add_run("Anton Berg", template=template, owner_id=ben, archived=True, completed_days_ago=9)
-    everything = {office.run_id, hired, gone}
+    everything = {example.run_id, hired, gone}
 
     def shown(**query: str) -> set[str]:
         return set(look(sandbox, **query).runs)
 
     assert shown() == everything
-    assert shown(state="live") == {office.run_id, hired}
-    assert shown(state="active") == {office.run_id, hired}
+    assert shown(state="live") == {example.run_id, hired}
+    assert shown(state="active") == {example.run_id, hired}
     assert shown(state="complete") == set()
     assert shown(state="archived") == {gone}
     assert shown(template=template) == {hired, gone}
-    assert shown(owner=str(ann)) == {office.run_id}
+    assert shown(owner=str(ann)) == {example.run_id}
     assert shown(tag=sales) == {hired}
     assert shown(tag="none") == {gone}
     assert shown(text="müller") == shown(text="MÜLLER ") == {hired}
@@ -179,10 +179,10 @@ def test_the_overview_of_an_empty_organization(sandbox: Sandbox) -> None:
         ("application/json, application/problem+json;q=0.5", False),
     ],
 )
-def test_the_pages_are_for_everybody_who_does_not_demand_json(
-    sandbox: Sandbox, office: Office, accept: str | None, is_page: bool
+def test_the_pages_are_served_to_clients_that_accept_more_than_json(
+    sandbox: Sandbox, example: Example, accept: str | None, is_page: bool
 ) -> None:
-    for address in ("/", f"/{sandbox.organization_id}/processes/{office.run_id}"):
+    for address in ("/", f"/{sandbox.organization_id}/processes/{example.run_id}"):
         connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=5)
         connection.request("GET", address, headers={} if accept is None else {"Accept": accept})
         answer = connection.getresponse()
@@ -193,12 +193,12 @@ def test_the_pages_are_for_everybody_who_does_not_demand_json(
 # -- live ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_changing_part_follows_what_a_dag_does(sandbox: Sandbox, office: Office, hook: TallyfyHook) -> None:
-    for address in ("/", f"/{sandbox.organization_id}/processes/{office.run_id}"):
-        hook.activate_run(office.run_id)
+def test_the_changing_part_follows_what_a_dag_does(sandbox: Sandbox, example: Example, hook: TallyfyHook) -> None:
+    for address in ("/", f"/{sandbox.organization_id}/processes/{example.run_id}"):
+        hook.activate_run(example.run_id)
         page = look(sandbox, address)
         assert requests.get(f"{sandbox.url}{address}?live={page.mark}", headers=BROWSER, timeout=5).status_code == 204
-        hook.archive_run(office.run_id)
+        hook.archive_run(example.run_id)
         part = look(sandbox, address, live=page.mark)
         assert part.elements[0] == ("div", {"id": "live", "data-mark": part.mark})
         assert not part.all("form", "action")
@@ -207,21 +207,21 @@ def test_the_changing_part_follows_what_a_dag_does(sandbox: Sandbox, office: Off
         assert part.mark != page.mark
 
 
-def test_the_changing_part_keeps_the_filters(sandbox: Sandbox, office: Office, hook: TallyfyHook) -> None:
+def test_the_changing_part_keeps_the_filters(sandbox: Sandbox, example: Example, hook: TallyfyHook) -> None:
     page = look(sandbox, state="active")
-    assert page.runs == [office.run_id]
-    hook.archive_run(office.run_id)
+    assert page.runs == [example.run_id]
+    hook.archive_run(example.run_id)
     assert look(sandbox, state="active", live=page.mark).runs == []
 
 
 @pytest.mark.parametrize("change", ["add_run", "add_tag_to_run", "complete", "request"])
-def test_whatever_changes_is_noticed(sandbox: Sandbox, office: Office, hook: TallyfyHook, change: str) -> None:
+def test_every_change_updates_the_page(sandbox: Sandbox, example: Example, hook: TallyfyHook, change: str) -> None:
     before = look(sandbox).mark
     changes: dict[str, Any] = {
         "add_run": lambda: sandbox.add_run("New one"),
-        "add_tag_to_run": lambda: hook.add_tag_to_run(office.run_id, office.tags[1]),
-        "complete": lambda: sandbox.complete(office.run_id),
-        "request": lambda: hook.get_run(office.run_id),
+        "add_tag_to_run": lambda: hook.add_tag_to_run(example.run_id, example.tags[1]),
+        "complete": lambda: sandbox.complete(example.run_id),
+        "request": lambda: hook.get_run(example.run_id),
     }
     changes[change]()
     assert look(sandbox, live=before).mark != before
@@ -230,32 +230,32 @@ def test_whatever_changes_is_noticed(sandbox: Sandbox, office: Office, hook: Tal
 # -- the page of a run -----------------------------------------------------------------------------------------------
 
 
-def test_open_in_tallyfy_leads_to_the_page_of_the_run(sandbox: Sandbox, office: Office, hook: TallyfyHook) -> None:
-    address = hook.run_url(office.run_id)
-    assert address == f"{sandbox.url}/{sandbox.organization_id}/processes/{office.run_id}"
+def test_open_in_tallyfy_leads_to_the_page_of_the_run(sandbox: Sandbox, example: Example, hook: TallyfyHook) -> None:
+    address = hook.run_url(example.run_id)
+    assert address == f"{sandbox.url}/{sandbox.organization_id}/processes/{example.run_id}"
     assert address.removeprefix(sandbox.url) in look(sandbox).all("a", "href")
     page = look(sandbox, address.removeprefix(sandbox.url))
     for words in (
-        *(office.run_id, "Invoice 7", "As agreed", "Template Invoice", "Owner Ann"),
+        *(example.run_id, "Invoice 7", "As agreed", "Template Invoice", "Owner Ann"),
         *("Amount 100", "Note by post", "Members Ann, Ben", "Groups Finance", "Tags Urgent", "Folders Key accounts"),
         *("Collect details active Ann", "Review not started Ann", "created", "s ago by Ann"),
     ):
         assert words in page.text, words
 
 
-def test_the_history_says_who_did_what_and_which_requests_touched_the_run(
-    sandbox: Sandbox, office: Office, hook: TallyfyHook
+def test_the_history_shows_events_and_requests_of_the_run(
+    sandbox: Sandbox, example: Example, hook: TallyfyHook
 ) -> None:
     other = sandbox.add_run("Another")
     hook.get_run(other)
-    hook.update_run(office.run_id, prerun={AMOUNT: "250"}, add_tags=["Sales"])
+    hook.update_run(example.run_id, prerun={AMOUNT: "250"}, add_tags=["Sales"])
     sandbox.fail("DELETE", "/runs/*", Fault.drop_after())
-    hook.archive_run(office.run_id)
-    text = look_at_run(sandbox, office.run_id).text
+    hook.archive_run(example.run_id)
+    text = look_at_run(sandbox, example.run_id).text
     history = text[text.index("History") :]
     requests_shown = re.findall(r"(GET|PUT|POST|DELETE) (/[\w/-]+)… (200|no answer \(drop_after\))", history)
-    assert {path for _, path, _ in requests_shown} == {f"/runs/{office.run_id[:8]}"}
-    assert ("DELETE", f"/runs/{office.run_id[:8]}", "no answer (drop_after)") in requests_shown
+    assert {path for _, path, _ in requests_shown} == {f"/runs/{example.run_id[:8]}"}
+    assert ("DELETE", f"/runs/{example.run_id[:8]}", "no answer (drop_after)") in requests_shown
     assert requests_shown[-1][0] == "GET"
     assert requests_shown[0][0] == "GET"
     assert history.index("archived") < history.index("drop_after") < history.index("updated") < history.index("PUT")
@@ -297,7 +297,7 @@ def test_a_long_history_is_capped_with_a_count(sandbox: Sandbox, hook: TallyfyHo
     assert len(re.findall(r"GET /runs/", page.text)) == 100
 
 
-def test_addresses_that_lead_nowhere_say_so_in_words(sandbox: Sandbox) -> None:
+def test_unknown_addresses_show_an_explanation(sandbox: Sandbox) -> None:
     for organization_id, words in ((sandbox.organization_id, "No such run"), ("0" * 32, "another organization")):
         answer = fetch(sandbox, f"/{organization_id}/processes/{'1' * 32}")
         assert answer.status_code == 404
@@ -307,7 +307,7 @@ def test_addresses_that_lead_nowhere_say_so_in_words(sandbox: Sandbox) -> None:
 # -- safety ----------------------------------------------------------------------------------------------------------
 
 
-def test_hostile_names_stay_text_everywhere(sandbox: Sandbox) -> None:
+def test_hostile_names_are_escaped_everywhere(sandbox: Sandbox) -> None:
     who = sandbox.add_member("eve@example.com", first_name=HOSTILE, last_name=HOSTILE)
     tag = sandbox.add_tag(HOSTILE, color='red"/><script>alert(3)</script>')
     folder, group = sandbox.add_folder(HOSTILE), sandbox.add_group(HOSTILE, [who])
@@ -358,7 +358,7 @@ def test_no_page_shows_a_token(sandbox: Sandbox) -> None:
     assert "***" in page.text
 
 
-def test_a_page_is_told_to_load_and_run_nothing_but_its_own(sandbox: Sandbox) -> None:
+def test_security_policy_allows_only_own_content(sandbox: Sandbox) -> None:
     page = look(sandbox)
     policy = page.answer.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
@@ -373,8 +373,8 @@ def test_a_page_is_told_to_load_and_run_nothing_but_its_own(sandbox: Sandbox) ->
 # -- for everybody ---------------------------------------------------------------------------------------------------
 
 
-def test_the_pages_can_be_read_by_machines_that_read_to_people(sandbox: Sandbox, office: Office) -> None:
-    for page in (look(sandbox), look_at_run(sandbox, office.run_id)):
+def test_the_pages_are_accessible_to_screen_readers(sandbox: Sandbox, example: Example) -> None:
+    for page in (look(sandbox), look_at_run(sandbox, example.run_id)):
         tags = [tag for tag, _ in page.elements]
         assert tags.count("h1") == tags.count("main") == 1
         assert page.all("html", "lang") == ["en"]
@@ -399,7 +399,7 @@ def _luminance(color: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_text_stands_out_from_what_is_behind_it_in_light_and_dark(sandbox: Sandbox) -> None:
+def test_text_has_enough_contrast_in_light_and_dark(sandbox: Sandbox) -> None:
     blocks = re.findall(r":root \{(.*?)\}", look(sandbox).answer.text, re.DOTALL)
     schemes = [dict(re.findall(r"--([\w-]+): (#\w+)", block)) for block in blocks]
     assert len(schemes) == 2
@@ -414,8 +414,8 @@ def test_text_stands_out_from_what_is_behind_it_in_light_and_dark(sandbox: Sandb
 # -- out of the way --------------------------------------------------------------------------------------------------
 
 
-def test_the_api_does_not_notice_the_pages(sandbox: Sandbox, office: Office) -> None:
-    page = f"/{sandbox.organization_id}/processes/{office.run_id}"
+def test_the_pages_do_not_affect_the_api(sandbox: Sandbox, example: Example) -> None:
+    page = f"/{sandbox.organization_id}/processes/{example.run_id}"
     headers = api(sandbox)
     for address in ("/", page, "/api/", f"/api{page}"):
         answer = requests.get(sandbox.url + address, headers=headers, timeout=5)
@@ -426,11 +426,11 @@ def test_the_api_does_not_notice_the_pages(sandbox: Sandbox, office: Office) -> 
     for address in elsewhere:
         answer = requests.get(sandbox.url + address, headers=BROWSER, timeout=5)
         assert (answer.status_code, "Sandbox</strong>" in answer.text) == (404, False), address
-    run = f"{sandbox.url}/organizations/{sandbox.organization_id}/runs/{office.run_id}"
+    run = f"{sandbox.url}/organizations/{sandbox.organization_id}/runs/{example.run_id}"
     assert requests.get(run, headers={**headers, "Accept": "text/html"}, timeout=5).status_code == 401
 
 
-def test_looking_leaves_no_trace(sandbox: Sandbox, office: Office) -> None:
+def test_viewing_a_page_changes_nothing(sandbox: Sandbox, example: Example) -> None:
     with Sandbox(seed=5) as watched, Sandbox(seed=5) as alone:
         for each in (watched, alone):
             each.add_runs(3, name="Run")
@@ -441,20 +441,20 @@ def test_looking_leaves_no_trace(sandbox: Sandbox, office: Office) -> None:
             each.tasks(each.runs()[0]["id"])
         assert watched.add_run() == alone.add_run()
         assert watched.requests == []
-    before = sandbox.run(office.run_id)
+    before = sandbox.run(example.run_id)
     sandbox.fail("*", "*", Fault.drop_before(), times=None)
-    look_at_run(sandbox, office.run_id)
-    assert sandbox.run(office.run_id) == before
+    look_at_run(sandbox, example.run_id)
+    assert sandbox.run(example.run_id) == before
 
 
-def test_pages_wait_for_no_latency_and_count_for_no_rate(office: Office) -> None:
+def test_latency_and_rate_limit_do_not_apply_to_pages(example: Example) -> None:
     # A page that waited would run into the time-out of the one who looks.
     with Sandbox(latency=60, rate_limit=(1, 60)) as slow:
         for _ in range(5):
             look(slow)
 
 
-def test_a_page_of_a_big_organization_is_no_bigger_than_that_of_a_small_one(sandbox: Sandbox) -> None:
+def test_page_size_does_not_grow_with_the_organization(sandbox: Sandbox) -> None:
     sandbox.add_runs(500, name="Run", completed_days_ago=40)
     small = len(requests.get(sandbox.url, headers=BROWSER, timeout=5).content)
     sandbox.add_runs(20_000, name="Run", completed_days_ago=40)
@@ -466,7 +466,7 @@ def test_a_page_of_a_big_organization_is_no_bigger_than_that_of_a_small_one(sand
 # -- where it is -----------------------------------------------------------------------------------------------------
 
 
-def test_the_command_says_where_the_page_is(sandbox: Sandbox) -> None:
+def test_the_command_prints_the_address_of_the_page(sandbox: Sandbox) -> None:
     assert f"  Page           {sandbox.url}/\n" in describe(sandbox)
 
 

@@ -8,7 +8,7 @@ import re
 import requests
 
 from airflow_provider_tallyfy.sandbox import Sandbox
-from tests.contract._asking import Ask
+from tests.contract._plain_requests import Ask
 
 STEPS = (
     {"title": "Call", "users": ["ann.lee@acme.example"]},

@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from airflow_provider_tallyfy.sandbox import Behaviour, Sandbox
-from tests.contract._asking import Ask, asking
+from tests.contract._plain_requests import Ask, plain_requests
 
 STEPS = (
     {"title": "Collect", "fields": [{"label": "IBAN", "required": True}]},
@@ -317,7 +317,7 @@ def test_another_process_scripts_people_and_looks_at_them(sandbox: Sandbox, ask:
 
 
 def test_people_who_act_between_two_reads_of_a_lagging_replica() -> None:
-    with Sandbox(Behaviour(read_lag=0.3)) as sandbox, asking(sandbox) as ask:
+    with Sandbox(Behaviour(read_lag=0.3)) as sandbox, plain_requests(sandbox) as ask:
         run_id = sandbox.add_run(template=sandbox.add_template("Vendor", STEPS))
         path = f"/runs/{run_id}/tasks/{task(sandbox, run_id, 'Approve')['id']}"
         sandbox.people.approve(run_id, "Approve")

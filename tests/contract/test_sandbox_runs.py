@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_tallyfy.sandbox import Sandbox
-from tests.contract._asking import Ask, errors
+from tests.contract._plain_requests import Ask, errors
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z")
 
@@ -87,7 +87,7 @@ def test_answers_are_checked_by_the_type_of_their_field(
         assert field_id in errors(ask("PUT", f"/runs/{run_id}", {"prerun": {field_id: value}})[1])
 
 
-def test_update_stores_what_it_knows_and_empties_members_it_is_not_told(sandbox: Sandbox, ask: Ask) -> None:
+def test_update_stores_known_fields_and_removes_members_that_are_not_sent(sandbox: Sandbox, ask: Ask) -> None:
     tags, folders = [sandbox.add_tag(t) for t in "ABC"], [sandbox.add_folder(f) for f in "XY"]
     member, group = sandbox.add_member("ann@example.org"), sandbox.add_group("Ops")
     template = sandbox.add_template("T", kickoff_fields=["One", "Two"])
@@ -220,7 +220,7 @@ def test_kick_off_form(sandbox: Sandbox, ask: Ask) -> None:
 # -- tasks -----------------------------------------------------------------------------------------------------------
 
 
-def test_tasks_move_their_run(sandbox: Sandbox, ask: Ask) -> None:
+def test_tasks_change_the_status_of_their_run(sandbox: Sandbox, ask: Ask) -> None:
     field = {"label": "Link", "required": True}
     template = sandbox.add_template(
         "T", ["Do", {"title": "Approve", "task_type": "approval"}, {"title": "Fill", "fields": [field]}]

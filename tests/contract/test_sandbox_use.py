@@ -38,7 +38,7 @@ def base(sandbox: Sandbox) -> str:
     return f"{sandbox.url}/organizations/{sandbox.organization_id}"
 
 
-def test_it_is_ready_inside_and_gone_afterwards() -> None:
+def test_it_runs_only_inside_the_with_block() -> None:
     with Sandbox(sample=True) as sandbox:
         assert session(sandbox).get(f"{sandbox.url}/me", timeout=5).status_code == 200
         url = sandbox.url
@@ -75,7 +75,7 @@ def test_connections() -> None:
         )
 
 
-def test_what_was_asked() -> None:
+def test_requests_are_recorded() -> None:
     with Sandbox() as sandbox:
         run_id = sandbox.add_run()
         client = session(sandbox)
@@ -125,7 +125,7 @@ def test_runs_of_every_age_and_state() -> None:
         assert (sandbox.run(stale) or {})["users"] == []
 
 
-def test_what_other_people_do_while_a_sensor_polls() -> None:
+def test_complete_after_and_archive_after_count_reads() -> None:
     with Sandbox() as sandbox:
         client = session(sandbox)
         run_id, other = sandbox.add_run(), sandbox.add_run()
@@ -145,7 +145,7 @@ def test_what_other_people_do_while_a_sensor_polls() -> None:
         assert poll(other)["last_updated"] > before["last_updated"]
 
 
-def test_latency_is_waited_for_side_by_side() -> None:
+def test_concurrent_requests_wait_at_the_same_time() -> None:
     with Sandbox(latency=0.5) as sandbox:
         threads = [
             threading.Thread(target=lambda: session(sandbox).get(f"{sandbox.url}/me", timeout=5)) for _ in range(8)
@@ -167,7 +167,7 @@ def test_latency_is_waited_for_side_by_side() -> None:
         assert record.answered_at - record.received_at < min(waited)
 
 
-def test_the_rate_limit_is_a_sliding_window_and_says_when_to_come_back() -> None:
+def test_the_rate_limit_is_a_sliding_window_with_retry_after() -> None:
     with Sandbox(rate_limit=(3, 0.5)) as sandbox:
         client = session(sandbox)
         answers = [client.get(f"{sandbox.url}/me", timeout=5) for _ in range(5)]
@@ -189,7 +189,7 @@ def test_pages_of_a_hundred_thousand_runs() -> None:
             assert page["data"][0]["id"] == runs[(number - 1) * 100]
 
 
-def test_the_sample_is_believable_and_always_the_same() -> None:
+def test_the_sample_is_realistic_and_reproducible() -> None:
     with Sandbox() as sandbox:
         sample_organization(sandbox)
         runs = sandbox.runs()

@@ -19,9 +19,9 @@ from airflow_provider_tallyfy.exceptions import (
 )
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
-from tests.contract._asking import Ask
 from tests.contract._desk import APPLIED, APPROVE, COLLECT, Desk, complete_it
-from tests.contract._office import UNKNOWN
+from tests.contract._example_organization import UNKNOWN
+from tests.contract._plain_requests import Ask
 
 
 class TestReopening:

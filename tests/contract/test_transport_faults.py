@@ -1,4 +1,4 @@
-"""Whatever goes wrong after bytes left is a lost answer; every answer ends, in time and size, and has one request."""
+"""Failures after bytes were sent are lost answers; answers are limited in time and size and match their request."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from airflow_provider_tallyfy.client.transport import MAX_RESPONSE_BYTES, TOTAL_
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError, TallyfyConfigurationError, TallyfyUnreachableError
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Sandbox
-from tests.contract._carriers import TOKEN, Carriers, NewCarrier, carrier, get, settings_of, write
 from tests.contract._raw_server import Answer, Cut, Part, RawServer, response
 from tests.contract._raw_server import Request as Received
 from tests.contract._tls import certificate
+from tests.contract._transports import TOKEN, NewTransport, TransportFactory, get, new_transport, settings_of, write
 
 Connect = Callable[..., TallyfyHook]
-__all__ = ["carrier"]
+__all__ = ["new_transport"]
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CLOSE = Cut.CLOSE
@@ -97,9 +97,9 @@ def server() -> Iterator[RawServer]:
 
 @pytest.mark.parametrize("name", _BROKEN)
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "POST"])
-def test_broken_answer_is_a_lost_answer(server: RawServer, carrier: NewCarrier, name: str, method: str) -> None:
+def test_broken_answer_is_a_lost_answer(server: RawServer, new_transport: NewTransport, name: str, method: str) -> None:
     server.answer = lambda request: _BROKEN[name]
-    reply = carrier(server.url).send(write(method))
+    reply = new_transport(server.url).send(write(method))
     assert isinstance(reply, Lost), reply
     assert reply.sent
     assert reply.kind == "cut"
@@ -128,11 +128,11 @@ def test_applied_write_with_a_broken_answer_is_settled_by_reading(
     assert [request.method for request in server.requests].count("GET") >= 1
 
 
-class TestWhatBelongsToWhom:
-    """No answer is taken for that to another request."""
+class TestAnswersMatchTheirRequests:
+    """No answer is used for another request."""
 
-    def ask_thrice(self, server: RawServer, carrier: NewCarrier, method: str = "GET") -> None:
-        transport = carrier(server.url)
+    def ask_thrice(self, server: RawServer, new_transport: NewTransport, method: str = "GET") -> None:
+        transport = new_transport(server.url)
         for name in ("first", "second", "third"):
             reply = transport.send(write(method, name))
             assert isinstance(reply, Response)
@@ -142,7 +142,9 @@ class TestWhatBelongsToWhom:
 
     @pytest.mark.parametrize("code", [100, 102, 103, 199])
     @pytest.mark.parametrize("times", [1, 3])
-    def test_interim_responses_are_skipped(self, server: RawServer, carrier: NewCarrier, code: int, times: int) -> None:
+    def test_interim_responses_are_skipped(
+        self, server: RawServer, new_transport: NewTransport, code: int, times: int
+    ) -> None:
         interim = f"HTTP/1.1 {code} Interim\r\nLink: </x>; rel=preload\r\n\r\n".encode() * times
         before: list[list[Part]] = [[interim], [interim, 0.02], [interim[:9], 0.01, interim[9:]]]
         for parts in before:
@@ -152,7 +154,7 @@ class TestWhatBelongsToWhom:
                 return [*parts, response(200, {"path": request.target})]
 
             server.answer = answer
-            self.ask_thrice(server, carrier)
+            self.ask_thrice(server, new_transport)
 
     _TOO_MUCH: ClassVar[dict[str, Callable[[bytes], list[Part]]]] = {
         "a second answer": lambda answer: [answer + response(200, {"path": "/wrong"})],
@@ -162,29 +164,31 @@ class TestWhatBelongsToWhom:
     }
 
     @pytest.mark.parametrize("name", _TOO_MUCH)
-    def test_bytes_that_nobody_asked_for_end_the_connection(
-        self, server: RawServer, carrier: Carriers, name: str
+    def test_unexpected_bytes_close_the_connection(
+        self, server: RawServer, new_transport: TransportFactory, name: str
     ) -> None:
         def answer(request: Received) -> Answer:
             return self._TOO_MUCH[name](response(200, {"path": request.target}))
 
         server.answer = answer
-        transport = carrier(server.url)
+        transport = new_transport(server.url)
         for number in range(3):
             reply = transport.send(get(str(number)))
             if isinstance(reply, Response):
                 assert reply.parsed == {"path": f"/{number}"}
-            else:  # aiohttp takes a stray byte for a fault of the answer before it
-                assert (name, reply.sent, carrier.keeps_connections) == ("a stray byte", True, False)
+            else:  # aiohttp treats a stray byte as an error of the previous answer
+                assert (name, reply.sent, new_transport.keeps_connections) == ("a stray byte", True, False)
             time.sleep(0.08)
         assert server.connections == 3
 
-    def test_body_that_may_not_be_there_ends_the_connection(self, server: RawServer, carrier: NewCarrier) -> None:
+    def test_forbidden_body_closes_the_connection(self, server: RawServer, new_transport: NewTransport) -> None:
         server.answer = lambda request: b"HTTP/1.1 204 No Content\r\n\r\n" + response(200, {"path": "/wrong"})
-        self.ask_thrice(server, carrier, "DELETE")
+        self.ask_thrice(server, new_transport, "DELETE")
         assert server.connections == 3
 
-    def test_well_formed_answers_keep_the_connection(self, server: RawServer, carrier: Carriers) -> None:
+    def test_well_formed_answers_keep_the_connection_open(
+        self, server: RawServer, new_transport: TransportFactory
+    ) -> None:
         chunked = [head(_CHUNKED, "X: y") + b"%x;ext=1\r\n%b\r\n0\r\nTrailer: x\r\n\r\n" % (len(JSON), JSON)]
         same_twice = head(f"Content-Length: {len(JSON)}", f"Content-Length: {len(JSON)}") + JSON
         deflated = zlib.compressobj(wbits=-15)
@@ -197,20 +201,20 @@ class TestWhatBelongsToWhom:
             zipped(deflated.compress(JSON) + deflated.flush(), "deflate"),
             zipped(JSON, "identity"),
         ]
-        if carrier.keeps_connections:  # aiohttp refuses it, which is as right
+        if new_transport.keeps_connections:  # aiohttp refuses it, which is also right
             answers.append(same_twice)
         told = iter(answers)
         server.answer = lambda request: next(told)
-        transport = carrier(server.url)
+        transport = new_transport(server.url)
         for _ in answers:
             reply = transport.send(get())
             assert isinstance(reply, Response)
             assert reply.body == JSON
-        assert server.connections == (1 if carrier.keeps_connections else len(answers))
+        assert server.connections == (1 if new_transport.keeps_connections else len(answers))
 
 
 class TestTime:
-    """A request ends: after the time-out without a byte, and after five times that in any case."""
+    """A request ends after one timeout without a byte, and after five timeouts in any case."""
 
     TIMEOUT = 0.2
 
@@ -236,10 +240,12 @@ class TestTime:
         ],
         ids=["body", "body to the end", "chunks", "chunk", "headers", "header", "status", "100", "103"],
     )
-    def test_dripped_answer_ends(self, server: RawServer, carrier: NewCarrier, first: bytes, drop: bytes) -> None:
+    def test_dripped_answer_is_cut_off(
+        self, server: RawServer, new_transport: NewTransport, first: bytes, drop: bytes
+    ) -> None:
         server.answer = lambda request: self.dripped(first, drop)
         started = time.monotonic()
-        reply = carrier(server.url, timeout=self.TIMEOUT).send(write())
+        reply = new_transport(server.url, timeout=self.TIMEOUT).send(write())
         took = time.monotonic() - started
         assert isinstance(reply, Lost)
         assert (reply.sent, len(server.requests)) == (True, 1)
@@ -249,31 +255,31 @@ class TestTime:
             assert "not complete after 1 s in all" in reply.detail
             assert took > TOTAL_TIMEOUTS * self.TIMEOUT - 0.1
 
-    def test_endless_interim_responses_at_full_speed_end(self, server: RawServer, carrier: NewCarrier) -> None:
+    def test_endless_interim_responses_are_cut_off(self, server: RawServer, new_transport: NewTransport) -> None:
         server.answer = lambda request: itertools.repeat(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
         started = time.monotonic()
-        reply = carrier(server.url, timeout=self.TIMEOUT).send(write())
+        reply = new_transport(server.url, timeout=self.TIMEOUT).send(write())
         assert isinstance(reply, Lost)
         assert reply.sent
         assert time.monotonic() - started < 3
 
-    def test_silence_ends_after_the_timeout_itself(self, server: RawServer, carrier: NewCarrier) -> None:
+    def test_silence_is_cut_off_after_one_timeout(self, server: RawServer, new_transport: NewTransport) -> None:
         answers: list[list[Part]] = [[9.0], [OK, 9.0], [head("Content-Length: 9"), 9.0]]
         for answer in answers:
             server.answer = partial(lambda parts, request: parts, answer)
             started = time.monotonic()
-            reply = carrier(server.url, timeout=self.TIMEOUT).send(write())
+            reply = new_transport(server.url, timeout=self.TIMEOUT).send(write())
             assert isinstance(reply, Lost)
             assert (reply.kind, reply.sent) == ("timeout", True)
             assert time.monotonic() - started < 0.7
 
-    def test_slow_answer_in_time_is_taken(self, server: RawServer, carrier: NewCarrier) -> None:
+    def test_slow_answer_within_the_limit_is_accepted(self, server: RawServer, new_transport: NewTransport) -> None:
         server.answer = lambda request: [response(200, JSON)[:-4], 0.15, JSON[-4:-2], 0.15, JSON[-2:]]
-        reply = carrier(server.url, timeout=self.TIMEOUT).send(get())
+        reply = new_transport(server.url, timeout=self.TIMEOUT).send(get())
         assert isinstance(reply, Response)
         assert reply.body == JSON
 
-    def test_user_reads_what_the_limit_was(
+    def test_error_names_the_time_limit(
         self, server: RawServer, connect: Connect, sandbox: Sandbox, waits: list[float]
     ) -> None:
         server.answer = lambda request: self.dripped(head("Content-Length: 1000000"), b"x")
@@ -289,12 +295,12 @@ class TestSize:
     MANY = b" " * (1 << 20)
 
     @pytest.mark.parametrize("coding", ["gzip", "deflate"])
-    def test_compressed_bomb(self, server: RawServer, carrier: NewCarrier, coding: str) -> None:
+    def test_compressed_bomb(self, server: RawServer, new_transport: NewTransport, coding: str) -> None:
         pack = zlib.compressobj(9, wbits=31 if coding == "gzip" else 15)
         bomb = b"".join([*(pack.compress(self.MANY) for _ in range(400)), pack.flush()])
         assert len(bomb) < 500_000
         server.answer = lambda request: zipped(bomb, coding)
-        transport = carrier(server.url)
+        transport = new_transport(server.url)
         tracemalloc.start()
         try:
             reply = transport.send(write())
@@ -311,7 +317,7 @@ class TestSize:
         [head(), head(_CHUNKED) + b"1000000\r\n", head("Content-Length: 80000000")],
         ids=["end", "chunk", "length"],
     )
-    def test_large_body(self, server: RawServer, carrier: NewCarrier, start: bytes) -> None:
+    def test_large_body(self, server: RawServer, new_transport: NewTransport, start: bytes) -> None:
         def answer(request: Received) -> Iterator[Part]:
             yield start
             for number in range(80):
@@ -319,12 +325,12 @@ class TestSize:
             yield CLOSE
 
         server.answer = answer
-        reply = carrier(server.url).send(write())
+        reply = new_transport(server.url).send(write())
         assert isinstance(reply, Lost)
         assert reply.sent
         assert "larger than 64 MiB" in reply.detail
 
-    def test_user_is_told(self, server: RawServer, connect: Connect, sandbox: Sandbox) -> None:
+    def test_error_names_the_size_limit(self, server: RawServer, connect: Connect, sandbox: Sandbox) -> None:
         server.answer = lambda request: head(f"Content-Length: {10**9}")
         hook = connect(sandbox, host=server.url, port=None, extra={"max_retries": 0})
         with pytest.raises(TallyfyUnreachableError, match=r"the answer is larger than 64 MiB"):
@@ -332,22 +338,22 @@ class TestSize:
 
 
 class TestNothingWasSent:
-    """What is found before a byte leaves is told apart from what may have been done."""
+    """Failures before the first byte are distinguished from failures after which the request may have been done."""
 
-    def test_port_that_nobody_listens_on(self, carrier: NewCarrier) -> None:
+    def test_closed_port(self, new_transport: NewTransport) -> None:
         with create_server(("127.0.0.1", 0)) as listener:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        reply = carrier(url).send(write())
+        reply = new_transport(url).send(write())
         assert isinstance(reply, Lost)
         assert (reply.kind, reply.sent) == ("refused", False)
 
-    def test_name_that_is_none(self, carrier: NewCarrier) -> None:
-        reply = carrier("https://nowhere.invalid").send(write())
+    def test_unknown_host_name(self, new_transport: NewTransport) -> None:
+        reply = new_transport("https://nowhere.invalid").send(write())
         assert isinstance(reply, Lost)
         assert (reply.kind, reply.sent) == ("dns", False)
 
     @pytest.mark.parametrize("said", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
-    def test_server_that_speaks_no_tls(self, carrier: NewCarrier, said: bytes) -> None:
+    def test_server_without_tls(self, new_transport: NewTransport, said: bytes) -> None:
         def serve() -> None:
             connection, _ = listener.accept()
             with connection:
@@ -356,16 +362,16 @@ class TestNothingWasSent:
 
         with create_server(("127.0.0.1", 0)) as listener:
             threading.Thread(target=serve, daemon=True).start()
-            reply = carrier(f"https://127.0.0.1:{listener.getsockname()[1]}").send(write())
+            reply = new_transport(f"https://127.0.0.1:{listener.getsockname()[1]}").send(write())
         assert isinstance(reply, Lost)
         assert not reply.sent
         assert reply.kind in {"tls", "cut"}
 
     @pytest.mark.parametrize("said", [b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", b"", b"gibberish\r\n\r\n"])
-    def test_proxy_that_lets_nothing_through(self, server: RawServer, carrier: NewCarrier, said: bytes) -> None:
+    def test_proxy_that_refuses_the_tunnel(self, server: RawServer, new_transport: NewTransport, said: bytes) -> None:
         server.answer = lambda request: [said, CLOSE]
         proxy = server.url.replace("//", "//me:hid%2Fden@")
-        reply = carrier("https://tallyfy.invalid", proxies={"https": proxy}).send(write())
+        reply = new_transport("https://tallyfy.invalid", proxies={"https": proxy}).send(write())
         assert isinstance(reply, Lost)
         assert not reply.sent
         assert [request.method for request in server.requests] == ["CONNECT"]
@@ -373,9 +379,9 @@ class TestNothingWasSent:
         assert "hid" not in reply.detail
 
     @pytest.mark.parametrize("proxy", ["http://", "nonsense://p:1", "http://p:99999", "http://[::1", "socks9://p:1"])
-    def test_proxy_that_is_none(self, carrier: NewCarrier, proxy: str) -> None:
+    def test_bad_proxy_url(self, new_transport: NewTransport, proxy: str) -> None:
         with pytest.raises(TallyfyConfigurationError, match=r"proxies.*Nothing was sent"):
-            carrier("https://tallyfy.invalid", proxies={"https": proxy}).send(write())
+            new_transport("https://tallyfy.invalid", proxies={"https": proxy}).send(write())
 
     @pytest.mark.parametrize(
         "request_",
@@ -387,21 +393,23 @@ class TestNothingWasSent:
         ],
         ids=["NaN", "a set", "half a character", "half a character in the query"],
     )
-    def test_values_that_are_none(self, server: RawServer, carrier: NewCarrier, request_: Request) -> None:
+    def test_values_that_cannot_be_sent(
+        self, server: RawServer, new_transport: NewTransport, request_: Request
+    ) -> None:
         with pytest.raises(TallyfyArgumentError):
-            carrier(server.url).send(request_)
+            new_transport(server.url).send(request_)
         assert server.requests == []
 
-    def test_nested_too_deeply(self, server: RawServer, carrier: NewCarrier) -> None:
+    def test_nested_too_deeply(self, server: RawServer, new_transport: NewTransport) -> None:
         nested: list[object] = []
         for _ in range(200_000):
             nested = [nested]
         with pytest.raises(TallyfyArgumentError, match="can't be sent as JSON"):
-            carrier(server.url).send(Request("PUT", ("x",), json=nested))
+            new_transport(server.url).send(Request("PUT", ("x",), json=nested))
         assert server.requests == []
 
 
-def test_tls_that_breaks_after_the_request_is_a_lost_answer(carrier: NewCarrier, tmp_path: Path) -> None:
+def test_tls_error_after_the_request_is_a_lost_answer(new_transport: NewTransport, tmp_path: Path) -> None:
     """A TLS error says nothing about whether the request was carried out."""
     pem = certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -419,7 +427,7 @@ def test_tls_that_breaks_after_the_request_is_a_lost_answer(carrier: NewCarrier,
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         url = f"https://127.0.0.1:{listener.getsockname()[1]}"
-        reply = carrier(url, verify=str(pem)).send(write())
+        reply = new_transport(url, verify=str(pem)).send(write())
         thread.join()
     assert received[0].startswith(b"DELETE /x ")
     assert isinstance(reply, Lost)
@@ -428,7 +436,7 @@ def test_tls_that_breaks_after_the_request_is_a_lost_answer(carrier: NewCarrier,
 
 
 class TestEveryException:
-    """Whatever type is raised on the way: before a byte left it names what to check, after that it is a lost answer."""
+    """Exceptions of every type: an error before bytes were sent names what to check; after that it is a lost answer."""
 
     TYPES: ClassVar[list[Callable[[], Exception]]] = [
         *(partial(kind, "odd") for kind in (ValueError, TypeError, KeyError, OverflowError, RecursionError)),
@@ -442,10 +450,10 @@ class TestEveryException:
         partial(TimeoutError, "odd"),
         partial(ConnectionResetError, 104, "odd"),
     ]
-    NETWORK = (OSError, HTTPException, DecodeError, InvalidHeader)  # else it is an address or a setting
+    NETWORK = (OSError, HTTPException, DecodeError, InvalidHeader)  # otherwise an address or a setting is wrong
 
     @pytest.mark.parametrize("make", TYPES, ids=lambda make: str(make.func.__name__))
-    def test_after_bytes_left(
+    def test_exception_after_bytes_were_sent_is_a_lost_answer(
         self, server: RawServer, make: Callable[[], Exception], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def broken(self: object) -> None:
@@ -461,7 +469,7 @@ class TestEveryException:
         assert server.connections == 2
 
     @pytest.mark.parametrize("make", TYPES, ids=lambda make: str(make.func.__name__))
-    def test_before_bytes_left(
+    def test_exception_before_bytes_were_sent_says_that_nothing_was_sent(
         self, server: RawServer, make: Callable[[], Exception], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def broken(self: object) -> None:

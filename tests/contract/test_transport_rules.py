@@ -1,4 +1,4 @@
-"""Both transports keep the same rules: whom they show the token to, whom they trust, and what they leave behind."""
+"""Both transports follow the same rules for tokens, certificates, proxies and connections."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from airflow_provider_tallyfy.api.protocol.messages import Lost, Response
 from airflow_provider_tallyfy.client.aiohttp_transport import AiohttpTransport
 from airflow_provider_tallyfy.connection import Settings
 from airflow_provider_tallyfy.exceptions import TallyfyConfigurationError
-from tests.contract._carriers import ORG, TOKEN, Carriers, NewCarrier, carrier, get, write
 from tests.contract._raw_server import Answer, RawServer, response
 from tests.contract._raw_server import Request as Received
 from tests.contract._tls import TlsServer, certificate, tls_server
+from tests.contract._transports import ORG, TOKEN, NewTransport, TransportFactory, get, new_transport, write
 
-__all__ = ["carrier"]
+__all__ = ["new_transport"]
 
 
 @pytest.fixture
@@ -39,8 +39,8 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsServer]:
         yield server
 
 
-def test_request_is_the_same(server: RawServer, carrier: Carriers) -> None:
-    transport = carrier(f"{server.url}/api")
+def test_request_is_the_same(server: RawServer, new_transport: TransportFactory) -> None:
+    transport = new_transport(f"{server.url}/api")
     transport.send(write("PUT", "a b/ü"))
     transport.send(get())
     transport.send(write("DELETE"))
@@ -59,45 +59,45 @@ def test_request_is_the_same(server: RawServer, carrier: Carriers) -> None:
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("target", ["/elsewhere", "http://[bad", "//", ""])
-def test_redirect_is_not_followed(server: RawServer, carrier: NewCarrier, code: int, target: str) -> None:
+def test_redirect_is_not_followed(server: RawServer, new_transport: NewTransport, code: int, target: str) -> None:
     server.answer = lambda request: response(code, b"", {"Location": target})
     for request in (get(), write("DELETE"), write("POST")):
         server.requests.clear()
-        reply = carrier(server.url).send(request)
+        reply = new_transport(server.url).send(request)
         assert isinstance(reply, Response)
         assert reply.status == code
         assert len(server.requests) == 1
 
 
-def test_cookie_is_not_kept(server: RawServer, carrier: NewCarrier) -> None:
+def test_cookie_is_not_kept(server: RawServer, new_transport: NewTransport) -> None:
     server.answer = lambda request: response(200, b"{}", {"Set-Cookie": "session=1; Path=/"})
-    transport = carrier(server.url)
+    transport = new_transport(server.url)
     for _ in range(2):
         transport.send(get())
     assert [request.headers.get("cookie") for request in server.requests] == [None, None]
 
 
 def test_netrc_is_not_read(
-    server: RawServer, carrier: NewCarrier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: RawServer, new_transport: NewTransport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login me password hidden\n")
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
-    carrier(server.url).send(get())
+    new_transport(server.url).send(get())
     assert server.requests[0].headers["authorization"] == f"Bearer {TOKEN}"
 
 
 @pytest.mark.parametrize("given", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "extra"])
 def test_loopback_is_reached_without_proxy(
-    server: RawServer, carrier: NewCarrier, given: str, monkeypatch: pytest.MonkeyPatch
+    server: RawServer, new_transport: NewTransport, given: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
     with RawServer(lambda request: response(200, {"path": "the proxy's"})) as proxy:
         if given != "extra":
             monkeypatch.setenv(given, proxy.url)
-        reply = carrier(server.url, proxies={"all": proxy.url} if given == "extra" else {}).send(get())
+        reply = new_transport(server.url, proxies={"all": proxy.url} if given == "extra" else {}).send(get())
         assert isinstance(reply, Response)
         assert reply.parsed == {"path": "/x"}
         assert proxy.requests == []
@@ -105,13 +105,13 @@ def test_loopback_is_reached_without_proxy(
 
 @pytest.mark.parametrize("given", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "extra"])
 def test_other_hosts_are_reached_by_a_tunnel(
-    server: RawServer, carrier: NewCarrier, given: str, monkeypatch: pytest.MonkeyPatch
+    server: RawServer, new_transport: NewTransport, given: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = server.url.replace("//", "//me:hidden@")
     if given != "extra":
         monkeypatch.setenv(given, url)
     server.answer = lambda request: response(502)
-    transport = carrier("https://tallyfy.invalid", proxies={"https": url} if given == "extra" else {})
+    transport = new_transport("https://tallyfy.invalid", proxies={"https": url} if given == "extra" else {})
     reply = transport.send(write())
     assert isinstance(reply, Lost)
     assert (reply.kind, reply.sent) == ("proxy", False)
@@ -122,26 +122,26 @@ def test_other_hosts_are_reached_by_a_tunnel(
 
 
 class TestTls:
-    def test_untrusted_certificate(self, tls: TlsServer, carrier: NewCarrier) -> None:
-        reply = carrier(tls.url).send(get())
+    def test_untrusted_certificate(self, tls: TlsServer, new_transport: NewTransport) -> None:
+        reply = new_transport(tls.url).send(get())
         assert isinstance(reply, Lost)
         assert (reply.kind, reply.sent) == ("tls", False)
         assert "certificate verify failed" in reply.detail
 
-    def test_trusted_by_the_connection_or_not_checked(self, tls: TlsServer, carrier: NewCarrier) -> None:
+    def test_trusted_by_the_connection_or_not_checked(self, tls: TlsServer, new_transport: NewTransport) -> None:
         for verify in (str(tls.certificate), False):
-            reply = carrier(tls.url, verify=verify).send(get())
+            reply = new_transport(tls.url, verify=verify).send(get())
             assert isinstance(reply, Response)
             assert reply.parsed["data"]["email"] == "tls@example.com"
 
     def test_trusted_by_the_environment(
-        self, tls: TlsServer, carrier: NewCarrier, monkeypatch: pytest.MonkeyPatch
+        self, tls: TlsServer, new_transport: NewTransport, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls.certificate))
-        assert isinstance(carrier(tls.url).send(get()), Response)
+        assert isinstance(new_transport(tls.url).send(get()), Response)
 
     @pytest.mark.parametrize("shown", [True, False])
-    def test_client_certificate(self, carrier: NewCarrier, tmp_path: Path, shown: bool) -> None:
+    def test_client_certificate(self, new_transport: NewTransport, tmp_path: Path, shown: bool) -> None:
         pem = certificate(tmp_path)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pem)
@@ -157,21 +157,21 @@ class TestTls:
         with create_server(("127.0.0.1", 0)) as listener:
             threading.Thread(target=serve, daemon=True).start()
             url = f"https://127.0.0.1:{listener.getsockname()[1]}"
-            reply = carrier(url, verify=str(pem), cert=str(pem) if shown else None).send(get())
+            reply = new_transport(url, verify=str(pem), cert=str(pem) if shown else None).send(get())
         if shown:
             assert isinstance(reply, Response)
         else:
             assert isinstance(reply, Lost)
 
-    def test_key_that_can_not_be_used(self, carrier: NewCarrier, tmp_path: Path) -> None:
+    def test_encrypted_key_is_refused(self, new_transport: NewTransport, tmp_path: Path) -> None:
         path = tmp_path / "key.pem"
         path.write_text("-----BEGIN ENCRYPTED PRIVATE KEY-----\n")
         with pytest.raises(TallyfyConfigurationError, match=r"the extra 'cert': the private key in .* is encrypted"):
-            carrier("https://tallyfy.invalid", cert=str(path))
+            new_transport("https://tallyfy.invalid", cert=str(path))
 
 
 class TestEventLoop:
-    """What only the transport for event loops has."""
+    """Behaviour of the aiohttp transport only."""
 
     @staticmethod
     def transport(server: RawServer, timeout: float = 5.0) -> AiohttpTransport:
@@ -188,7 +188,7 @@ class TestEventLoop:
                         yield 0.01
                         yield b"x"
                 finally:
-                    ended.set()  # the other side has gone
+                    ended.set()  # the client has disconnected
 
             return parts()
 
@@ -212,7 +212,7 @@ class TestEventLoop:
         assert ended.wait(1.5)
         assert time.monotonic() - started < 1.5
 
-    def test_many_at_a_time_get_their_own_answers(self, server: RawServer) -> None:
+    def test_concurrent_requests_get_their_own_answers(self, server: RawServer) -> None:
         server.answer = lambda request: [0.05, response(200, {"path": request.target})]
 
         async def ask() -> list[str]:
@@ -240,7 +240,7 @@ class TestEventLoop:
             gc.collect()
         assert not [warning for warning in told if "session" in str(warning.message)]
 
-    def test_closed_one_stays_closed(self, server: RawServer) -> None:
+    def test_closed_transport_stays_closed(self, server: RawServer) -> None:
         transport = self.transport(server)
 
         async def ask() -> None:
@@ -253,6 +253,6 @@ class TestEventLoop:
         asyncio.run(ask())
         assert len(server.requests) == 1
 
-    def test_it_shows_no_secret(self, server: RawServer) -> None:
+    def test_repr_shows_no_secret(self, server: RawServer) -> None:
         transport = self.transport(server)
         assert TOKEN not in f"{transport!r} {vars(transport)!r}"

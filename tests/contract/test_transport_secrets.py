@@ -1,4 +1,4 @@
-"""What is secret stays here: through proxies, forks, pickles and texts; and data is not rewritten to hide it."""
+"""Secrets do not leak through proxies, forks, pickles or texts, and data is not rewritten to hide them."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ from airflow_provider_tallyfy.exceptions import (
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.operators.tallyfy import TallyfyArchiveRunOperator
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
-from tests.contract._carriers import TOKEN
 from tests.contract._raw_server import Cut, RawServer, response
 from tests.contract._tls import certificate
+from tests.contract._transports import TOKEN
 
 Connect = Callable[..., TallyfyHook]
 
 
 @pytest.fixture
 def proxy() -> Iterator[RawServer]:
-    """A proxy that answers itself, so that whoever trusts it is found out."""
+    """A proxy that answers requests itself, so that a test notices its use."""
     with RawServer(lambda request: response(200, {"data": {"email": "proxy@example.com"}})) as server:
         yield server
 
 
 class TestLoopback:
-    """An API on this machine is reached without a proxy, for its plain http would show the token to it."""
+    """An API on this machine is reached without a proxy, because plain http would show the token to the proxy."""
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST", "127.0.0.1:{port}/"])
     @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ class TestLoopback:
 
 
 class TestFork:
-    """A child that is forked with a used hook has connections of its own."""
+    """A child process that is forked with a used hook opens its own connections."""
 
     READS = 60
 
@@ -104,7 +104,7 @@ class TestFork:
         session = hook.get_conn()
 
         def read(run_id: str) -> bool:
-            """Whether every answer is about the run that was asked for, on all roads."""
+            """Whether every method returns an answer about the requested run."""
             path = f"/organizations/{hook.organization_id}/runs/{run_id}"
             return all(
                 hook.get_run(run_id)["id"] == run_id
@@ -154,7 +154,7 @@ class TestFork:
 
 
 class TestPickle:
-    """A pickle holds the arguments of a hook, and looks up its connection where it is unpacked."""
+    """A pickled hook contains its arguments, and looks up its connection after unpickling."""
 
     def test_used_hook(self, sandbox: Sandbox, connect: Connect) -> None:
         run_id = sandbox.add_run()
@@ -169,7 +169,7 @@ class TestPickle:
             assert other.activate_run(run_id)["archived_at"] is None
             assert other.run("/me").status_code == 200
             assert (other.tallyfy_conn_id, other._timeout, other.max_retries) == (hook.tallyfy_conn_id, 7.0, 2)
-        hook.archive_run(run_id)  # it goes on itself
+        hook.archive_run(run_id)  # the original keeps working
 
     def test_used_operator(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         run_id = sandbox.add_run()
@@ -178,7 +178,7 @@ class TestPickle:
         assert sandbox.token.encode() not in pickle.dumps(operator)
         assert copy.deepcopy(operator).hook.get_run(run_id)["id"] == run_id
 
-    def test_what_holds_the_token_itself_refuses(self, hook: TallyfyHook) -> None:
+    def test_pickling_is_refused_where_the_token_is_stored(self, hook: TallyfyHook) -> None:
         hook.get_current_user()
         for secret in (hook.get_conn(), hook.get_conn().auth, hook._transport.scrub):
             with pytest.raises(TypeError, match="can't be pickled"):
@@ -202,14 +202,14 @@ class TestTexts:
                 assert secret not in hidden
         assert scrub.text("the user is me") == "the user is me"
 
-    def test_beginning_of_a_token_is_hidden_too(self) -> None:
-        """Messages are cut to a length, which may be in the middle of it."""
+    def test_first_part_of_a_token_is_hidden_too(self) -> None:
+        """Messages are cut to a length, possibly in the middle of a token."""
         scrub = Scrubber(self.JWT)
         for length in range(12, len(self.JWT)):
             assert scrub.text(f"see {self.JWT[:length]}]") == "see ***]"
         assert scrub.text("eyJ0eXAi is short") == "eyJ0eXAi is short"
 
-    def test_nothing_is_left_of_a_token_that_another_spelling_begins_like(self) -> None:
+    def test_no_part_remains_of_a_token_that_starts_like_another_spelling(self) -> None:
         token = "eyJ0eXAiOiJKV1Qi.CANARY-canary/CANARY+canary.0123456789"
         for text in (token, quote(token, safe=""), json.dumps(token).replace("/", "\\/"), token[:30], token[:40]):
             assert Scrubber(token).text(f"see {text.strip(chr(34))}!") == "see ***!"
@@ -237,8 +237,8 @@ class TestData:
         assert hook.archive_run(run_id)["archived_at"]
         assert hook.activate_runs([run_id]).counts["changed"] == 1
 
-    def test_token_is_taken_out_of_what_is_returned(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        """Somebody wrote it into a run. It must not get into XCom, and what is decided is decided as it is."""
+    def test_token_is_removed_from_results(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+        """Somebody wrote it into a run. It must not get into XCom, but decisions use the original data."""
         run_id = sandbox.add_run("Onboarding")
         shown = f"the token is {sandbox.token}!"
         outcome = hook.update_run_outcome(run_id, summary=shown)
@@ -248,14 +248,14 @@ class TestData:
         assert sandbox.token not in repr(hook.request("GET", f"/organizations/{hook.organization_id}/runs/{run_id}"))
         assert hook.update_run_outcome(run_id, summary=shown).how == "already"
 
-    def test_token_in_numbers_of_characters_is_found(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
+    def test_token_in_json_escapes_is_removed(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         written = "".join(f"\\u{ord(char):04x}" for char in sandbox.token)
         sandbox.fail("GET", "/me", Fault.status(200, f'{{"data": {{"id": 1, "email": "{written}"}}}}'))
         assert hook.get_current_user()["email"] == "***"
 
 
 class TestKeysAndCertificates:
-    """A file that can't be used is found before anything is sent, and the error names the extra and what is wrong."""
+    """An unusable file is an error before anything is sent; the error names the extra and the problem."""
 
     @pytest.fixture
     def pem(self, tmp_path: Path) -> Path:
@@ -331,7 +331,7 @@ class TestKeysAndCertificates:
         with pytest.raises(TallyfyConfigurationError, match=f"the environment's {variable}: .*bundle.pem"):
             connect(sandbox, host="https://tallyfy.invalid", port=None).get_current_user()
 
-    def test_good_files_are_taken(self, sandbox: Sandbox, connect: Connect, pem: Path) -> None:
+    def test_good_files_are_accepted(self, sandbox: Sandbox, connect: Connect, pem: Path) -> None:
         hook = connect(sandbox, extra={"cert": str(pem), "verify": str(pem)})
         assert hook.get_current_user()["email"] == "admin@sandbox.example"
 
@@ -353,5 +353,5 @@ def test_bad_argument_is_refused_when_the_hook_is_made(name: str, value: Any) ->
 
 
 @pytest.mark.parametrize(("name", "value"), [("timeout", 1), ("timeout", 0.5), ("timeout", 86_400), ("max_retries", 0)])
-def test_good_argument_is_taken(name: str, value: float) -> None:
+def test_good_argument_is_accepted(name: str, value: float) -> None:
     assert getattr(TallyfyHook("nowhere", **{name: value}), f"_{name}") == value  # type: ignore[arg-type]  # one of two

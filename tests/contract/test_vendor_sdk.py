@@ -1,4 +1,4 @@
-"""Tallyfy's own SDK works against the sandbox. What it can't do there is a bug of the sandbox."""
+"""Tallyfy's own SDK works with the sandbox. If an operation fails there, the sandbox has a bug."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DRIVER = Path(__file__).with_name("sdk_driver.py")
 
 @pytest.fixture(scope="module")
 def sdk_python() -> str:
-    """The interpreter that has the SDK."""
+    """The Python interpreter of the environment with the SDK."""
     python = Path(os.environ.get("TALLYFY_SDK_PYTHON") or REPOSITORY / ".venv-sdk" / "bin" / "python")
     if not python.exists():
         pytest.fail(f"{python} is not there, and with it Tallyfy's SDK. Run `make test`, which installs it.")
@@ -41,7 +41,7 @@ def drive(sdk_python: str, plan: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("base", ["url", "api_url"])
-def test_the_sdk_does_its_work(sdk_python: str, base: str) -> None:
+def test_every_operation_of_the_sdk_works(sdk_python: str, base: str) -> None:
     with Sandbox() as sandbox:
         member = sandbox.add_member("ann.lee@example.org")
         tag, other_tag = sandbox.add_tag("First"), sandbox.add_tag("Second")
@@ -102,7 +102,7 @@ def test_the_sdk_does_its_work(sdk_python: str, base: str) -> None:
         }
         assert (launched["status"], launched["prerun"]) == ("active", {field["id"]: "ACME"})
         assert launched["progress"] == {"complete": 0, "total": 2, "percent": 0, "extra": {}}
-        # What the SDK keeps under "extra" it did not expect: known to be in answers, but not to its models.
+        # The SDK stores fields that its models do not know under "extra".
         assert got["extra"].keys() >= {"users", "groups", "tasks", "checklist", "folders", "next_task"}
         assert [row["tag_id"] for row in got["tags"]["data"]] == [tag]
 
@@ -115,7 +115,7 @@ def test_the_sdk_does_its_work(sdk_python: str, base: str) -> None:
             "owner_id": member,
             "tags": [other_tag],
             "folders": [folder],
-            # The SDK's update leaves the members out, and so loses them, as it does in production.
+            # The SDK's update omits the members, which removes them, as in production.
             "users": [],
         }
         assert {name: run[name] for name in expected} == expected
@@ -139,9 +139,9 @@ def test_the_sdk_does_its_work(sdk_python: str, base: str) -> None:
         assert {record.status for record in sandbox.requests} <= {200, 201, 204, 404, 422}
 
 
-def test_the_sdk_reads_the_other_shapes_too(sdk_python: str) -> None:
-    # Those that its models can take: it fails on a bare number as progress, which therefore is not what production
-    # sends where the SDK reads it.
+def test_the_sdk_reads_the_other_response_formats(sdk_python: str) -> None:
+    # Only formats that its models accept. It fails if progress is a plain number, so production does not send that to
+    # the SDK.
     behaviour = Behaviour(
         archive_body="204",
         timestamps="Z",

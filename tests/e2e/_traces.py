@@ -1,4 +1,4 @@
-"""What a test session leaves behind, and whether an access token is in it."""
+"""Collects what a test session leaves behind, and searches it for access tokens."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 
 from dev.airflow_stack import Airflow
 
-#: 127.0.0.1 and ::1, as the kernel writes them.
+#: 127.0.0.1 and ::1, in the kernel's notation.
 LOOPBACK = {"0100007F", "0" * 24 + "01000000"}
 
 
 class ProcessList:
-    """Every command line that Airflow's processes have had, looked at twice a second."""
+    """Records the command lines of Airflow's processes, twice a second."""
 
     def __init__(self, airflow: Airflow) -> None:
         self.seen: set[str] = set()
@@ -39,13 +39,13 @@ class ProcessList:
 
 
 def dump_of(database: Path) -> str:
-    """The whole database as SQL."""
+    """Return the whole database as SQL."""
     with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
         return "\n".join(connection.iterdump())
 
 
 def answers_in(archive: Path) -> Iterator[tuple[str, str]]:
-    """Address and text of all answers that the browser got. What it sent is what somebody had typed in."""
+    """Return address and text of all responses to the browser. Its requests contain what a person typed."""
     for entry in json.loads(archive.read_text())["log"]["entries"]:
         content = entry["response"]["content"]
         text = content.get("text", "")
@@ -55,7 +55,7 @@ def answers_in(archive: Path) -> Iterator[tuple[str, str]]:
 
 
 def listening(pids: Iterable[int]) -> set[str]:
-    """The local addresses, in hexadecimal digits, that these processes wait for connections at."""
+    """Return the local addresses, in hexadecimal, on which these processes listen."""
     inodes = set()
     for pid in pids:
         with contextlib.suppress(OSError):
@@ -73,6 +73,6 @@ def listening(pids: Iterable[int]) -> set[str]:
 
 
 def found_in(text: str, canaries: set[str]) -> list[str]:
-    """Which tokens are in a text, as they are or as base64."""
+    """Return the tokens that are in a text, in plain form or in base64."""
     forms = [(token, form) for token in canaries for form in (token, base64.b64encode(token.encode()).decode())]
     return [token for token, form in forms if form.rstrip("=") in text]

@@ -1,4 +1,4 @@
-"""Airflow 3's web interface as a person uses it."""
+"""Uses Airflow 3's web interface like a person."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dev.airflow_stack import PASSWORD, USER, Airflow
 
 T = TypeVar("T")
 
-#: Milliseconds that a page may take. Generous: the machine runs Airflow as well, and waits end when there is something.
+#: Milliseconds that a page may take. Generous, because the machine also runs Airflow, and waits end early.
 PATIENCE = 30_000
 RUN_SECONDS = 90
 SIZE = {"width": 1280, "height": 800}
@@ -35,10 +35,10 @@ ARGUMENTS = (
 
 
 def until(question: Callable[[], T | None], what: str, airflow: Airflow | None, seconds: float = RUN_SECONDS) -> T:
-    """Ask until the answer is yes, and return it.
+    """Call a function until it returns a true value, and return that.
 
-    :param what: what is waited for, for the person who reads that it did not come.
-    :param airflow: whose processes must be alive meanwhile, or none.
+    :param what: description of the condition, for the error.
+    :param airflow: the Airflow whose processes must stay alive, or ``None``.
     """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -51,7 +51,7 @@ def until(question: Callable[[], T | None], what: str, airflow: Airflow | None, 
 
 
 def chromium(playwright: Any) -> Browser:
-    """The system's browser, without a window."""
+    """Start the system's browser without a window."""
     path = next((path for name in CHROMIUM if (path := shutil.which(name))), None)
     assert path, f"none of {', '.join(CHROMIUM)} is installed"
     browser: Browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
@@ -59,9 +59,9 @@ def chromium(playwright: Any) -> Browser:
 
 
 def context_of(browser: Browser, archive: Path, scale: float = 1) -> BrowserContext:
-    """A browser of a fixed size, in English, UTC and daylight.
+    """Open a browser context of a fixed size, in English, UTC and the light theme.
 
-    :param archive: written when it is closed: whatever Airflow and the sandbox have answered.
+    :param archive: file for all responses of Airflow and the sandbox, written when the context is closed.
     """
     context: BrowserContext = browser.new_context(
         viewport=SIZE, device_scale_factor=scale, locale="en-US", timezone_id="UTC", color_scheme="light",
@@ -73,9 +73,9 @@ def context_of(browser: Browser, archive: Path, scale: float = 1) -> BrowserCont
 
 
 class Ui:
-    """A page of the browser with Airflow 3 in it, logged in.
+    """A browser page that is logged in to Airflow 3.
 
-    :param folder: every page that was looked at is kept there.
+    :param folder: folder in which every visited page is saved.
     """
 
     def __init__(self, page: Page, airflow: Airflow, folder: Path) -> None:
@@ -92,19 +92,19 @@ class Ui:
         self.page.wait_for_url(f"{self.airflow.url}/")
 
     def visit(self, path: str) -> Page:
-        """Open a page of Airflow's, or any other with its whole address."""
+        """Open a page of Airflow, or any other page by its full address."""
         self.page.goto(path if "://" in path else f"{self.airflow.url}{path}")
         return self.page
 
     def keep(self) -> str:
-        """Keep the page as it is now, and return its text."""
+        """Save the current page, and return its text."""
         (self._folder / f"{next(self._numbers):03}.html").write_text(self.page.content())
         return str(self.page.inner_text("body"))
 
     # -- connections ---------------------------------------------------------------------------------------------------
 
     def connection_form(self) -> Locator:
-        """Admin > Connections > Add, as far as the choice of the type."""
+        """Open Admin > Connections > Add and choose the type."""
         self.visit("/")
         self.page.get_by_role("button", name="Admin").click()
         self.page.get_by_role("menuitem", name="Connections").click()
@@ -123,8 +123,8 @@ class Ui:
         form.wait_for(state="hidden")
 
     def test_connection(self, conn_id: str) -> tuple[Response, str]:
-        """Press the Test button of a saved connection; return the answer and what the toast says."""
-        self.visit("/connections")  # anew, so that there is one toast
+        """Press the Test button of a saved connection; return the response and the text of the toast."""
+        self.visit("/connections")  # reload, so that there is only one toast
         row = self.page.get_by_role("row").filter(has=self.page.get_by_text(conn_id, exact=True))
         with self.page.expect_response("**/connections/test") as answer:
             row.get_by_role("button", name="Test Connection").click()
@@ -136,7 +136,7 @@ class Ui:
     # -- DAGs ----------------------------------------------------------------------------------------------------------
 
     def trigger_form(self, dag_id: str) -> Locator:
-        """Open the form that a DAG is triggered with."""
+        """Open the form to trigger a DAG."""
         until(lambda: self._knows(dag_id), f"Airflow knows {dag_id}", self.airflow)
         self.visit(f"/dags/{dag_id}")
         self.page.get_by_role("button", name=re.compile("^Trigger")).first.click()
@@ -157,7 +157,7 @@ class Ui:
         return str(answer.value.json()["dag_run_id"])
 
     def end_of(self, dag_id: str, run_id: str, seconds: float = RUN_SECONDS) -> str:
-        """Wait for the end of a run and return its state."""
+        """Wait for the end of a DAG run and return its state."""
         path = f"/dags/{dag_id}/dagRuns/{quote(run_id)}"
 
         def state() -> str | None:
@@ -172,7 +172,7 @@ class Ui:
         return self.visit(f"/dags/{dag_id}/runs/{quote(run_id)}/tasks/{task_id}{mapped}/{tab}".rstrip("/"))
 
     def sees(self, *texts: str) -> str:
-        """Wait until the page shows all these texts; keep it, and return its text."""
+        """Wait until the page shows all these texts, save it, and return its text."""
         for text in texts:
             expect(self.page.get_by_text(text).first).to_be_visible()
         return self.keep()
@@ -185,7 +185,7 @@ class Ui:
 
 
 def _changes(path_end: str) -> Callable[[Response], bool]:
-    """Picks the answer to what a form sends."""
+    """Return whether a response belongs to a submitted form."""
 
     def fits(response: Response) -> bool:
         return response.request.method in {"POST", "PATCH"} and path_end in response.url

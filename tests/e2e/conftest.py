@@ -1,4 +1,4 @@
-"""Two Airflows, a browser, and Tallyfy organizations for both: started once, shared by all tests, gone afterwards."""
+"""Fixtures: two Airflow versions, a browser and Tallyfy organizations, started once for all tests."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ ROOT = Path(__file__).parents[2]
 SCRATCH = ROOT / ".e2e"
 PICTURES = ROOT / "docs" / "images" if os.environ.get("E2E_PICTURES") else SCRATCH / "pictures"
 AIRFLOW_2 = ROOT / ".venv-airflow2" / "bin" / "python"
-SEED = 20  # the same ids, names and tokens each time
+SEED = 20  # reproducible ids, names and tokens
 
 _stacks: list[Airflow] = []
 _pages: list[Page] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "picture: makes a picture of the documentation")
+    config.addinivalue_line("markers", "picture: creates a picture for the documentation")
     expect.set_options(timeout=_ui.PATIENCE)
-    # However the suite is stopped, it takes Airflow along.
+    # Stop Airflow, however the suite is stopped.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
 
@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
-    """Show, beside a failure, what Airflow says, and what the browser showed."""
+    """Add the logs of Airflow and the page of the browser to the report of a failure."""
     report = yield
     if report.failed:
         for airflow in _stacks:
@@ -63,7 +63,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 
 @pytest.fixture(scope="session")
 def scratch() -> Iterator[Path]:
-    """A folder for everything that the suite leaves, removed at the end."""
+    """A folder for all files of the suite, removed at the end."""
     SCRATCH.mkdir(exist_ok=True)
     for failed in SCRATCH.glob("failed-*.png"):
         failed.unlink()
@@ -74,7 +74,7 @@ def scratch() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def canaries() -> set[str]:
-    """Every token that was in use."""
+    """All tokens that were used."""
     return set()
 
 
@@ -83,11 +83,11 @@ def canaries() -> set[str]:
 
 @pytest.fixture(scope="session")
 def dags(scratch: Path) -> Path:
-    """The examples, as they are but for one schedule, and the DAGs of the tests."""
+    """The folder with the examples (one of them with another schedule) and the DAGs of the tests."""
     folder = scratch / "dags"
     shutil.copytree(ROOT / "example_dags", folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "tests" / "e2e" / "dags" / "e2e_dags.py", folder)
-    # One that runs when somebody triggers it, and at no other time.
+    # Runs only when somebody triggers it.
     example = folder / "tallyfy_archive_stale_runs.py"
     text = example.read_text()
     assert text.count('schedule="@daily"') == 1
@@ -97,7 +97,7 @@ def dags(scratch: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def airflow3(scratch: Path, dags: Path) -> Iterator[Airflow]:
-    """The newest Airflow that is pinned."""
+    """The newest pinned Airflow."""
     settings = {"AIRFLOW_VAR_TALLYFY_REPORTS": str(scratch / "sweeps")}
     with started(Airflow(scratch / "airflow3", dags, settings=settings)) as airflow:
         assert airflow.major >= 3
@@ -114,24 +114,24 @@ def airflow2(scratch: Path, dags: Path) -> Iterator[Airflow]:
 
 @contextlib.contextmanager
 def started(airflow: Airflow) -> Iterator[Airflow]:
-    """Airflow for as long as the ``with`` lasts; its logs are shown beside a failure."""
+    """Run Airflow inside the ``with`` block. Its logs are added to the report of a failure."""
     _stacks.append(airflow)
     with airflow:
         yield airflow
     _stacks.remove(airflow)
-    assert airflow.pids() == [], "Airflow has left processes behind"
+    assert airflow.pids() == [], "Airflow left processes behind"
 
 
 @pytest.fixture(scope="session")
 def process_list(airflow3: Airflow) -> Iterator[ProcessList]:
-    """Watches the command lines of Airflow's processes."""
+    """Records the command lines of Airflow's processes."""
     watch = ProcessList(airflow3)
     yield watch
     watch.stop()
 
 
 class Connect(Protocol):
-    """Make a connection to a sandbox, by the REST API."""
+    """Create a connection to a sandbox, with the REST API."""
 
     def __call__(self, conn_id: str, sandbox: Sandbox, **overrides: Any) -> None: ...
 
@@ -156,7 +156,7 @@ def connector(airflow: Airflow) -> Connect:
 
 @pytest.fixture
 def sandbox(canaries: set[str]) -> Iterator[Sandbox]:
-    """An organization on a working day, the same for each test."""
+    """A sample organization, the same for each test."""
     sandbox = Sandbox(seed=SEED)
     sample_organization(sandbox, runs=20)
     canaries.add(sandbox.token)
@@ -168,7 +168,7 @@ def sandbox(canaries: set[str]) -> Iterator[Sandbox]:
 def every_minute(airflow3: Airflow, canaries: set[str]) -> Iterator[Sandbox]:
     """The organization that a DAG sweeps every minute, from the first test on.
 
-    One run is stale. When it is being archived, another one becomes so, which only the next minute's DAG run can find.
+    One run is stale. When it is archived, another one becomes stale, which only the next DAG run can find.
     """
     sandbox = Sandbox(seed=SEED + 1)
     canaries.add(sandbox.token)
@@ -182,7 +182,7 @@ def every_minute(airflow3: Airflow, canaries: set[str]) -> Iterator[Sandbox]:
 
 
 def switch_on(airflow: Airflow, dag_id: str) -> None:
-    """Let the scheduler run a DAG, once it knows of it."""
+    """Unpause a DAG as soon as the scheduler knows it."""
 
     def switched() -> bool:
         with contextlib.suppress(HTTPError):
@@ -206,7 +206,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def pages(scratch: Path) -> Path:
-    """Every page that was looked at is kept here, and every answer that the browser got."""
+    """The folder for all visited pages and all responses to the browser."""
     folder = scratch / "pages"
     folder.mkdir()
     return folder
@@ -214,7 +214,7 @@ def pages(scratch: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def context(browser: Browser, pages: Path) -> Iterator[BrowserContext]:
-    """The browser of one person."""
+    """A browser context for one test."""
     context = _ui.context_of(browser, pages / "answers.har")
     yield context
     context.close()
@@ -234,7 +234,7 @@ def ui(
 
 @contextlib.contextmanager
 def watched(page: Page) -> Iterator[None]:
-    """Take a screenshot of the page when a test fails meanwhile."""
+    """Take a screenshot of the page if the test fails."""
     _pages.append(page)
     yield
     _pages.remove(page)
@@ -252,7 +252,7 @@ def shoot() -> Shoot:
 
     def shoot(page: Page, name: str, height: int = 800) -> None:
         picture = PICTURES / f"{name}.png"
-        page.mouse.move(0, 0)  # over nothing that would light up
+        page.mouse.move(0, 0)  # move the mouse away from elements that react to it
         clip = {"x": 0, "y": 0, "width": _ui.SIZE["width"], "height": height}
         page.screenshot(path=picture, clip=clip, animations="disabled", caret="hide")
         assert picture.stat().st_size < 250_000

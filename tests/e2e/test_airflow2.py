@@ -97,7 +97,7 @@ def test_run(page: Page, airflow2: Airflow, sandbox: Sandbox) -> None:
     assert href == f"{sandbox.url}/{sandbox.organization_id}/processes/{wanted}"
 
 
-def test_token_is_nowhere(page: Page, airflow2: Airflow, archive: Path, canaries: set[str]) -> None:
+def test_token_is_found_nowhere(page: Page, airflow2: Airflow, archive: Path, canaries: set[str]) -> None:
     assert canaries
     dump = dump_of(airflow2.home / "airflow.db")
     logs = "\n".join(path.read_text(errors="replace") for path in airflow2.home.rglob("*.log"))
@@ -110,14 +110,14 @@ def test_token_is_nowhere(page: Page, airflow2: Airflow, archive: Path, canaries
     assert [url for url, text in answers if found_in(text, canaries)] == []
 
 
-def test_nothing_listens_to_the_world(airflow2: Airflow) -> None:
+def test_servers_listen_only_on_loopback(airflow2: Airflow) -> None:
     addresses = listening(airflow2.pids())
     assert addresses
     assert addresses <= LOOPBACK
 
 
 def _runs(airflow: Airflow) -> list[dict[str, Any]] | None:
-    """The runs of e2e_one_run, as soon as Airflow knows it."""
+    """Return the runs of e2e_one_run, as soon as Airflow knows the DAG."""
     with contextlib.suppress(HTTPError):
         runs: list[dict[str, Any]] = airflow.rest("GET", "/dags/e2e_one_run/dagRuns")["dag_runs"]
         return runs

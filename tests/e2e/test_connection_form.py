@@ -1,4 +1,4 @@
-"""Admin > Connections, as somebody meets it who has never read our README."""
+"""Admin > Connections, as a person uses it who has not read the README."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ NOBODYS = "0" * 32
 
 
 @pytest.mark.picture
-def test_form_says_what_goes_where(ui: Ui, shoot: Shoot) -> None:
+def test_form_explains_every_field(ui: Ui, shoot: Shoot) -> None:
     form = ui.connection_form()
     for field in connection_form.STANDARD_FIELDS:
         box = form.get_by_label(field.label or field.name.capitalize(), exact=True)
         expect(box).to_be_visible()
         expect(box).to_have_attribute("placeholder", field.placeholder)
-        # A placeholder that does not fit into its box is cut off, and can't be scrolled.
+        # A placeholder that is too long for its box is cut off and cannot be scrolled.
         assert box.evaluate("box => box.scrollWidth <= box.clientWidth"), field.placeholder
     expect(form.get_by_label("Schema")).to_have_count(0)
     expect(form.get_by_label("Access token", exact=True)).to_have_attribute("type", "password")
@@ -88,7 +88,7 @@ def test_typed_in_saved_and_tested(ui: Ui, sandbox: Sandbox) -> None:
     ],
     ids=["token", "organization", "host"],
 )
-def test_each_mistake_is_told_in_the_toast(
+def test_each_mistake_is_explained_in_the_toast(
     ui: Ui, sandbox: Sandbox, connect: Connect, wrong: dict[str, Any], says: str
 ) -> None:
     connect("e2e_wrong", sandbox, **wrong)
@@ -98,7 +98,7 @@ def test_each_mistake_is_told_in_the_toast(
     assert says in toast
     box = ui.page.locator("[data-scope=toast][data-part=root]", has_text="Test Connection").bounding_box()
     assert box is not None
-    assert box["height"] < 300, "a toast that nobody reads"
+    assert box["height"] < 300, "the toast is too long to read"
 
 
 def test_saving_again_keeps_token_and_unset_extras(ui: Ui, sandbox: Sandbox, connect: Connect) -> None:
@@ -122,8 +122,7 @@ def test_saving_again_keeps_token_and_unset_extras(ui: Ui, sandbox: Sandbox, con
 
 def test_without_a_port(ui: Ui, airflow3: Airflow, sandbox: Sandbox, connect: Connect) -> None:
     connect("e2e_portless", sandbox, host=sandbox.url, port=None)
-    # What is wrong is Airflow's (3.3.1 and 3.3.2). Once this passes no more, the advice in the form and in the README
-    # is out of date.
+    # A bug of Airflow 3.3.1 and 3.3.2. When this test fails, the advice in the form and in the README is obsolete.
     answer, toast = ui.test_connection("e2e_portless")
     assert (answer.status, "Bad Request" in toast) == (400, True)
     assert sandbox.calls == []

@@ -1,4 +1,4 @@
-"""DAGs triggered in the web interface by their forms, and what a person sees of them there."""
+"""DAGs that are triggered with their forms in the web interface, and what a person sees there."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_archive_stale_runs(ui: Ui, sandbox: Sandbox, connect: Connect, shoot: S
     assert len(changed) == 3
     assert all((sandbox.run(id) or {})["archived_at"] for id in changed)
 
-    # What was looked for, and how much of it there was.
+    # The log shows the filters and the number of runs.
     ui.task(STALE, run_id, "find_stale_runs")
     log = ui.sees("Looked at")
     assert "(status 'complete', not updated since " in log
@@ -50,7 +50,7 @@ def test_archive_stale_runs(ui: Ui, sandbox: Sandbox, connect: Connect, shoot: S
     ui.task(STALE, run_id, "find_stale_runs", "xcom")
     ui.sees("return_value", "run_ids", before[changed[0]]["name"])
 
-    # One mapped index: its log, fields, XCom, and the way to Tallyfy.
+    # One mapped index: its log, rendered fields, XCom, and link to Tallyfy.
     index = 1
     path = f"/dags/{STALE}/dagRuns/{quote(run_id)}/taskInstances/archive/xcomEntries/return_value"
     archived = ui.airflow.rest("GET", f"{path}?deserialize=true&map_index={index}")["value"]
@@ -87,7 +87,9 @@ def test_archive_stale_runs(ui: Ui, sandbox: Sandbox, connect: Connect, shoot: S
     ],
     ids=["run", "token"],
 )
-def test_red_log_says_what_to_do(ui: Ui, sandbox: Sandbox, connect: Connect, what: str, says: tuple[str, ...]) -> None:
+def test_log_of_a_failed_task_says_what_to_do(
+    ui: Ui, sandbox: Sandbox, connect: Connect, what: str, says: tuple[str, ...]
+) -> None:
     connect("e2e_one", sandbox)
     wanted = "f" * 32 if what == "unknown run" else sandbox.add_run("Onboarding - ACME")
     if what == "revoked token":
@@ -97,7 +99,7 @@ def test_red_log_says_what_to_do(ui: Ui, sandbox: Sandbox, connect: Connect, wha
 
     ui.task("e2e_one_run", run_id, "archive")
     log = ui.sees("ERROR", *says)
-    # The reason comes before the stack that nobody but us can read.
+    # The reason comes before the stack trace.
     assert log.index(says[-1]) < log.index("task_runner.py")
     assert "During handling of the above exception" not in log
     ui.task("e2e_one_run", run_id, "archive", "details")

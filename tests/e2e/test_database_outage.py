@@ -1,8 +1,8 @@
-"""Airflow's database goes away while a mapped task archives runs: real PostgreSQL, real Airflow, 3 and 2.11.
+"""Airflow's database goes down while a mapped task archives runs: real PostgreSQL, real Airflow, 3 and 2.11.
 
-The connection is stored in that database, as most people's are. While it is away, Airflow says that there is no such
-connection. Scheduler, triggerer and DAG processor may end when they lose their database; that is Airflow's own, and
-they are started again, as a supervisor does in production.
+The connection is stored in that database, as usual. While it is down, Airflow reports that there is no such connection.
+Scheduler, triggerer and DAG processor may exit when they lose their database. The test restarts them, as a supervisor
+does in production.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ OUTAGE_SECONDS = 10
 DAG = "e2e_outage"
 ENDED = {"success", "failed"}
 
-#: What takes minutes by default: to notice that a task or a scheduler is gone.
+#: Timeouts that are minutes by default: to notice that a task or a scheduler has died.
 SETTINGS = {
     "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
     "AIRFLOW__CORE__PARALLELISM": str(SLOTS),
     "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "2",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
-    # Airflow 3 and 2.11 name it differently.
+    # Airflow 3 and 2.11 have different names for it.
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
     "AIRFLOW__SCHEDULER__SCHEDULER_ZOMBIE_TASK_THRESHOLD": "30",
@@ -59,7 +59,7 @@ def airflow(request: pytest.FixtureRequest, scratch: Path, postgres: Postgres) -
     (home / "gate").mkdir(parents=True)
     dags.mkdir()
     shutil.copy(ROOT / "tests" / "e2e" / "dags" / "outage_dags.py", dags)
-    (home / "postgres.log").symlink_to(postgres.log)  # shown with Airflow's own beside a failure
+    (home / "postgres.log").symlink_to(postgres.log)  # shown with Airflow's logs after a failure
     settings = SETTINGS | postgres.settings
     with started(Airflow(home, dags, python=request.param, settings=settings, supervised=True)) as airflow:
         yield airflow
@@ -86,7 +86,9 @@ def test_every_run_is_archived_once_although_the_database_goes_away(
         return list(gate.glob(f"{kind}-*"))
 
     def ask(path: str) -> dict[str, Any]:
-        with contextlib.suppress(OSError):  # HTTPError is one: after an outage the web server errs for a moment
+        with contextlib.suppress(
+            OSError
+        ):  # includes HTTPError: after an outage the web server returns errors for a moment
             answer: dict[str, Any] = airflow.rest("GET", f"/dags/{DAG}/dagRuns/{run_id}{path}")
             return answer
         return {}
@@ -110,7 +112,7 @@ def test_every_run_is_archived_once_although_the_database_goes_away(
     run_id = airflow.rest("POST", f"/dags/{DAG}/dagRuns", body)["dag_run_id"]
     until(lambda: archived() >= RUNS // 4, "a quarter is archived", airflow)
 
-    # A short outage, over when Airflow hears of the failures: what these say decides whether there is another try.
+    # A short outage, which ends before Airflow learns of the failures. Their type decides whether there is another try.
     (gate / "closed").touch()
     until(
         lambda: len(notes("waiting")) == SLOTS, "each slot has a task that is about to look up its connection", airflow
@@ -124,8 +126,8 @@ def test_every_run_is_archived_once_although_the_database_goes_away(
     assert {note.read_text() for note in notes("failed")} == {"TallyfyConnectionNotFoundError"}
     assert archived() == before
 
-    # A long outage, which meets the tasks at any point and may end Airflow's own components. It comes when the tasks
-    # that the first one met have ended, so that no task needs more tries than it has.
+    # A long outage, which hits tasks at any point and may stop components of Airflow. It begins when the tasks of the
+    # first outage have ended, so that no task needs more tries than it has.
     until(held_have_ended, "those that met the first outage have ended", airflow)
     until(lambda: archived() >= RUNS // 2, "half is archived", airflow)
     postgres.stop()

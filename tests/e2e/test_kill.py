@@ -17,7 +17,7 @@ RUNS = 120
 
 @pytest.fixture
 def many(sandbox: Sandbox) -> set[str]:
-    """Stale runs, more than can be archived before Airflow notices that it is to stop."""
+    """Stale runs, more than can be archived before Airflow stops the task."""
     for run in sandbox.runs(archived=False):
         if run["status"] == "complete":
             sandbox.archive(run["id"])
@@ -48,7 +48,7 @@ def test_killed_and_cleared(ui: Ui, sandbox: Sandbox, many: set[str], connect: C
     ui.page.get_by_role("dialog").get_by_role("button", name="Confirm").click()
     until(lambda: instance()["state"] == "failed", "the task is marked as failed", ui.airflow)
 
-    # It ends, and the report says exactly what was done, the requests included that were under way.
+    # The task ends, and the report shows exactly what was done, including the requests in progress.
     [log] = (ui.airflow.home / "logs" / "dag_id=e2e_bulk").rglob("task_id=archive/attempt=1.log")
     until(lambda: "Stopped early" in log.read_text(), "the task has ended", ui.airflow)
     told = results()
@@ -60,7 +60,7 @@ def test_killed_and_cleared(ui: Ui, sandbox: Sandbox, many: set[str], connect: C
     done = len(archived())
     ui.sees(f"{RUNS} runs: {done} archived, {RUNS - done} not tried. Stopped early: the task was killed")
 
-    # Cleared, it does what is still to do, and nothing twice.
+    # After it is cleared, the task archives the remaining runs, and none twice.
     sandbox.latency = 0
     ui.page.get_by_role("button", name="clear").first.click()
     ui.page.get_by_role("dialog").get_by_role("button", name="Confirm").click()

@@ -1,4 +1,4 @@
-"""The real scheduler, left alone."""
+"""DAG runs that the real scheduler starts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def runs_of(ui: Ui, dag_id: str) -> list[dict[str, Any]]:
 
 
 def ended(ui: Ui, number: int) -> list[dict[str, Any]]:
-    """Wait until there are so many runs of the sweep, all over; return them as they came."""
+    """Wait until that many runs of the sweep have ended; return them in order."""
 
     def runs() -> list[dict[str, Any]] | None:
         runs = runs_of(ui, SWEEP)
@@ -32,10 +32,10 @@ def ended(ui: Ui, number: int) -> list[dict[str, Any]]:
 
 
 def backfill(airflow: Airflow, first: str, last: str) -> None:
-    """Have the sweep run for nights of the past, one after the other.
+    """Run a backfill of the sweep for past nights, one after the other.
 
-    Airflow makes all the runs first. On SQLite it takes them back and gives up if another process writes between its
-    look and its own write. A paused DAG gives the scheduler nothing to write about, and a person would try again.
+    Airflow creates all the DAG runs first. On SQLite it rolls back and gives up if another process writes between its
+    read and its write. While the DAG is paused, the scheduler writes less, and a person would try again.
     """
     path = f"/dags/{SWEEP}"
     airflow.rest("PATCH", path, {"is_paused": True})
@@ -52,26 +52,26 @@ def backfill(airflow: Airflow, first: str, last: str) -> None:
 
 @pytest.mark.picture
 @pytest.mark.timeout(240)
-def test_backfill_of_the_sweep_does_no_harm(ui: Ui, sandbox: Sandbox, connect: Connect, shoot: Shoot) -> None:
+def test_backfill_of_the_sweep_archives_each_run_once(ui: Ui, sandbox: Sandbox, connect: Connect, shoot: Shoot) -> None:
     connect("tallyfy_default", sandbox)
     before = {run["id"]: run for run in sandbox.runs()}
     ui.visit(f"{sandbox.url}/")
     shoot(ui.page, "sweep-before")
 
-    # The scheduler catches up on the last night alone, although the DAG began in January.
+    # The scheduler runs only the last night, although the DAG starts in January.
     switch_on(ui.airflow, SWEEP)
     [last_night] = ended(ui, 1)
     assert (last_night["run_type"], last_night["state"]) == ("scheduled", "success")
     ui.visit(f"{sandbox.url}/")
     shoot(ui.page, "sweep-after")
 
-    # A person asks for two nights of the past.
+    # A person runs a backfill for two past nights.
     backfill(ui.airflow, "2026-02-01", "2026-02-03")
     runs = ended(ui, 3)
     assert [run["state"] for run in runs] == ["success"] * 3
     assert [run["run_type"] for run in runs] == ["scheduled", "backfill", "backfill"]
 
-    # Each stale run was archived once, by the night that came first; nothing else was written.
+    # Each stale run was archived once, in the first night; nothing else was written.
     archived = {call.rpartition("/")[2] for call in sandbox.calls if call.startswith("DELETE")}
     assert len(archived) == 7  # as the README says below its pictures
     assert sorted(call for call in sandbox.calls if not call.startswith("GET")) == sorted(
@@ -81,20 +81,20 @@ def test_backfill_of_the_sweep_does_no_harm(ui: Ui, sandbox: Sandbox, connect: C
     assert {run_id for run_id in after if after[run_id] != before[run_id]} == archived
     assert all(after[run_id]["archived_at"] for run_id in archived)
 
-    # Those that came later say that there was nothing to do.
+    # The later nights log that there was nothing to do.
     for number, run in enumerate(runs):
         ui.task(SWEEP, run["dag_run_id"], "find")
         kept = re.search(r"Looked at \d+ runs, kept (\d+)\.", ui.sees("Looked at"))
         assert kept is not None
         assert int(kept[1]) == (0 if number else len(archived))
     ui.task(SWEEP, runs[-1]["dag_run_id"], "archive")
-    ui.sees("0 runs to archive in organization")
+    ui.sees("Archiving 0 runs of organization")
     ui.task(SWEEP, runs[0]["dag_run_id"], "report", "xcom")
     ui.sees("return_value", f"{len(archived)} runs: {len(archived)} archived")
 
 
 @pytest.mark.timeout(180)
-def test_every_minute(ui: Ui, every_minute: Sandbox) -> None:
+def test_run_that_becomes_stale_is_archived_by_the_next_scheduled_run(ui: Ui, every_minute: Sandbox) -> None:
     def archived() -> list[dict[str, Any]] | None:
         found = every_minute.runs(archived=True)
         return found if len(found) == 2 else None
@@ -106,7 +106,7 @@ def test_every_minute(ui: Ui, every_minute: Sandbox) -> None:
     assert {run["run_type"] for run in runs} == {"scheduled"}
     assert {run["triggered_by"] for run in runs} == {"timetable"}
 
-    # It has done its work; what comes after is quicker without it.
+    # Pause the DAG, because the following tests are faster without it.
     ui.airflow.rest("PATCH", "/dags/e2e_every_minute", {"is_paused": True})
 
     ui.visit(f"{every_minute.url}/")

@@ -1,4 +1,4 @@
-"""What all of the above has left: nowhere is a token. Runs last."""
+"""No test of this suite left a token anywhere. Runs last."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class TestToken:
         assert found_in(text, canaries) == []
 
     def test_not_in_the_database(self, airflow3: Airflow, canaries: set[str]) -> None:
-        """Neither in an XCom nor in rendered fields, and encrypted in the connection."""
+        """No token in XComs or rendered fields; encrypted in the connection."""
         dump = dump_of(airflow3.home / "airflow.db")
         for what in (
             'INSERT INTO "xcom"',
@@ -36,7 +36,7 @@ class TestToken:
         assert found_in(dump, canaries) == []
 
     def test_not_in_a_file(self, scratch: Path, canaries: set[str]) -> None:
-        """Reports, temporary files and whatever else."""
+        """Reports, temporary files and all others."""
         files = [path for path in scratch.rglob("*") if path.is_file() and path.suffix != ".har"]
         holding = [str(path) for path in files if found_in(path.read_bytes().decode(errors="replace"), canaries)]
         assert len(files) > 30
@@ -61,7 +61,7 @@ class TestToken:
         assert [line for line in process_list.seen if found_in(line, canaries)] == []
 
 
-def test_nothing_listens_to_the_world(airflow3: Airflow) -> None:
+def test_servers_listen_only_on_loopback(airflow3: Airflow) -> None:
     addresses = listening(airflow3.pids())
     assert addresses
     assert addresses <= LOOPBACK

@@ -1,7 +1,7 @@
-"""What mypy and pyright, and so an editor, say of DAG files that use this provider.
+"""What mypy and pyright, and therefore editors, report about DAG files that use this provider.
 
-``samples/right.py`` holds what people may write, ``samples/wrong.py`` mistakes, each with a word of the complaint. Not
-part of the matrix: the types are those of one Airflow, the newest.
+``samples/right.py`` contains correct code, ``samples/wrong.py`` mistakes, each with a word of the expected error. Not
+part of the matrix, because the types are those of the newest Airflow.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ REPOSITORY = Path(__file__).parents[2]
 SAMPLES = Path(__file__).with_name("samples")
 RIGHT, WRONG = SAMPLES / "right.py", SAMPLES / "wrong.py"
 
-#: File, line, message; of pyright, the message's first line. Both have "error" behind the place.
+#: File, line, message (for pyright, its first line). Both write "error" after the position.
 _COMPLAINT = re.compile(r"^\s*(\S+\.py):(\d+):.*?\berror: (.*)$", re.MULTILINE)
 
 
 def _mypy(folder: Path) -> list[str | Path]:
-    # With a cache of its own: in that of `make lint`, which has other settings, they would push each other out.
+    # With a separate cache, because `make lint` has other settings and would invalidate it.
     cache = REPOSITORY / ".mypy_cache" / "of_users"
     settings = ("--config-file=", "--strict", "--python-version=3.10", "--no-pretty", f"--cache-dir={cache}")
     return [sys.executable, "-m", "mypy", *settings, RIGHT, WRONG]
@@ -38,7 +38,7 @@ def _pyright(folder: Path) -> list[str | Path]:
     program = REPOSITORY / ".venv-types" / "bin" / "basedpyright"
     if not program.exists():
         pytest.fail(f"{program} is not there. Run `make test`, which installs it.")
-    # What editors use unless told otherwise; basedpyright by itself is stricter.
+    # The default of editors; basedpyright's own default is stricter.
     settings = {"include": [str(SAMPLES)], "typeCheckingMode": "standard", "pythonVersion": "3.10"}
     (folder / "pyrightconfig.json").write_text(json.dumps(settings))
     return [program, "--project", folder, "--pythonpath", sys.executable]
@@ -48,7 +48,7 @@ def _pyright(folder: Path) -> list[str | Path]:
 def test_right_uses_pass_and_each_mistake_is_reported_at_its_line(
     checker: Callable[[Path], list[str | Path]], tmp_path: Path
 ) -> None:
-    # Outside of the checkout, so that the package is found, and believed to have types, as an installed one is.
+    # Outside the repository, so that the package is found as an installed, typed package.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "MYPY"))}
     done = subprocess.run(
         checker(tmp_path), cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=100

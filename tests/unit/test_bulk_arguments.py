@@ -68,7 +68,7 @@ def test_signature_docstring_and_template_fields_agree(operator: type[Any]) -> N
         ({"run_ids": {"id": ID}}, "one row, not a list"),
         ({"run_ids": [ID], "from_report": "x"}, "both given"),
         ({"run_ids": None}, "run_ids=None is empty"),
-        ({"run_ids": None, "from_report": "{{ x }}", "report_path": "{{ x }}"}, "one file"),
+        ({"run_ids": None, "from_report": "{{ x }}", "report_path": "{{ x }}"}, "the same file"),
     ],
 )
 def test_invalid_literal_is_an_error_when_the_dag_file_is_parsed(

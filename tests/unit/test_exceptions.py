@@ -50,7 +50,7 @@ _STATUSES = [
     (Kind.NOT_FOUND, "404, 410"),
     (Kind.VALIDATION, "400, 422"),
     (Kind.CONFLICT, "409"),
-    (Kind.RATE_LIMITED, "429, and the wait is over or too long"),
+    (Kind.RATE_LIMITED, "429, after all waits or with too long a wait"),
 ]
 
 

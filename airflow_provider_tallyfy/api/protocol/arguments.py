@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+CONCURRENCY_LIMIT = 64  # requests in progress at a time, of one bulk change
 NAME_LIMIT = 550  # characters; Tallyfy's documentation of launch and update
 NUMBER_LIMIT = 10**300  # Python writes no number of more than 4,300 digits
 DEPTH_LIMIT = 50
@@ -155,6 +156,26 @@ def check_flag(argument: str, value: object) -> bool:
     if isinstance(value, str) and value.strip().lower() in {"true", "false"}:
         return value.strip().lower() == "true"
     raise ArgumentError(f"{argument}={show(value)} is not true or false.")
+
+
+def check_count(argument: str, value: object, most: int | None = None) -> int:
+    """Return an integer from 1 to ``most``; ``None`` = no upper limit."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1 or (most is not None and value > most):
+        limits = "above 0" if most is None else f"from 1 to {most}"
+        raise ArgumentError(f"{argument}={show(value)} is not a whole number {limits}.")
+    return value
+
+
+def check_concurrency(argument: str, value: object) -> int:
+    """Return a number of concurrent requests."""
+    return check_count(argument, value, CONCURRENCY_LIMIT)
+
+
+def check_confirm(argument: str, value: object) -> bool:
+    """Return ``True``, the only value that confirms a permanent deletion."""
+    if value is not True:
+        raise ArgumentError(f"{argument}={show(value)}: deleting a run can't be undone. Pass {argument}=True.")
+    return True
 
 
 def check_texts(argument: str, value: object) -> list[str]:

@@ -1,7 +1,7 @@
-"""The sandbox as a person sees it: the organization's runs at ``/``, and one page per run.
+"""The HTML pages of the sandbox: the runs of the organization at ``/``, and one page per run.
 
-Rendered here, useful without a script, and without anything from elsewhere. Where a script may run, it fetches the
-same page's changing part again every second or so.
+The server renders them, and they load nothing from other hosts. They work without JavaScript. With it, they fetch their
+changing part again about every second.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""HTML from Python calls. Whatever is not markup already is escaped, so nothing can be forgotten."""
+"""Builds HTML with Python calls. Everything that is not yet markup is escaped automatically."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import html
 import re
 from collections.abc import Iterable
 
-# Characters that no HTML document may hold; a name that came as JSON can.
+# Characters that HTML does not allow, but that a name in JSON may contain.
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _VOID = frozenset({"input", "link", "meta"})
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 class Html(str):
-    """Text that is markup already."""
+    """Text that is already markup."""
 
     __slots__ = ()
 
@@ -25,22 +25,22 @@ Attribute = str | int | bool | None
 
 
 def escape(value: str | int) -> Html:
-    """A value as text of a page, or of an attribute."""
+    """Escape a value for the text of a page or for an attribute."""
     return value if isinstance(value, Html) else Html(html.escape(_FORBIDDEN.sub("\ufffd", str(value))))
 
 
 def join(children: Iterable[Child], between: str = "") -> Html:
-    """Children side by side; ``None`` is nothing."""
+    """Concatenate children, without those that are ``None``."""
     return Html(escape(between).join(escape(child) for child in children if child is not None))
 
 
 def el(tag: str, /, *children: Child, **attributes: Attribute) -> Html:
-    """An element.
+    """Build an element.
 
     :param tag: name of the element.
-    :param children: text or markup; ``None`` is nothing.
-    :param attributes: ``class_`` stands for ``class``, ``aria_label`` for ``aria-label``; ``True`` is an attribute
-        without a value, ``None`` and ``False`` none.
+    :param children: text or markup; ``None`` is left out.
+    :param attributes: ``class_`` means ``class``, ``aria_label`` means ``aria-label``. ``True`` makes an attribute
+        without a value; ``None`` and ``False`` leave it out.
     """
     written = []
     for key, value in attributes.items():
@@ -52,22 +52,22 @@ def el(tag: str, /, *children: Child, **attributes: Attribute) -> Html:
 
 
 def name(value: str | int, **attributes: Attribute) -> Html:
-    """What somebody called something, kept from turning the text around it: names may be written right to left."""
+    """A name, isolated so that a right-to-left name does not reorder the text around it."""
     return el("bdi", value, **attributes)
 
 
 def dot(color: str) -> Html:
-    """A spot in a tag's colour. An attribute of SVG, so that no style need be allowed that a tag could write."""
+    """A dot in the colour of a tag. Drawn as SVG, so that the page does not have to allow inline styles."""
     circle = el("circle", cx=5, cy=5, r=5, fill=color if _COLOR.fullmatch(color) else "#888888")
     return el("svg", circle, class_="dot", viewBox="0 0 10 10", width=10, height=10, aria_hidden="true")
 
 
 def row(heads: Iterable[str], values: Iterable[Child], **attributes: Attribute) -> Html:
-    """A row, whose first cell names it. Each cell knows its column's head, for when the row is a card.
+    """Build a table row, whose first cell is its header. Cells carry the column's heading, for the card layout.
 
-    :param heads: of the columns.
-    :param values: of the cells.
-    :param attributes: of the row.
+    :param heads: headings of the columns.
+    :param values: contents of the cells.
+    :param attributes: attributes of the row.
     """
     pairs = list(zip(heads, values, strict=True))
     first = el("th", pairs[0][1], scope="row", role="rowheader")
@@ -79,13 +79,13 @@ def row(heads: Iterable[str], values: Iterable[Child], **attributes: Attribute) 
 
 
 def table(caption: str, heads: Iterable[str], rows: Iterable[Html]) -> Html:
-    """A table that becomes a list of cards where there is no room for columns.
+    """Build a table that becomes a list of cards on narrow screens.
 
-    Roles are written out, for browsers forget that a table is one when it is laid out differently.
+    The roles are explicit, because browsers drop the table semantics if CSS changes the layout.
 
-    :param caption: what it is, for those who can't see it.
-    :param heads: of the columns.
-    :param rows: made with :func:`row`.
+    :param caption: description for screen readers.
+    :param heads: headings of the columns.
+    :param rows: rows built with :func:`row`.
     """
     head = el("tr", *(el("th", text, scope="col", role="columnheader") for text in heads), role="row")
     return el(

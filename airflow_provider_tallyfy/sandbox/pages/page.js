@@ -1,5 +1,5 @@
 "use strict";
-// Fetches the changing part of this page again and again. Without it the page is the same, as of when it was opened.
+// Fetches the changing part of this page repeatedly. Without this script the page works, but does not update itself.
 (() => {
   const news = document.getElementById("news");
   const pause = document.getElementById("pause");
@@ -24,7 +24,7 @@
     if (again && again !== document.activeElement) again.focus({ preventScroll: true });
   };
 
-  // Somebody who is marking text to copy would lose it.
+  // Do not replace the page while somebody selects text to copy.
   const marking = () => {
     const selection = document.getSelection();
     return selection && !selection.isCollapsed && document.getElementById("live").contains(selection.anchorNode);
@@ -44,10 +44,10 @@
         const answer = await fetch(address, { headers: { Accept: "text/html" }, cache: "no-store" });
         if (answer.status !== 204) swap(await answer.text());
         say("Live.");
-        // A big organization takes longer to look through, and has more to do than to be looked at.
+        // Rendering a big organization takes longer, so ask for it less often.
         wait = Math.max(wait, 20 * (performance.now() - began));
       } catch {
-        say("The sandbox does not answer any more. This is what it last showed.");
+        say("The sandbox no longer answers. This is its last state.");
         wait = 3000;
       }
     }
@@ -57,7 +57,7 @@
   pause.hidden = false;
   pause.addEventListener("click", () => {
     paused = !paused;
-    pause.textContent = paused ? "Go on" : "Pause";
+    pause.textContent = paused ? "Resume" : "Pause";
     say(paused ? "Paused." : "Live.");
   });
   say("Live.");

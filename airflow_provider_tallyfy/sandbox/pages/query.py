@@ -1,4 +1,4 @@
-"""Which runs the overview shows: its filters, and the part of the list that fits on a page."""
+"""Selects the runs that the overview shows: its filters and its pages."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ PAGE_SIZE = 50
 
 @dataclass(frozen=True)
 class Filters:
-    """What somebody looks for. Empty means anything.
+    """The filters of the overview. An empty filter matches everything.
 
-    :param state: a state, or ``live`` for every one but archived.
+    :param state: a state, or ``live`` for all states except archived.
     :param template: id of a template.
-    :param owner: number of a member.
+    :param owner: id of a member.
     :param tag: id of a tag, or ``none``.
-    :param text: part of a name or of an id, in any case.
+    :param text: part of a name or of an id; case does not matter.
     """
 
     state: str = ""
@@ -33,18 +33,18 @@ class Filters:
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Filters:
-        """Read them from a query."""
+        """Read the filters from a query string."""
         return cls(*(query.get(name, "").strip() for name in ("state", "template", "owner", "tag", "text")))
 
     def address(self, page: int = 1, **others: str) -> str:
-        """Where the overview shows what these leave, some of them replaced."""
+        """Return the address of the overview with these filters, some of them replaced."""
         given = {name: value for name, value in {**vars(self), **others}.items() if value}
         if page > 1:
             given["page"] = str(page)
         return f"/?{urlencode(given)}" if given else "/"
 
     def keep(self) -> list[Callable[[Run], bool]]:
-        """The conditions that a run has to meet."""
+        """Return the conditions that a run must meet."""
         state, template, owner, tag, text = self.state, self.template, self.owner, self.tag, self.text.casefold()
         conditions: list[Callable[[Run], bool]] = []
         if state == "live":
@@ -66,13 +66,13 @@ class Filters:
 
 @dataclass(frozen=True)
 class Selection:
-    """What a person looks at.
+    """One page of the overview.
 
-    :param runs: those on this page, changed last first.
-    :param total: how many the filters leave.
+    :param runs: the runs on this page, last modified first.
+    :param total: number of runs that match the filters.
     :param page: number of this page, from 1.
-    :param pages: how many there are.
-    :param states: how many runs of the whole organization are in each state.
+    :param pages: number of pages.
+    :param states: number of runs in each state, in the whole organization.
     """
 
     runs: list[Run]
@@ -83,9 +83,9 @@ class Selection:
 
 
 class Selector:
-    """Selects, and remembers the last selection until the organization changes.
+    """Selects runs, and caches the last selection until the organization changes.
 
-    :param organization: where to look.
+    :param organization: the organization to select from.
     """
 
     def __init__(self, organization: Organization) -> None:
@@ -95,7 +95,7 @@ class Selector:
         self._states: Counter[str] = Counter()
 
     def select(self, filters: Filters, page: int) -> Selection:
-        """One page of what the filters leave; the last one if there are not so many."""
+        """Return a page of the matching runs, or the last page if there are fewer pages."""
         organization = self.organization
         if self._known != (organization.version, filters):
             conditions = filters.keep()

@@ -1,4 +1,4 @@
-"""Which page an address means, and the document around it."""
+"""Finds the page for an address, and builds the HTML document around it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ICON = (
 
 
 class Site:
-    """The pages of a sandbox. Looking at them changes nothing, and is no request to Tallyfy: none is recorded.
+    """The pages of a sandbox. They change nothing, and requests for them are not recorded.
 
     :param state: the organization and the requests that they show.
     """
@@ -40,9 +40,9 @@ class Site:
 
     @staticmethod
     def wants(path: str, headers: Mapping[str, str]) -> bool:
-        """Whether a GET is for one of the pages: the address of one, and no demand for JSON alone.
+        """Whether a GET is for one of the pages: it has the address of a page, and does not accept only JSON.
 
-        ``curl`` and others that take anything get the page too: the API has nothing at these addresses.
+        ``curl`` and others that accept everything get the page too, because the API does not use these addresses.
         """
         if not _PAGES.fullmatch(path):
             return False
@@ -50,7 +50,7 @@ class Site:
         return not all(kind == "application/json" or kind.endswith("+json") for kind in ranges)
 
     def answer(self, path: str, raw_query: str) -> Page:
-        """The page at an address; with ``live=MARK`` only its changing part, or 204 if that is still the same."""
+        """Return the page at an address; with ``live=MARK`` only its changing part, or 204 if that did not change."""
         query = dict(parse_qsl(raw_query, errors="replace"))
         with self.state.organization.lock:
             mark = self._mark()
@@ -62,14 +62,14 @@ class Site:
         return status, _headers(), without_tokens(page).encode()
 
     def _mark(self) -> str:
-        """What stays the same for as long as the pages do, but for the ages on them."""
+        """Return a mark that changes whenever the pages change, and every 20 seconds because of the ages on them."""
         state = self.state
         # Ages need no more than this; what people are about to do is counted down.
         step = 1 if state.people.to_come else 20
         return f"{state.organization.version}.{len(state.records)}.{state.answered}.{int(time.time() / step)}"
 
     def _content(self, path: str, query: Mapping[str, str]) -> tuple[int, str, Html, Html]:
-        """Status, title, what never changes, what may."""
+        """Return status, title, the fixed part and the changing part of a page."""
         organization, records = self.state.organization, self.state.records
         if path == "/":
             filters = Filters.of(query)
@@ -82,11 +82,11 @@ class Site:
         _, organization_id, _, run_id = path.split("/")
         nothing = Html("")
         if organization_id != organization.id:
-            what = "This sandbox is another organization. Has it been started anew since?"
+            what = "This sandbox has another organization. Was it restarted in the meantime?"
             return 404, "Not here", nothing, self._missing("Not here", what)
         found = organization.runs.get(run_id)
         if found is None:
-            what = "It was deleted for ever, or never was in this sandbox."
+            what = "It was deleted permanently, or it never existed in this sandbox."
             return 404, "No such run", nothing, self._missing("No such run", what)
         return 200, found.name, nothing, run.changing_part(organization, self.state.people, records, found)
 
@@ -96,11 +96,15 @@ class Site:
 
     def _document(self, title: str, above: Html, live: Html) -> Html:
         organization = self.state.organization
-        about = "It runs on this machine alone and is not Tallyfy. Nothing in it is real, and nothing is kept."
+        about = "It runs only on this machine and is not Tallyfy. Nothing in it is real, and nothing is kept."
         controls = el(
             "p",
             el(
-                "span", "This page is as of when you opened it. ", el("a", "Refresh", href=""), id="news", role="status"
+                "span",
+                "This page shows the state at the time when you opened it. ",
+                el("a", "Refresh", href=""),
+                id="news",
+                role="status",
             ),
             el("button", "Pause", id="pause", type="button", hidden=True),
             class_="controls",
@@ -109,7 +113,7 @@ class Site:
         foot = el(
             "footer",
             el("p", "Organization id ", el("code", organization.id)),
-            el("p", "What it was asked, as JSON: ", el("a", "/_sandbox/requests", href="/_sandbox/requests")),
+            el("p", "All requests as JSON: ", el("a", "/_sandbox/requests", href="/_sandbox/requests")),
         )
         head = el(
             "head",
@@ -138,7 +142,7 @@ _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "R
 
 @lru_cache
 def _headers() -> Mapping[str, str]:
-    """A browser is told to run nothing but the page's own script: one more lock behind the escaping."""
+    """Allow only the page's own script (Content-Security-Policy), as a second protection besides the escaping."""
     policy = (
         f"default-src 'none'; style-src {_hash(_asset('page.css'))}; script-src {_hash(_asset('page.js'))}; "
         "img-src data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"

@@ -1,4 +1,4 @@
-"""The DAGs of the browser tests, beside the examples. Each has a connection of its own."""
+"""The DAGs of the browser tests, in addition to the examples. Each has its own connection."""
 
 from __future__ import annotations
 

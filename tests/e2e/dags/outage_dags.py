@@ -13,14 +13,14 @@ from airflow import DAG
 
 from airflow_provider_tallyfy.operators.tallyfy import TallyfyArchiveRunOperator, TallyfyListRunsOperator
 
-#: The test and the tasks tell each other by files in here.
+#: The test and the tasks communicate through files in this folder.
 GATE = Path(os.environ["AIRFLOW_HOME"]) / "gate"
 CLOSED, BACK = GATE / "closed", GATE / "back"
 PATIENCE = 60
 
 
 class HeldArchiveOperator(TallyfyArchiveRunOperator):
-    """Waits before it asks Airflow for the connection, and, having failed then, before Airflow hears of it."""
+    """Waits before it looks up the connection, and again after a failure, before Airflow learns of it."""
 
     def execute(self, context: Any) -> Any:
         """Archive the run."""
@@ -38,7 +38,7 @@ class HeldArchiveOperator(TallyfyArchiveRunOperator):
 
 
 def wait_until(question: Callable[[], bool]) -> None:
-    """Wait for a yes, with an end."""
+    """Wait until a condition is true, with a time limit."""
     deadline = time.monotonic() + PATIENCE
     while not question() and time.monotonic() < deadline:
         time.sleep(0.05)

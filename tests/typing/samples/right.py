@@ -1,4 +1,4 @@
-"""What people may write: no type checker reports anything here, and Airflow takes it."""
+"""Correct code: no type checker reports an error here, and Airflow accepts it."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def tell(context: Any) -> None:
 
 
 class ArchiveQuietly(TallyfyArchiveRunOperator):
-    """An operator of one's own."""
+    """A user's own operator."""
 
     def __init__(self, *, why: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -1,4 +1,4 @@
-"""Mistakes that each type checker reports, at the line and with the words that the comment names."""
+"""Mistakes that each type checker reports, at this line and with the words in the comment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from airflow_provider_tallyfy.operators.tallyfy import (
 
 RUN = "a" * 32
 
-# Something that is needed is missing.
+# A required argument is missing.
 TallyfyArchiveRunOperator(task_id="t")  # error: "run_id"
 TallyfyActivateRunOperator(task_id="t")  # error: "run_id"
 TallyfyUpdateRunOperator(task_id="t", name="New")  # error: "run_id"
@@ -27,7 +27,7 @@ TallyfyDeleteRunOperator(task_id="t", confirm=True)  # error: "run_id"
 TallyfyBulkReportOperator(task_id="t")  # error: "bulk_task_id"
 TallyfyArchiveRunOperator(run_id=RUN)  # error: "task_id"
 
-# No argument is called that.
+# There is no argument with this name.
 TallyfyArchiveRunOperator(task_id="t", run_id=RUN, if_allready="skip")  # error: "if_allready"
 TallyfyActivateRunOperator(task_id="t", run_id=RUN, retry=3)  # error: "retry"
 TallyfyUpdateRunOperator(task_id="t", run_id=RUN, nmae="New")  # error: "nmae"
@@ -39,7 +39,7 @@ TallyfyBulkActivateRunsOperator(task_id="t", run_ids=[RUN], restore=True)  # err
 TallyfyBulkUpdateRunsOperator(task_id="t", run_ids=[RUN], add_tag="Old")  # error: "add_tag"
 TallyfyBulkReportOperator(task_id="t", bulk_task_id="b", conn_id="c")  # error: "conn_id"
 
-# The value is of a type that no template and no XCom could mean.
+# The value has a type that is never right.
 TallyfyArchiveRunOperator(task_id="t", run_id=7)  # error: "run_id"
 TallyfyArchiveRunOperator(task_id="t", run_id=None)  # error: "run_id"
 TallyfyArchiveRunOperator(task_id="t", run_id=RUN, if_already="succed")  # error: "if_already"

@@ -1,4 +1,4 @@
-"""Who and what there is in the organization of some tests, and how they look at it."""
+"""An organization with members, groups, tags, folders and a run, and functions to inspect it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ AMOUNT, NOTE = "a" * 32, "b" * 32
 
 
 @dataclass(frozen=True)
-class Office:
-    """Members, groups, tags (the last one public), folders, and one run that has something of everything."""
+class Example:
+    """The ids of the members, groups, tags (the last one is public) and folders, and of a run that has some of each."""
 
     run_id: str
     people: tuple[int, int, int]
@@ -22,8 +22,8 @@ class Office:
     folders: tuple[str, str]
 
 
-def furnish(sandbox: Sandbox) -> Office:
-    """Fill an organization."""
+def add_example_organization(sandbox: Sandbox) -> Example:
+    """Add members, groups, tags, folders and a run to a sandbox."""
     ann, ben, cat = (sandbox.add_member(f"{name}@example.com") for name in ("ann", "ben", "cat"))
     finance, legal = sandbox.add_group("Finance", [ann]), sandbox.add_group("Legal", [ben])
     tags = (sandbox.add_tag("Urgent"), sandbox.add_tag("Sales"), sandbox.add_tag("Public one", tag_type="public"))
@@ -42,21 +42,21 @@ def furnish(sandbox: Sandbox) -> Office:
         prerun={AMOUNT: "100", NOTE: "by post"},
         summary="As agreed",
     )
-    return Office(run_id, (ann, ben, cat), (finance, legal), tags, folders)
+    return Example(run_id, (ann, ben, cat), (finance, legal), tags, folders)
 
 
 def truth(sandbox: Sandbox, run_id: str) -> dict[str, Any]:
-    """The run as it is, whatever the API shows."""
+    """Return the true state of a run, whatever the API shows."""
     run = sandbox.run(run_id)
     assert run is not None
     return run
 
 
 def bodies(sandbox: Sandbox) -> list[Any]:
-    """What the updates of runs said."""
+    """Return the bodies of all PUT requests."""
     return [record.json for record in sandbox.requests if record.method == "PUT"]
 
 
 def methods(sandbox: Sandbox) -> list[str]:
-    """The methods of every request."""
+    """Return the methods of all requests."""
     return [record.method for record in sandbox.requests]

@@ -1,12 +1,19 @@
-"""The part of the hook that changes many runs."""
+"""Methods of the hook that change many runs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_choice, check_flag, show
+from airflow_provider_tallyfy.api.protocol.arguments import (
+    ArgumentError,
+    check_choice,
+    check_concurrency,
+    check_count,
+    check_flag,
+    show,
+)
 from airflow_provider_tallyfy.api.runs import update
 from airflow_provider_tallyfy.api.runs.report import Report, targets
 from airflow_provider_tallyfy.client.bulk import BulkChange
@@ -19,29 +26,27 @@ if TYPE_CHECKING:
 
     from airflow_provider_tallyfy.client.bulk_options import BulkArguments, BulkOptionsByName
 
-MOST_WORKERS = 64
-_DOING = ("archive", "activate", "update", "restore")
 _FIELDS = tuple(field.name for field in fields(BulkOptions))
 
 
 class BulkRunsHook(TallyfyBaseHook):
-    """The part of :class:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook` that changes many runs."""
+    """Methods of :class:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook` that change many runs."""
 
     def archive_runs(self, run_ids: Iterable[Any], **options: Unpack[BulkArguments]) -> Report:
         """Archive many runs.
 
         :param run_ids: ids, or rows; see :meth:`bulk_change`.
         :param options: see :meth:`bulk_change`.
-        :return: what became of each.
+        :return: the result for each run.
         """
         return self._change("archive", run_ids, options)
 
     def activate_runs(self, run_ids: Iterable[Any], **options: Unpack[BulkArguments]) -> Report:
-        """Bring many archived runs back.
+        """Bring many archived runs back to life.
 
         :param run_ids: ids, or rows; see :meth:`bulk_change`.
         :param options: see :meth:`bulk_change`.
-        :return: what became of each.
+        :return: the result for each run.
         """
         return self._change("activate", run_ids, options)
 
@@ -54,16 +59,16 @@ class BulkRunsHook(TallyfyBaseHook):
         :param changes: the fields of :meth:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook.update_run_outcome`,
             ``extra_fields`` and ``create_missing_tags`` included.
         :param options: see :meth:`bulk_change`.
-        :return: what became of each.
+        :return: the result for each run.
         """
         return self._change("update", run_ids, options, changes=changes)
 
     def restore_runs(self, updated: Report | Iterable[Any], **options: Unpack[BulkArguments]) -> Report:
-        """Put back what an update of many runs replaced. Runs that were modified since are left alone.
+        """Put back the values that an update of many runs replaced. Runs modified since then are skipped.
 
         :param updated: the report of :meth:`update_runs`, or rows with ``run_id``, ``last_updated`` and ``before``.
         :param options: see :meth:`bulk_change`.
-        :return: what became of each.
+        :return: the result for each run.
         """
         rows: Any = updated
         if isinstance(updated, Report):
@@ -71,7 +76,7 @@ class BulkRunsHook(TallyfyBaseHook):
         return self._change("restore", rows, options)
 
     def _change(self, doing: Doing, run_ids: Iterable[Any], options: BulkArguments, **changes: Any) -> Report:
-        # Here, for an option that is called like an argument of bulk_change() would be a TypeError there.
+        # Checked before the call: an option with the name of another argument of bulk_change() would be a TypeError.
         self._checked(_check_names, options, (*_FIELDS, "max_runs", "options"))
         return self.bulk_change(doing, run_ids, **changes, **options).run()
 
@@ -85,20 +90,22 @@ class BulkRunsHook(TallyfyBaseHook):
         options: BulkOptions | None = None,
         **more: Unpack[BulkOptionsByName],
     ) -> BulkChange:
-        """Prepare a change of many runs; call ``run()`` on what is returned.
+        """Prepare a change of many runs. Nothing is changed until you call ``run()`` on the result.
 
-        :param doing: ``archive``, ``activate``, ``update``, or ``restore`` = put back what an update replaced.
+        :param doing: ``archive``, ``activate``, ``update``, or ``restore`` (put back what an update replaced).
         :param run_ids: ids, or rows with ``id`` and ``last_updated`` as
             :meth:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook.find_runs` returns them. Repeated ids count once.
-        :param changes: for ``update``: what to change.
-        :param max_runs: refuse a longer list, before anything is sent.
+        :param changes: for ``update``: the fields to change and their new values.
+        :param max_runs: refuse a longer list before anything is sent.
         :param options: see :class:`~airflow_provider_tallyfy.client.bulk_options.BulkOptions`.
-        :param more: the fields of ``options``, one by one; they count more.
-        :raises TallyfyArgumentError: for bad arguments; nothing was sent.
+        :param more: single fields of ``options``; they take precedence over ``options``.
+        :return: the prepared change.
+        :raises TallyfyArgumentError: for bad arguments. Nothing was sent.
         """
-        self._checked(check_choice, "doing", doing, _DOING)
+        self._checked(check_choice, "doing", doing, get_args(Doing))
         chosen = self._checked(_options, options, more)
-        self._checked(_check_number, "max_runs", max_runs)
+        if max_runs is not None:
+            self._checked(check_count, "max_runs", max_runs)
         wanted = self._checked(targets, "run_ids", run_ids, max_runs)
         prepared: dict[str, Any] = {}
         if doing == "update":
@@ -126,8 +133,9 @@ def _options(options: BulkOptions | None, more: Mapping[str, Any]) -> BulkOption
     if options is not None and not isinstance(options, BulkOptions):
         raise ArgumentError(f"options={show(options)} is not a BulkOptions.")
     chosen = replace(options or BulkOptions(), **more)
-    _check_number("concurrency", chosen.concurrency, MOST_WORKERS, needed=True)
-    _check_number("max_failures", chosen.max_failures)
+    check_concurrency("concurrency", chosen.concurrency)
+    if chosen.max_failures is not None:
+        check_count("max_failures", chosen.max_failures)
     for name in ("look_first", "dry_run", "skip_modified"):
         if (value := getattr(chosen, name)) is not None:
             setattr(chosen, name, check_flag(name, value))
@@ -138,11 +146,4 @@ def _options(options: BulkOptions | None, more: Mapping[str, Any]) -> BulkOption
 
 def _check_names(given: Iterable[str], known: tuple[str, ...]) -> None:
     if unknown := sorted(set(given) - set(known)):
-        raise ArgumentError(f"{unknown[0]!r} is not an option of a bulk change. There are {', '.join(known)}.")
-
-
-def _check_number(name: str, value: object, most: int | None = None, *, needed: bool = False) -> None:
-    if value is None and not needed:
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1 or (most and value > most):
-        raise ArgumentError(f"{name}={show(value)} is not a whole number from 1" + (f" to {most}." if most else " on."))
+        raise ArgumentError(f"{unknown[0]!r} is not an option of a bulk change. The options are {', '.join(known)}.")

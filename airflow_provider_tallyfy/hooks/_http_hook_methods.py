@@ -1,47 +1,37 @@
-"""The road that is inherited from ``HttpHook``: ``run()``, ``run_with_advanced_retry()`` and the session itself.
+"""The methods of ``HttpHook``: ``run()``, ``run_with_advanced_retry()`` and ``get_conn()``, made safe for Tallyfy.
 
-Nothing of this provider takes it. It stays for DAGs that do: authenticated, against the connection's base URL, with the
-connection's time-out, proxies and certificates, and with this provider's errors; without its retries.
+This provider does not use them. They keep working for DAGs that do: with the token, base URL, timeout, proxies and
+certificates of the connection, and with the exceptions of this provider, but without its retries.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import requests
-from airflow.providers.http.hooks.http import HttpHook
 
 from airflow_provider_tallyfy._compat import AirflowException
 from airflow_provider_tallyfy.api.protocol.arguments import show
 from airflow_provider_tallyfy.api.protocol.messages import Exchange, Reply, Request, Response
 from airflow_provider_tallyfy.api.protocol.problems import problem_of
 from airflow_provider_tallyfy.client.decoding import decoded
-from airflow_provider_tallyfy.client.engine import Engine
 from airflow_provider_tallyfy.client.lost_answers import words_of
-from airflow_provider_tallyfy.client.requests_transport import RequestsTransport, lost
+from airflow_provider_tallyfy.client.requests_transport import lost
 from airflow_provider_tallyfy.client.session import new_session
 from airflow_provider_tallyfy.exceptions import TallyfyApiError, TallyfyArgumentError, error_from
+from airflow_provider_tallyfy.hooks._base import TallyfyBaseHook
 
 
-class HttpHookRoad(HttpHook):
-    """The methods that ``HttpHook.run()`` calls, on the hook's own connections."""
-
-    if TYPE_CHECKING:  # made by the class that takes this one
-
-        @cached_property
-        def _engine(self) -> Engine: ...
-
-        @cached_property
-        def _transport(self) -> RequestsTransport: ...
+class HttpHookMethods(TallyfyBaseHook):
+    """Overrides the methods that ``HttpHook.run()`` calls, so that they use the transport of this hook."""
 
     def get_conn(
         self, headers: Mapping[Any, Any] | None = None, extra_options: dict[str, Any] | None = None
     ) -> requests.Session:
-        """Return the hook's session, or, given headers, one of its own with them (on the same connection pool).
+        """Return the session of this hook, or a new one on the same connection pool if ``headers`` are given.
 
-        :param headers: additional headers.
+        :param headers: additional headers, for the new session.
         :param extra_options: ``timeout`` and ``check_response``, as in ``HttpHook``.
         """
         transport = self._transport
@@ -60,30 +50,30 @@ class HttpHookRoad(HttpHook):
         return session
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
-        """Perform a request as ``HttpHook.run()`` does.
+        """Send a request as ``HttpHook.run()`` does.
 
-        :param args: as there: ``endpoint``, ``data``, ``headers``, ``extra_options``.
-        :param kwargs: the same by name, and what ``requests`` takes for a request, such as ``json``.
-        :raises TallyfyApiError: for an answer that is not a success, and for none.
-        :raises TallyfyArgumentError: for arguments that no request can be made of; nothing was sent.
+        :param args: ``endpoint``, ``data``, ``headers`` and ``extra_options``, as in ``HttpHook``.
+        :param kwargs: the same by name, and the options of a ``requests`` request, such as ``json``.
+        :raises TallyfyApiError: for an error status, and if there is no response.
+        :raises TallyfyArgumentError: if no request can be built from the arguments. Nothing was sent.
         """
         try:
             return super().run(*args, **kwargs)
         except AirflowException:
             raise
-        except Exception as fault:  # what is sent ends in the errors of run_and_check()
+        except Exception as fault:  # raised before sending: run_and_check() raises AirflowExceptions only
             told = words_of(fault, self._transport.scrub)
-            raise TallyfyArgumentError(f"No request can be made of these arguments: {told}") from None
+            raise TallyfyArgumentError(f"No request can be built from these arguments: {told}") from None
 
     def run_and_check(
         self, session: requests.Session, prepped_request: requests.PreparedRequest, extra_options: dict[Any, Any] | None
     ) -> Any:
-        """Send what ``run()`` prepared, with this connection's time-out and TLS settings, following no redirect.
+        """Send a prepared request with the timeout and TLS settings of the connection. Redirects are not followed.
 
-        :param session: as :meth:`get_conn` returns it.
-        :param prepped_request: what is sent.
-        :param extra_options: ``timeout`` in seconds, and ``check_response=False`` to get error answers back.
-        :raises TallyfyApiError: for an answer that is not a success, and for none.
+        :param session: the session that :meth:`get_conn` returned.
+        :param prepped_request: the request.
+        :param extra_options: ``timeout`` in seconds; ``check_response=False`` returns error responses.
+        :raises TallyfyApiError: for an error status, and if there is no response.
         """
         options, transport = extra_options or {}, self._transport
         self._engine.request_count += 1
@@ -94,7 +84,7 @@ class HttpHookRoad(HttpHook):
                 allow_redirects=False,
                 **{**transport.options, "stream": True},
             )
-            # Read here, for requests decompresses without bounds.
+            # Read here, because requests would decompress without a size limit.
             body = response.raw.read(decode_content=False)
             response._content = decoded(body, response.headers.get("content-encoding", ""))
         except AirflowException:
@@ -106,10 +96,10 @@ class HttpHookRoad(HttpHook):
         return response
 
     def check_response(self, response: requests.Response) -> None:
-        """Raise the exception of this provider that fits the answer; its body is not logged.
+        """Raise an exception of this provider if the response is an error. Unlike ``HttpHook``, do not log its body.
 
-        :param response: the answer.
-        :raises TallyfyApiError: for every answer that is not a success.
+        :param response: the response.
+        :raises TallyfyApiError: for an error status.
         """
         headers = {name.lower(): value for name, value in response.headers.items()}
         answered = Response(response.status_code, headers, response.content)

@@ -1,4 +1,4 @@
-"""The transports, driven alike: ``carrier(url, timeout=1).send(request)``."""
+"""Both transports behind one blocking interface: ``new_transport(url, timeout=1).send(request)``."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ TOKEN = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.eyJhdWQiOiIxIn0.c2lnbmF0dXJl"
 ORG = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 
 
-class Carrier(Protocol):
-    """A transport as the tests see it."""
+class BlockingTransport(Protocol):
+    """The interface that the tests use."""
 
     scrub: Scrubber
 
@@ -29,30 +29,30 @@ class Carrier(Protocol):
     def close(self) -> None: ...
 
 
-NewCarrier = Callable[..., Carrier]
+NewTransport = Callable[..., BlockingTransport]
 
 
 def settings_of(url: str, **more: Any) -> Settings:
-    """A connection to an address."""
+    """Return the settings of a connection to an address."""
     given = {"conn_id": "c", "base_url": url, "organization_id": ORG, "token": TOKEN, "timeout": 5.0, **more}
     return Settings(**given)
 
 
 @dataclass
-class Carriers:
-    """Makes carriers of one kind, and closes them."""
+class TransportFactory:
+    """Creates transports of one kind, and keeps them to close them."""
 
-    make: Callable[[Settings], Carrier]
+    make: Callable[[Settings], BlockingTransport]
     keeps_connections: bool
-    made: list[Carrier] = field(default_factory=list)
+    made: list[BlockingTransport] = field(default_factory=list)
 
-    def __call__(self, url: str, **settings: Any) -> Carrier:
+    def __call__(self, url: str, **settings: Any) -> BlockingTransport:
         self.made.append(self.make(settings_of(url, **settings)))
         return self.made[-1]
 
 
-class Looped:
-    """The transport for event loops, driven from outside of its loop."""
+class BlockingAiohttpTransport:
+    """The aiohttp transport, which runs its event loop for each request."""
 
     def __init__(self, settings: Settings) -> None:
         self.loop = asyncio.new_event_loop()
@@ -67,26 +67,26 @@ class Looped:
         self.loop.close()
 
 
-_KINDS: dict[str, tuple[Callable[[Settings], Carrier], bool]] = {
+_KINDS: dict[str, tuple[Callable[[Settings], BlockingTransport], bool]] = {
     "requests": (RequestsTransport.for_settings, True),
-    "aiohttp": (Looped, False),
+    "aiohttp": (BlockingAiohttpTransport, False),
 }
 
 
 @pytest.fixture(params=_KINDS)
-def carrier(request: pytest.FixtureRequest) -> Iterator[Carriers]:
-    """Both transports in turn."""
-    carriers = Carriers(*_KINDS[request.param])
-    yield carriers
-    for made in carriers.made:
+def new_transport(request: pytest.FixtureRequest) -> Iterator[TransportFactory]:
+    """Create transports. Each test runs once with each kind."""
+    factory = TransportFactory(*_KINDS[request.param])
+    yield factory
+    for made in factory.made:
         made.close()
 
 
 def get(name: str = "x") -> Request:
-    """A read."""
+    """Return a request that reads."""
     return Request("GET", (name,))
 
 
 def write(method: str = "DELETE", name: str = "x") -> Request:
-    """A write."""
+    """Return a request that writes."""
     return Request(method, (name,), json={"name": "New"} if method in {"PUT", "POST"} else None)

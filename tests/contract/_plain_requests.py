@@ -1,4 +1,4 @@
-"""Requests to a sandbox as anybody could send them, without the client."""
+"""Plain HTTP requests to a sandbox, without the client under test."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Ask = Callable[..., tuple[int, Any]]
 
 
 @contextmanager
-def asking(sandbox: Sandbox) -> Iterator[Ask]:
-    """Status and JSON of a request below the organization, as a member of some role."""
+def plain_requests(sandbox: Sandbox) -> Iterator[Ask]:
+    """Yield a function that sends a request below the organization as a member, and returns status and JSON."""
     with requests.Session() as session:
         session.trust_env = False
 
@@ -34,7 +34,7 @@ def asking(sandbox: Sandbox) -> Iterator[Ask]:
 
 
 def errors(answer: Any) -> dict[str, list[str]]:
-    """The field errors of a refusal."""
+    """Return the field errors of an error response."""
     assert answer["error"] is True
     found: dict[str, list[str]] = answer["errors"]
     return found
