@@ -329,7 +329,7 @@ def test_field_that_no_run_shows_is_taken_on_tallyfys_word(
 ) -> None:
     outcome = hook.update_run_outcome(example.run_id, publicly_hidden_fields=["comments"])
     assert outcome.note == "Tallyfy does not show publicly_hidden_fields, so this could not be verified"
-    # Without that word, nothing says that it was done.
+    # Without a success answer, nothing shows that it was done.
     sandbox.fail("PUT", "/runs/*", Fault.drop_after(), times=None)
     with pytest.raises(TallyfyUnreachableError):
         hook.update_run(example.run_id, publicly_hidden_fields=[])
