@@ -18,6 +18,7 @@ from typing import Any
 import requests
 from hypothesis import strategies as st
 
+from airflow_provider_tallyfy.api.runs.launch_key import TaskIdentity
 from airflow_provider_tallyfy.sandbox import Sandbox
 
 UNKNOWN_ID = "0123456789abcdef0123456789abcdef"
@@ -282,6 +283,16 @@ PLAUSIBLE: dict[str, list[Value]] = {
     "summary": _literals("As agreed", ""),
     "prerun": _values(
         answer=lambda w: {w.kickoff: "7"}, rows=lambda w: [{w.kickoff: "7"}], label=lambda w: {"Amount": 7}
+    ),
+    "answers": _literals({"Amount": "7"}, {"amount": 7}, {}, {"Amuont": "7"}, {"Amount": "7", "amount": "8"}),
+    "assignees": _literals({"Review": ["ann@example.com", "x@example.org"]}, {"review": [7]}, {"Reviw": []}, {}),
+    "deadlines": _literals({"Review": "P3D"}, {"Review": timedelta(days=3)}, {"Confirm": "2020-01-01"}, {}),
+    "launch_key": _literals("4711", "x" * 2000, None),
+    "if_launched": _literals("adopt", "launch_again", "fail"),
+    "run_owner": [*_users, *_literals("ann@example.com")],
+    "on_launched": _values(nothing=lambda w: lambda run: None),
+    "task": _values(
+        first=lambda w: TaskIdentity("d", "r", "t"), retry=lambda w: TaskIdentity("d", "r", "t", try_number=2)
     ),
     "is_public": _flags,
     "publicly_hidden_fields": _literals(["comments"], []),
