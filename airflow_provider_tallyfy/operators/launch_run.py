@@ -116,7 +116,7 @@ class TallyfyLaunchRunOperator(TallyfyBaseOperator):
         self._check_literals()
 
     def _check_literals(self) -> None:
-        from airflow_provider_tallyfy.api.runs.launch import CHECKS
+        from airflow_provider_tallyfy.api.runs.launch_arguments import CHECKS
 
         check_literals(self, {name: CHECKS[called] for name, called in _ARGUMENTS.items()})
 
