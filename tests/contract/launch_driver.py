@@ -1,9 +1,9 @@
 """Launches that are killed at random moments, each followed by a second try, as Airflow makes one.
 
-``python launch_driver.py <moments> <first DAG run> <template> <connection id>``. Each launch runs in a process of its own,
-which gets SIGKILL somewhere between its first request and a little after its usual end. Prints one line for each: its DAG
-run, ``killed`` or ``ended``, and how the second try ended. Where a launch waits for Tallyfy's read replicas, time runs as
-fast as ``SPEED`` says.
+``python launch_driver.py <moments> <first DAG run> <template> <connection id>``. Each launch runs in a process of its
+own, which gets SIGKILL somewhere between its first request and a little after its usual end. Prints one line for each:
+its DAG run, ``killed`` or ``ended``, and how the second try ended. Where a launch waits for Tallyfy's read replicas,
+time runs as fast as ``SPEED`` says.
 """
 
 from __future__ import annotations

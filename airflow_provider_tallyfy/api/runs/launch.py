@@ -55,23 +55,23 @@ def launch(
         return Outcome(found, "already", (yield from _adopted(org, found, wanted, template)))
     ready = yield from prepare(org, wanted, key, template)
     exchange = yield run_endpoints.launch_run(org, ready.body)
-    run, shown, how = _launched_by(exchange, key), None, "changed"
-    if run is not None:
-        on_launched(run)
-        shown = yield from _read_back(org, run, ready, key)
-    if not shown:
-        if not exchange.ok and not exchange.maybe_done:
-            raise _refused(exchange, ready)
-        # Only a run that can't be shown yet is still taken for what the answer says that it is.
-        found = yield from _settle(org, exchange, ready, key, run if shown is not None else None)
-        if run is None or found["id"] != run["id"]:
-            run, how = found, "checked"
-            on_launched(run)
-            shown = yield from _read_back(org, run, ready, key)
-    note = _judge(exchange, run, shown, ready)
-    if how == "checked":
-        return Outcome(run, "checked", "; ".join([f"{seen(exchange)}, but the list shows the run", *note]))
-    return Outcome(run, "changed", "; ".join(note))
+    answered = _launched_by(exchange, key)
+    shown: Run | None = None
+    if answered is not None:
+        on_launched(answered)
+        shown = yield from _read_back(org, answered, ready, key)
+        if shown:
+            return Outcome(answered, "changed", "; ".join(_judge(exchange, answered, shown, ready)))
+    elif not exchange.ok and not exchange.maybe_done:
+        raise _refused(exchange, ready)
+    # Only a run that is just not shown yet is still taken for what the answer says that it is.
+    run = yield from _settle(org, exchange, ready, key, answered if shown is not None else None)
+    if answered is not None and run["id"] == answered["id"]:
+        return Outcome(answered, "changed", "; ".join(_judge(exchange, answered, {}, ready)))
+    on_launched(run)
+    shown = yield from _read_back(org, run, ready, key)
+    notes = _judge(exchange, run, shown or {}, ready)
+    return Outcome(run, "checked", "; ".join([f"{seen(exchange)}, but the list shows the run", *notes]))
 
 
 # -- launched before --------------------------------------------------------------------------------------------------
@@ -247,7 +247,7 @@ def _differences(run: Mapping[str, Any], ready: Prepared) -> dict[str, list[str]
     return found
 
 
-def _judge(exchange: Exchange, run: Run, shown: Run | None, ready: Prepared) -> list[str]:
+def _judge(exchange: Exchange, run: Run, shown: Run, ready: Prepared) -> list[str]:
     """Say what is to be said of a run that was launched.
 
     :raises Rejected: if it is not as wanted.
