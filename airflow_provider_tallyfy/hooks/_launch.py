@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from airflow_provider_tallyfy.api.protocol.arguments import show
 from airflow_provider_tallyfy.api.runs.archive import Outcome
-from airflow_provider_tallyfy.api.runs.launch import CHECKS, Launch, launch
+from airflow_provider_tallyfy.api.runs.launch import launch
+from airflow_provider_tallyfy.api.runs.launch_arguments import CHECKS, Launch
 from airflow_provider_tallyfy.api.runs.launch_key import LAG, LaunchKey, TaskIdentity, key_of
 from airflow_provider_tallyfy.api.runs.model import Run, describe
 from airflow_provider_tallyfy.exceptions import TallyfyAlreadyError, TallyfyArgumentError

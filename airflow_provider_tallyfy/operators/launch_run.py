@@ -116,7 +116,7 @@ class TallyfyLaunchRunOperator(TallyfyBaseOperator):
         self._check_literals()
 
     def _check_literals(self) -> None:
-        from airflow_provider_tallyfy.api.runs.launch import CHECKS
+        from airflow_provider_tallyfy.api.runs.launch_arguments import CHECKS
 
         check_literals(self, {name: CHECKS[called] for name, called in _ARGUMENTS.items()})
 
@@ -131,7 +131,7 @@ class TallyfyLaunchRunOperator(TallyfyBaseOperator):
         ti = context["ti"]
         outcome = self.hook.launch_run_outcome(
             **arguments,
-            task=identity_of(context, self.retries),
+            task=identity_of(context, self.task_id, self.retries),
             on_launched=lambda run: ti.xcom_push(key=RUN_URL_KEY, value=self.hook.run_url(run["id"])),
         )
         self.log.debug("Requests to Tallyfy: %d.", self.hook.request_count)
@@ -149,11 +149,12 @@ class TallyfyLaunchRunOperator(TallyfyBaseOperator):
             raise ArgumentError(f"{mistake}{source} (Launch of the template {show(self.template)}.)") from None
 
 
-def identity_of(context: Context, retries: object) -> TaskIdentity:
+def identity_of(context: Context, task_id: str, retries: object) -> TaskIdentity:
     """Which try of which task runs.
 
     Clearing a task lets ``try_number`` grow on, and sets ``max_tries`` to the tries so far and all retries anew.
 
+    :param task_id: of the task, with those of its task groups.
     :param retries: of the task.
     """
     from airflow_provider_tallyfy.api.runs.launch_key import TaskIdentity
@@ -164,7 +165,7 @@ def identity_of(context: Context, retries: object) -> TaskIdentity:
     return TaskIdentity(
         dag_id=str(ti.dag_id),
         run_id=str(ti.run_id),
-        task_id=str(ti.task_id),
+        task_id=task_id,
         map_index=_number(getattr(ti, "map_index", -1), -1),
         try_number=tries,
         first_try=min(max(first, 1), tries),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import airflow
 
@@ -41,6 +42,7 @@ def through_json(dag: Any) -> Any:
     """Return the DAG as scheduler and UI see it: stored as JSON in the metadata database, and loaded again."""
     module = importlib.import_module("airflow.serialization.serialized_objects")
     serialization = module.DagSerialization if VERSION >= (3, 2) else module.SerializedDAG
+    serialization._load_operator_extra_links = True  # clearing a task switches them off, for the whole process
     return serialization.from_dict(json.loads(json.dumps(serialization.to_dict(dag))))
 
 
@@ -119,19 +121,45 @@ class DagRun:
         return {task_id: [task.state for task in self.tasks(task_id)] for task_id in self.dag.task_ids}
 
 
-def run(dag: Any, printed: Callable[[], str], conf: dict[str, Any] | None = None) -> DagRun:
+def run(dag: Any, printed: Callable[[], str], conf: dict[str, Any] | None = None, *, again: Any = None) -> DagRun:
     """Run a DAG in this process.
 
     :param printed: returns the output since the last call.
+    :param again: a DAG run whose tasks are cleared and run again, instead of a new one.
     """
     _settle()
     printed()
     with _standard_logging() as records:
-        dag_run = dag.test(run_conf=conf)
+        if again is None:
+            dag_run = dag.test(run_conf=conf)
+        else:
+            # It clears what there is of this date, as the web interface does.
+            name = "logical_date" if VERSION >= (3,) else "execution_date"
+            with _kept(again):
+                dag_run = dag.test(run_conf=conf, **{name: again.logical_date})
     log = printed()
     found = re.finditer(_MESSAGE, log, re.MULTILINE | re.DOTALL)
     messages = [f"{line['level'].upper()} {line['text'].strip()}" for line in found]
     return DagRun(dag, dag_run, messages or records, log)
+
+
+@contextmanager
+def _kept(dag_run: Any) -> Iterator[None]:
+    """Have ``dag.test()`` go on with a DAG run, which it would otherwise delete and create anew."""
+
+    def find(*args: Any, session: Any, **kwargs: Any) -> Any:
+        found = session.merge(dag_run)
+        session.refresh(found)
+        found.state = "running"
+        found.dag = kwargs["dag"]
+        session.commit()
+        return found
+
+    module, name = ("airflow.models.dagrun", "get_or_create_dagrun")
+    if not hasattr(importlib.import_module(module), name):
+        module, name = ("airflow.models.dag", "_get_or_create_dagrun")
+    with mock.patch.object(importlib.import_module(module), name, find):
+        yield
 
 
 @cache

@@ -30,6 +30,7 @@ from airflow_provider_tallyfy.operators.tallyfy import (
     TallyfyBulkUpdateRunsOperator,
     TallyfyCompleteTaskOperator,
     TallyfyGetRunOperator,
+    TallyfyLaunchRunOperator,
     TallyfyUpdateRunOperator,
 )
 
@@ -90,6 +91,22 @@ def run_dag(write_dag: WriteDag, printed: Any, tallyfy_sandbox: Sandbox) -> RunD
         return done
 
     return write_and_run
+
+
+class RunAgain(Protocol):
+    """Clear the tasks of a DAG run and run them again."""
+
+    def __call__(self, done: _airflow.DagRun) -> _airflow.DagRun: ...
+
+
+@pytest.fixture
+def run_again(printed: Any, tallyfy_sandbox: Sandbox) -> RunAgain:
+    def clear_and_run(done: _airflow.DagRun) -> _airflow.DagRun:
+        again = _airflow.run(done.dag, printed, again=done.dag_run)
+        assert tallyfy_sandbox.token not in again.log
+        return again
+
+    return clear_and_run
 
 
 class RunExample(Protocol):

@@ -96,7 +96,7 @@ def test_write_answered_with_a_web_page_is_checked_and_sent_again(run_dag: RunDa
         assert runs.sent(runs.single[way])[first : first + 3] == [f"{method} not done", "GET", method]
         warnings = [line for line in done.messages if line.startswith("WARNING") and runs.single[way] in line]
         assert len(warnings) == 1
-        assert "trying again" in warnings[0]
+        assert "retrying in" in warnings[0]
     # In bulk, the retry handles the runs that were found unchanged.
     assert {done.task(way).tries for way in runs.bulk} <= {1, 2}
 

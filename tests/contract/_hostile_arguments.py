@@ -18,6 +18,7 @@ from typing import Any
 import requests
 from hypothesis import strategies as st
 
+from airflow_provider_tallyfy.api.runs.launch_key import TaskIdentity
 from airflow_provider_tallyfy.sandbox import Sandbox
 
 UNKNOWN_ID = "0123456789abcdef0123456789abcdef"
@@ -232,10 +233,24 @@ PLAUSIBLE: dict[str, list[Value]] = {
     "tag_id": _values(has=lambda w: w.tag, lacks=lambda w: w.other_tag, title=lambda w: "Sales"),
     "folder_id": _values(is_in=lambda w: w.run_folder, unknown=lambda w: UNKNOWN_ID),
     "task": _values(
-        id=lambda w: w.task(0), approval=lambda w: w.task(1), title=lambda w: "Check", near=lambda w: "Chek"
+        id=lambda w: w.task(0),
+        approval=lambda w: w.task(1),
+        title=lambda w: "Check",
+        near=lambda w: "Chek",
+        first=lambda w: TaskIdentity("d", "r", "t"),
+        retry=lambda w: TaskIdentity("d", "r", "t", try_number=2),
     ),
     "task_id": _values(first=lambda w: w.task(0), run=lambda w: w.live, unknown=lambda w: UNKNOWN_ID),
-    "answers": _literals({"Note": "As agreed"}, {"Note": 7}, {}, {"Nothing": 1}, None),
+    "answers": _literals(
+        {"Note": "As agreed"},
+        {"Note": 7},
+        {},
+        {"Nothing": 1},
+        {"Amount": "7"},
+        {"Amuont": "7"},
+        {"Amount": "7", "amount": "8"},
+        None,
+    ),
     "approve": _literals(None, None, True, False),
     "comment": _literals("Done by a DAG", "", None),
     "comment_if_already": _flags,
@@ -309,6 +324,12 @@ PLAUSIBLE: dict[str, list[Value]] = {
     "prerun": _values(
         answer=lambda w: {w.kickoff: "7"}, rows=lambda w: [{w.kickoff: "7"}], label=lambda w: {"Amount": 7}
     ),
+    "assignees": _literals({"Review": ["ann@example.com", "x@example.org"]}, {"review": [7]}, {"Reviw": []}, {}),
+    "deadlines": _literals({"Review": "P3D"}, {"Review": timedelta(days=3)}, {"Confirm": "2020-01-01"}, {}),
+    "launch_key": _literals("4711", "x" * 2000, None),
+    "if_launched": _literals("adopt", "launch_again", "fail"),
+    "run_owner": [*_users, *_literals("ann@example.com")],
+    "on_launched": _values(nothing=lambda w: lambda run: None),
     "is_public": _flags,
     "publicly_hidden_fields": _literals(["comments"], []),
     "confirm": _literals(True, True, True, False),

@@ -17,6 +17,7 @@ from airflow_provider_tallyfy.api.protocol.reading import ask
 from airflow_provider_tallyfy.api.runs import archive, delete, kickoff, labels, launch, read, update
 from airflow_provider_tallyfy.api.runs.archive import Outcome
 from airflow_provider_tallyfy.api.runs.fields import FIELDS
+from airflow_provider_tallyfy.api.runs.launch_arguments import Launch
 from airflow_provider_tallyfy.api.runs.launch_key import LaunchKey, TaskIdentity, key_of
 from airflow_provider_tallyfy.api.tasks import comments, complete
 from airflow_provider_tallyfy.api.tasks.answers import read_with_answers
@@ -90,7 +91,7 @@ def launches(how: set[str], **arguments: Any) -> Case:
         if how == {"already"}:
             world.sandbox.add_run(LAUNCHED, summary=key.summary("Mine"), template=template_of(world))
         given = {"template": template_of(world), "name": LAUNCHED, "summary": "Mine", **arguments}
-        return launch.launch(world.org, launch.Launch.of(given, NOW), key)
+        return launch.launch(world.org, Launch.of(given, NOW), key)
 
     def holds(world: World, outcome: Outcome) -> bool:
         runs = [run for run in world.sandbox.runs() if key.is_in(run["summary"])]

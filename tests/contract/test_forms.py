@@ -39,7 +39,7 @@ ANSWERS = {
     "Size": "L",
     "Modules": ["API", "SSO"],
     "Seats": ["Full", None],
-    "Team": {"users": [1001], "guests": ["bob@acme.com"], "groups": []},
+    "Team": None,
     "Contract": ["https://acme.com/contract.pdf"],
     "Nothing": None,
 }
@@ -50,7 +50,9 @@ def test_every_type_goes_in_by_label_and_comes_back(hook: TallyfyHook, sandbox: 
     template = hook._perform(find_template(hook.organization_id, "template", "Onboarding"))
     assert [field.label for field in template.kickoff] == list(ANSWERS)
 
-    given = {**ANSWERS, "Start": date(2026, 3, 1), "Seats": {"kind": "Full"}, "size": "l"}
+    ann = sandbox.add_member("ann@acme.com")
+    answers = {**ANSWERS, "Team": {"users": [ann], "guests": ["bob@acme.com"], "groups": []}}
+    given = {**answers, "Start": date(2026, 3, 1), "Seats": {"kind": "Full"}, "size": "l"}
     del given["Size"]
     sent = forms.encode("answers", template.kickoff, given)
     body = {"checklist_id": template.id, "name": "Acme", "prerun": sent}
@@ -59,4 +61,4 @@ def test_every_type_goes_in_by_label_and_comes_back(hook: TallyfyHook, sandbox: 
     assert sandbox.requests[-1].json["prerun"] == sent
     stored = hook.get_run(run["id"])["prerun"]
     assert stored == sent
-    assert forms.decode(template.kickoff, stored) == ANSWERS
+    assert forms.decode(template.kickoff, stored) == answers

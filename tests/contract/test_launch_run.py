@@ -164,7 +164,7 @@ BAD: dict[str, tuple[dict[str, Any], tuple[str, ...], bool]] = {
     ),
     "several mistakes in answers": (
         {"answers": {"Compny": "Acme", "Size": "XL"}},
-        ("'Compny' (did you mean 'company'?)", "'XL'", "'S', 'L'", "'Company' is required"),
+        ("'Compny' (did you mean 'Company'?)", "'XL'", "'S', 'L'", "'Company' is required"),
         True,
     ),
     "step that does not exist": ({"assignees": {"Aprove": ["cfo@acme.com"]}}, ("'Aprove'", "mean 'approve'"), True),

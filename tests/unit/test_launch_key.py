@@ -130,7 +130,7 @@ class TestSummary:
 
 @pytest.mark.parametrize("value", ["", "  ", "None", "null", None, 7, [], "{{ params.x }}", "x" * 1001, "\ud800"])
 def test_bad_key_is_refused_by_name(value: object) -> None:
-    with pytest.raises(ArgumentError, match="^launch_key"):
+    with pytest.raises(ArgumentError, match=r"^launch_key"):
         check_launch_key("launch_key", value)
 
 
@@ -199,7 +199,7 @@ def test_given_key_is_looked_for_by_name_over_all_time() -> None:
 
 
 def test_rows_without_summaries_are_an_error() -> None:
-    with pytest.raises(Rejected, match="without its summary.*Nothing was launched"):
+    with pytest.raises(Rejected, match=r"without its summary.*Nothing was launched"):
         search([[{"id": "1", "name": "Invoice 7"}]])
 
 

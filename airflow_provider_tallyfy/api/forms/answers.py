@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from airflow_provider_tallyfy.api.forms.assignees import Members, names_addresses
 from airflow_provider_tallyfy.api.forms.fields import FormField, find_field, stored_answers, told_apart
-from airflow_provider_tallyfy.api.forms.people import Members, names_addresses
 from airflow_provider_tallyfy.api.forms.values import decode_value, encode_value, is_blank
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_text, show
 

@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from airflow_provider_tallyfy.api.forms import choices, people
+from airflow_provider_tallyfy.api.forms import assignees, choices
 from airflow_provider_tallyfy.api.forms.entries import each, entries
 from airflow_provider_tallyfy.api.forms.fields import FormField, listing, match
 from airflow_provider_tallyfy.api.protocol.arguments import (
@@ -34,14 +34,14 @@ TEXT_LIMIT = 200  # characters of a text field
 TEXTAREA_LIMIT = 30_000
 
 
-def encode_value(where: str, field: FormField, value: object, members: people.Members | None) -> Any:
+def encode_value(where: str, field: FormField, value: object, members: assignees.Members | None) -> Any:
     """Return an answer in the form that its field's type takes.
 
     :param where: the argument and the key, for errors.
     :raises ArgumentError: with one line per mistake.
     """
     if field.kind == "assignees_form":
-        return people.encode(where, value, members)
+        return assignees.encode(where, value, members)
     if field.kind not in _KINDS:
         return check_json(where, value)
     kind = _KINDS[field.kind]
@@ -115,7 +115,7 @@ def _textarea(where: str, field: FormField, value: object) -> str:
 
 
 def _email(where: str, field: FormField, value: object) -> str:
-    return people.check_address(where, value)
+    return assignees.check_address(where, value)
 
 
 def _date(where: str, value: object) -> str:

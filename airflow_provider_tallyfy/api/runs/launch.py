@@ -8,24 +8,20 @@ that says what to look for.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from typing import Any
 
-from airflow_provider_tallyfy.api import forms, titles
+from airflow_provider_tallyfy.api import titles
 from airflow_provider_tallyfy.api.endpoints import runs as run_endpoints
-from airflow_provider_tallyfy.api.protocol import arguments as check
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, show
 from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Pause
 from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected, about, problem_of
 from airflow_provider_tallyfy.api.runs.archive import Outcome
 from airflow_provider_tallyfy.api.runs.fields import answers_of, same_id, same_json
-from airflow_provider_tallyfy.api.runs.launch_key import LAG, LaunchKey, check_launch_key, find_launched
+from airflow_provider_tallyfy.api.runs.launch_arguments import Launch, Prepared, encoded, prepare
+from airflow_provider_tallyfy.api.runs.launch_key import LAG, LaunchKey, find_launched
 from airflow_provider_tallyfy.api.runs.launch_tasks import (
     People,
-    WantedTask,
-    check_assignees,
-    check_deadlines,
     plan_tasks,
     task_differences,
 )
@@ -35,107 +31,7 @@ from airflow_provider_tallyfy.api.templates import Template, find_template
 
 #: How the seconds of ``LAG`` are spread where a run that was launched is read back.
 READ_BACK = (0.0, 1.0, 2.0, 5.0, 12.0)
-IF_LAUNCHED = ("adopt", "launch_again", "fail")
 _EMPTY: tuple[Any, ...] = (None, "", [], {})
-#: Fields of the request that are arguments of their own, under another name.
-_CALLED: Mapping[str, str] = {
-    "checklist_id": "template",
-    "template_id": "template",
-    "owner_id": "owner",
-    "prerun": "answers",
-    "tasks": "assignees and deadlines",
-    **{name: name for name in ("name", "summary", "tags", "folders")},
-}
-
-
-def check_extra_fields(argument: str, value: object) -> dict[str, Any]:
-    """Return further fields of the API, by name; those that are arguments of their own are refused."""
-    fields = check.check_object(argument, value)
-    if doubled := sorted(set(fields) & set(_CALLED)):
-        raise ArgumentError(
-            "\n".join(f"{argument} holds {name}: use the argument {_CALLED[name]} instead." for name in doubled)
-        )
-    return fields
-
-
-#: By the name of an argument: its check. That of deadlines checks the form alone, because it has no clock.
-CHECKS: Mapping[str, Callable[[str, object], Any]] = {
-    "template": lambda name, value: titles.check_title(name, value, titles.TEMPLATE),
-    "name": check.check_name,
-    "summary": check.check_text,
-    "owner": titles.check_member,
-    "answers": forms.check_answers,
-    "assignees": check_assignees,
-    "deadlines": check_deadlines,
-    "tags": titles.check_titles,
-    "folders": lambda name, value: titles.check_titles(name, value, titles.FOLDER),
-    "launch_key": check_launch_key,
-    "if_launched": lambda name, value: check.check_choice(name, value, IF_LAUNCHED),
-    "extra_fields": check_extra_fields,
-}
-
-
-@dataclass(frozen=True)
-class Launch:
-    """What is to be launched, checked: each argument of a launch but its key; ``None`` = not given.
-
-    :param now: the time.
-    """
-
-    template: str
-    now: datetime
-    name: str | None = None
-    summary: str | None = None
-    owner: int | str | None = None
-    answers: Mapping[str, Any] | None = None
-    assignees: Mapping[str, list[int | str]] | None = None
-    deadlines: Mapping[str, datetime] | None = None
-    tags: list[str] | None = None
-    folders: list[str] | None = None
-    extra_fields: Mapping[str, Any] | None = None
-
-    @classmethod
-    def of(cls, arguments: Mapping[str, Any], now: datetime) -> Launch:
-        """Check the arguments.
-
-        :raises ArgumentError: for every bad value, one line each.
-        """
-        mistakes: list[str] = []
-        values: dict[str, Any] = {}
-        for name, value in arguments.items():
-            if value is None and name != "template":
-                continue
-            try:
-                values[name] = check_deadlines(name, value, now) if name == "deadlines" else CHECKS[name](name, value)
-            except ArgumentError as mistake:
-                mistakes.append(str(mistake))
-        if mistakes:
-            raise ArgumentError("\n".join(mistakes))
-        return cls(now=now, **values)
-
-    def name_for(self, template: Template) -> str:
-        """The run's name: as given, or what Tallyfy would call it."""
-        day = f" - {self.now.date().isoformat()}"
-        return self.name or template.title[: check.NAME_LIMIT - len(day)] + day
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A launch with all titles, labels and addresses looked up.
-
-    :param template: the template.
-    :param body: what is sent.
-    :param tasks: the tasks as they are to be; empty = as the template says.
-    """
-
-    template: Template
-    body: Mapping[str, Any]
-    tasks: list[WantedTask]
-
-    @property
-    def guests(self) -> list[str]:
-        """The e-mail addresses that become guests."""
-        return sorted({str(guest) for task in self.tasks for guest in (task.owners or {}).get("guests", ())})
 
 
 def launch(
@@ -159,68 +55,23 @@ def launch(
         return Outcome(found, "already", (yield from _adopted(org, found, wanted, template)))
     ready = yield from prepare(org, wanted, key, template)
     exchange = yield run_endpoints.launch_run(org, ready.body)
-    run, shown, how = _launched_by(exchange, key), None, "changed"
-    if run is not None:
-        on_launched(run)
-        shown = yield from _read_back(org, run, ready, key)
-    if not shown:
-        if not exchange.ok and not exchange.maybe_done:
-            raise _refused(exchange, ready)
-        # Only a run that can't be shown yet is still taken for what the answer says that it is.
-        found = yield from _settle(org, exchange, ready, key, run if shown is not None else None)
-        if run is None or found["id"] != run["id"]:
-            run, how = found, "checked"
-            on_launched(run)
-            shown = yield from _read_back(org, run, ready, key)
-    note = _judge(exchange, run, shown, ready)
-    if how == "checked":
-        return Outcome(run, "checked", "; ".join([f"{describe_reply(exchange)}, but the list shows the run", *note]))
-    return Outcome(run, "changed", "; ".join(note))
-
-
-def prepare(org: str, wanted: Launch, key: LaunchKey, template: Template) -> Flow[Prepared]:
-    """Look up everything that people call by names, and make the body of the request.
-
-    :raises ArgumentError: for what the organization or the template does not have.
-    """
-    body: dict[str, Any] = {
-        "checklist_id": template.id,
-        "name": wanted.name_for(template),
-        "summary": key.summary(wanted.summary),
-    }
-    people = People(org)
-    if prerun := (yield from _encoded(template, wanted.answers, people)):
-        body["prerun"] = prerun
-    tasks = yield from plan_tasks(people, template, wanted.assignees, wanted.deadlines)
-    if tasks:
-        body["tasks"] = {task.step.id: task.body for task in tasks}
-    if wanted.owner is not None:
-        body["owner_id"] = yield from people.member_id("owner", wanted.owner)
-    if wanted.tags:
-        body["tags"] = yield from titles.tag_ids(org, "tags", wanted.tags)
-    if wanted.folders:
-        body["folders"] = yield from _folder_ids(org, wanted.folders)
-    return Prepared(template, {**(wanted.extra_fields or {}), **body}, tasks)
-
-
-def _encoded(
-    template: Template, answers: Mapping[str, Any] | None, people: People, *, complete: bool = True
-) -> Flow[dict[str, Any]]:
-    members = None
-    if forms.needs_members(template.kickoff, answers):
-        members = yield from people.by_address()
-    return forms.encode("answers", template.kickoff, answers, complete=complete, members=members)
-
-
-def _folder_ids(org: str, names: list[str]) -> Flow[list[str]]:
-    if all(titles.looks_like_id(name) for name in names):
-        return names
-    known = yield from titles.read_kind(org, titles.FOLDER)
-    plain = {name: name for name in names if titles.looks_like_id(name)}
-    ids, missing = titles.resolve("folders", titles.FOLDER.what, names, {**plain, **known})
-    if missing:
-        raise titles.unknown("folders", titles.FOLDER.what, missing, known.values(), titles.FOLDER.called)
-    return ids
+    answered = _launched_by(exchange, key)
+    shown: Run | None = None
+    if answered is not None:
+        on_launched(answered)
+        shown = yield from _read_back(org, answered, ready, key)
+        if shown:
+            return Outcome(answered, "changed", "; ".join(_judge(exchange, answered, shown, ready)))
+    elif not exchange.ok and not exchange.maybe_done:
+        raise _refused(exchange, ready)
+    # Only a run that is just not shown yet is still taken for what the answer says that it is.
+    run = yield from _settle(org, exchange, ready, key, answered if shown is not None else None)
+    if answered is not None and run["id"] == answered["id"]:
+        return Outcome(answered, "changed", "; ".join(_judge(exchange, answered, {}, ready)))
+    on_launched(run)
+    shown = yield from _read_back(org, run, ready, key)
+    notes = _judge(exchange, run, shown or {}, ready)
+    return Outcome(run, "checked", "; ".join([f"{describe_reply(exchange)}, but the list shows the run", *notes]))
 
 
 # -- launched before --------------------------------------------------------------------------------------------------
@@ -274,7 +125,7 @@ def _adopted(org: str, run: Run, wanted: Launch, template: Template) -> Flow[str
         texts.append(f"its name is not the {show(wanted.name)} of this launch")
     try:
         people = People(org)
-        asked = yield from _encoded(template, wanted.answers, people, complete=False)
+        asked = yield from encoded(template, wanted.answers, people, complete=False)
         tasks = yield from plan_tasks(people, template, wanted.assignees, wanted.deadlines)
     except ArgumentError as mistake:
         return "; ".join([*texts, f"this launch would be refused now ({str(mistake).splitlines()[0]})"])
@@ -333,11 +184,9 @@ def _settle(org: str, exchange: Exchange, ready: Prepared, key: LaunchKey, answe
     :raises Rejected: if it is not found: whether it was launched is not known.
     """
     why = f"no run has it in its summary, not even after {LAG:.0f} s"
-    what = (
-        f"{exchange.request.label}: {describe_reply(exchange)}"
-        if answered is None
-        else f"{describe(answered)} is not shown"
-    )
+    what = f"{exchange.request.label}: {describe_reply(exchange)}"
+    if answered is not None:
+        what = f"{describe(answered)} is not shown"
     try:
         for seconds in (0.0, LAG):
             reason = f"{what}, and no run has the key {key.code} yet; looking again in {LAG:.0f} s"
@@ -363,8 +212,8 @@ def _settle(org: str, exchange: Exchange, ready: Prepared, key: LaunchKey, answe
         Kind.INDETERMINATE if key.lasting else Kind.UNREPEATABLE,
         f"{exchange.request.label} may or may not have launched a run of the template {ready.template.title!r} "
         f"({ready.template.id}): {describe_reply(exchange)}. The run would have the key {key.code}: {why}. Look in "
-        f"Tallyfy, also among archived runs, for one named {show(ready.body['name'])} whose summary ends in '(key {key.code})'. "
-        f"{after}",
+        f"Tallyfy, also among archived runs, for one named {show(ready.body['name'])} whose summary ends in "
+        f"'(key {key.code})'. {after}",
         like=exchange,
     )
 
@@ -400,7 +249,7 @@ def _differences(run: Mapping[str, Any], ready: Prepared) -> dict[str, list[str]
     return found
 
 
-def _judge(exchange: Exchange, run: Run, shown: Run | None, ready: Prepared) -> list[str]:
+def _judge(exchange: Exchange, run: Run, shown: Run, ready: Prepared) -> list[str]:
     """Say what is to be said of a run that was launched.
 
     :raises Rejected: if it is not as wanted.

@@ -9,14 +9,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_provider_tallyfy.api.endpoints import runs as run_endpoints
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_text, show
-from airflow_provider_tallyfy.api.protocol.messages import Flow, Page, Param, Pause
+from airflow_provider_tallyfy.api.protocol.messages import Flow, Page, Pause
 from airflow_provider_tallyfy.api.protocol.pagination import Walk
 from airflow_provider_tallyfy.api.protocol.problems import Kind, about
 from airflow_provider_tallyfy.api.runs.model import Run, describe
@@ -150,7 +149,7 @@ def key_of(
         parts = (*parts, *task.parts, str(task.first_try))
     elif again:
         parts, lasting = (*parts, unique), False
-    since = now - timedelta(days=1)
+    since: datetime | None = now - timedelta(days=1)
     if task is not None:
         tried = task.try_number > (task.first_try if again else 1)
         since = None if task.since is None else min(task.since, now)
@@ -175,16 +174,16 @@ def find_launched(org: str, key: LaunchKey, name: str | None = None, *, pause: P
     :param pause: what is waited before.
     :raises Rejected: where the list can't be read, or its rows do not show their summaries.
     """
-    found = yield from _search(org, key, key.since, pause, {})
+    found = yield from _search(org, key, key.since, pause)
     if found is None and name is not None and key.everywhere and key.since is not None:
-        found = yield from _search(org, key, None, None, {"q": name})
+        found = yield from _search(org, key, None, None, name)
     return found
 
 
 def _search(
-    org: str, key: LaunchKey, since: datetime | None, pause: Pause | None, query: Mapping[str, Param]
+    org: str, key: LaunchKey, since: datetime | None, pause: Pause | None, name: str | None = None
 ) -> Flow[Run | None]:
-    walk = Walk(run_endpoints.list_runs(org, archived="true", sort="-created_at", **query))
+    walk = Walk(run_endpoints.list_runs(org, archived="true", q=name, sort="-created_at"))
     while (request := walk.next_request) is not None:
         exchange = yield replace(request, pause=pause)
         pause = None

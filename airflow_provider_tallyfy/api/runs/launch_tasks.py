@@ -16,7 +16,7 @@ from typing import Any
 from airflow_provider_tallyfy.api import titles
 from airflow_provider_tallyfy.api.endpoints import organization as organization_endpoints
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_text, check_user_id, listed, show
-from airflow_provider_tallyfy.api.protocol.messages import Flow, related
+from airflow_provider_tallyfy.api.protocol.messages import Flow, related, whole_number
 from airflow_provider_tallyfy.api.protocol.problems import Kind, about
 from airflow_provider_tallyfy.api.protocol.reading import ask
 from airflow_provider_tallyfy.api.runs.model import id_of
@@ -196,7 +196,7 @@ def plan_tasks(
     given = _steps_by_id("assignees", template, assignees or {})
     moments = _steps_by_id("deadlines", template, deadlines or {})
     wanted = dict(zip(given, (yield from _owners(people, template, given)), strict=True))
-    starter: list[Any] | None = None
+    starter: int | None = None
     tasks = []
     for step in template.steps:
         owners = wanted.get(step.id)
@@ -211,7 +211,7 @@ def plan_tasks(
         if owners is None and step.assign_run_starter:
             if starter is None:
                 starter = yield from _starter(people.org, template)
-            owners = {"users": starter}
+            owners = None if starter is None else {"users": [starter]}
         tasks.append(WantedTask(step, owners, moments.get(step.id)))
     return tasks
 
@@ -244,7 +244,8 @@ def _owners(
         by_address = yield from people.by_address()
     members = set(by_address.values())
     steps = {step.id: step for step in template.steps}
-    owners, mistakes = [], []
+    owners: list[dict[str, list[Any]]] = []
+    mistakes: list[str] = []
     for step_id, entries in given.items():
         step = steps[step_id]
         users: list[int] = []
@@ -268,12 +269,11 @@ def _owners(
     return owners
 
 
-def _starter(org: str, template: Template) -> Flow[list[Any]]:
+def _starter(org: str, template: Template) -> Flow[int | None]:
     """Who launches: the token's user; for a bot, Tallyfy takes the owner of the template."""
     me = yield from ask(organization_endpoints.get_member(org))
     is_bot = str(me.get("type") or "").lower() == "bot"
-    identity = template.raw.get("owner_id") if is_bot else me["id"]
-    return [int(identity) if str(identity).isdigit() else identity]
+    return whole_number(template.raw.get("owner_id") if is_bot else me["id"])
 
 
 def task_differences(run: Mapping[str, Any], wanted: Iterable[WantedTask]) -> dict[str, list[str]]:

@@ -16,7 +16,10 @@ from airflow_provider_tallyfy.operators.tallyfy import (
     TallyfyBulkArchiveRunsOperator,
     TallyfyBulkReportOperator,
     TallyfyBulkUpdateRunsOperator,
+    TallyfyCompleteTaskOperator,
     TallyfyDeleteRunOperator,
+    TallyfyGetRunOperator,
+    TallyfyLaunchRunOperator,
     TallyfyListRunsOperator,
     TallyfyUpdateRunOperator,
 )
@@ -82,6 +85,30 @@ def uses() -> None:
     )
     TallyfyUpdateRunOperator(task_id="text", run_id=RUN, prerun="{{ params.answers }}", tags="{{ params.tags }}")
     TallyfyUpdateRunOperator(task_id="listed", run_id=RUN, prerun=[{"id": "field", "value": 1}], groups=())
+    TallyfyLaunchRunOperator(
+        task_id="launch",
+        template="Onboarding",
+        name="Onboard {{ params.name }}",
+        run_owner="maya@example.com",
+        answers={"Company": one(), "Modules": ["SSO", "Audit"], "Start": date(2026, 12, 1)},
+        assignees={"Approve": ["cfo@example.com", 7], "Set up": ids()},
+        deadlines={"Approve": timedelta(days=3), "Set up": "2026-12-24"},
+        tags=["VIP"],
+        launch_key="{{ params.number }}",
+        if_launched="fail",
+        owner="data-team",
+    )
+    read = TallyfyGetRunOperator(task_id="read", run_id="{{ ti.xcom_pull('launch')['id'] }}")
+    TallyfyCompleteTaskOperator(
+        task_id="complete",
+        run_id=read.output.map(lambda run: run["id"]),
+        task="Approve",
+        answers={"Amount": 7, "Paid on": one()},
+        approve=True,
+        comment="Approved by {{ dag.dag_id }}",
+        if_already="skip",
+    )
+    TallyfyLaunchRunOperator.partial(task_id="mapped_launch", template="Onboarding").expand(answers=ids())
     TallyfyDeleteRunOperator(task_id="delete", run_id=find.output.map(lambda row: row["id"]), confirm=True)
 
 

@@ -12,7 +12,10 @@ from airflow_provider_tallyfy.operators.tallyfy import (
     TallyfyBulkArchiveRunsOperator,
     TallyfyBulkReportOperator,
     TallyfyBulkUpdateRunsOperator,
+    TallyfyCompleteTaskOperator,
     TallyfyDeleteRunOperator,
+    TallyfyGetRunOperator,
+    TallyfyLaunchRunOperator,
     TallyfyListRunsOperator,
     TallyfyUpdateRunOperator,
 )
@@ -25,6 +28,9 @@ TallyfyActivateRunOperator(task_id="t")  # error: "run_id"
 TallyfyUpdateRunOperator(task_id="t", name="New")  # error: "run_id"
 TallyfyDeleteRunOperator(task_id="t", confirm=True)  # error: "run_id"
 TallyfyBulkReportOperator(task_id="t")  # error: "bulk_task_id"
+TallyfyLaunchRunOperator(task_id="t", name="New")  # error: "template"
+TallyfyGetRunOperator(task_id="t")  # error: "run_id"
+TallyfyCompleteTaskOperator(task_id="t", run_id=RUN)  # error: "task"
 TallyfyArchiveRunOperator(run_id=RUN)  # error: "task_id"
 
 # There is no argument with this name.
@@ -33,6 +39,7 @@ TallyfyActivateRunOperator(task_id="t", run_id=RUN, retry=3)  # error: "retry"
 TallyfyUpdateRunOperator(task_id="t", run_id=RUN, nmae="New")  # error: "nmae"
 TallyfyUpdateRunOperator(task_id="t", run_id=RUN, changes={"name": "New"})  # error: "changes"
 TallyfyDeleteRunOperator(task_id="t", run_id=RUN, comfirm=True)  # error: "comfirm"
+TallyfyLaunchRunOperator(task_id="t", template="T", answer={"Name": "Ann"})  # error: "answer"
 TallyfyListRunsOperator(task_id="t", stale_afer=timedelta(days=30))  # error: "stale_afer"
 TallyfyBulkArchiveRunsOperator(task_id="t", run_ids=[RUN], only_report=True)  # error: "only_report"
 TallyfyBulkActivateRunsOperator(task_id="t", run_ids=[RUN], restore=True)  # error: "restore"
@@ -48,6 +55,9 @@ TallyfyUpdateRunOperator(task_id="t", run_id=RUN, tags=[1])  # error: int
 TallyfyUpdateRunOperator(task_id="t", run_id=RUN, name=["New"])  # error: "name"
 TallyfyUpdateRunOperator(task_id="t", run_id=RUN, prerun=7)  # error: "prerun"
 TallyfyUpdateRunOperator(task_id="t", run_id=RUN, owner_id=7.5)  # error: "owner_id"
+TallyfyLaunchRunOperator(task_id="t", template="T", deadlines={"Approve": 3})  # error: int
+TallyfyCompleteTaskOperator(task_id="t", run_id=RUN, task="A", approve="yes")  # error: "approve"
+TallyfyLaunchRunOperator(task_id="t", template="T", run_owner=["ann@example.com"])  # error: "run_owner"
 TallyfyListRunsOperator(task_id="t", stale_after=30)  # error: "stale_after"
 TallyfyListRunsOperator(task_id="t", limit=timedelta(days=1))  # error: "limit"
 TallyfyBulkArchiveRunsOperator(task_id="t", run_ids=7)  # error: "run_ids"

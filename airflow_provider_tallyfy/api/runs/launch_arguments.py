@@ -1,0 +1,172 @@
+"""The arguments of a launch: checked, and with all titles, labels and addresses looked up for the request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from airflow_provider_tallyfy.api import forms, titles
+from airflow_provider_tallyfy.api.protocol import arguments as check
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError
+from airflow_provider_tallyfy.api.protocol.messages import Flow
+from airflow_provider_tallyfy.api.runs.launch_key import LaunchKey, check_launch_key
+from airflow_provider_tallyfy.api.runs.launch_tasks import (
+    People,
+    WantedTask,
+    check_assignees,
+    check_deadlines,
+    plan_tasks,
+)
+from airflow_provider_tallyfy.api.templates import Template
+
+IF_LAUNCHED = ("adopt", "launch_again", "fail")
+#: Fields of the request that are arguments of their own, under another name.
+_CALLED: Mapping[str, str] = {
+    "checklist_id": "template",
+    "template_id": "template",
+    "owner_id": "owner",
+    "prerun": "answers",
+    "tasks": "assignees and deadlines",
+    **{name: name for name in ("name", "summary", "tags", "folders")},
+}
+
+
+def check_extra_fields(argument: str, value: object) -> dict[str, Any]:
+    """Return further fields of the API, by name; those that are arguments of their own are refused."""
+    fields = check.check_object(argument, value)
+    if doubled := sorted(set(fields) & set(_CALLED)):
+        raise ArgumentError(
+            "\n".join(f"{argument} holds {name}: use the argument {_CALLED[name]} instead." for name in doubled)
+        )
+    return fields
+
+
+#: By the name of an argument: its check. That of deadlines checks the form alone, because it has no clock.
+CHECKS: Mapping[str, Callable[[str, object], Any]] = {
+    "template": lambda name, value: titles.check_title(name, value, titles.TEMPLATE),
+    "name": check.check_name,
+    "summary": check.check_text,
+    "owner": titles.check_member,
+    "answers": forms.check_answers,
+    "assignees": check_assignees,
+    "deadlines": check_deadlines,
+    "tags": titles.check_titles,
+    "folders": lambda name, value: titles.check_titles(name, value, titles.FOLDER),
+    "launch_key": check_launch_key,
+    "if_launched": lambda name, value: check.check_choice(name, value, IF_LAUNCHED),
+    "extra_fields": check_extra_fields,
+}
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What is to be launched, checked: each argument of a launch but its key; ``None`` = not given.
+
+    :param now: the time.
+    """
+
+    template: str
+    now: datetime
+    name: str | None = None
+    summary: str | None = None
+    owner: int | str | None = None
+    answers: Mapping[str, Any] | None = None
+    assignees: Mapping[str, list[int | str]] | None = None
+    deadlines: Mapping[str, datetime] | None = None
+    tags: list[str] | None = None
+    folders: list[str] | None = None
+    extra_fields: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any], now: datetime) -> Launch:
+        """Check the arguments.
+
+        :raises ArgumentError: for every bad value, one line each.
+        """
+        mistakes: list[str] = []
+        values: dict[str, Any] = {}
+        for name, value in arguments.items():
+            if value is None and name != "template":
+                continue
+            try:
+                values[name] = check_deadlines(name, value, now) if name == "deadlines" else CHECKS[name](name, value)
+            except ArgumentError as mistake:
+                mistakes.append(str(mistake))
+        if mistakes:
+            raise ArgumentError("\n".join(mistakes))
+        return cls(now=now, **values)
+
+    def name_for(self, template: Template) -> str:
+        """The run's name: as given, or what Tallyfy would call it."""
+        day = f" - {self.now.date().isoformat()}"
+        return self.name or template.title[: check.NAME_LIMIT - len(day)] + day
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A launch with all titles, labels and addresses looked up.
+
+    :param template: the template.
+    :param body: what is sent.
+    :param tasks: the tasks as they are to be; empty = as the template says.
+    """
+
+    template: Template
+    body: Mapping[str, Any]
+    tasks: list[WantedTask]
+
+    @property
+    def guests(self) -> list[str]:
+        """The e-mail addresses that become guests."""
+        return sorted({str(guest) for task in self.tasks for guest in (task.owners or {}).get("guests", ())})
+
+
+def prepare(org: str, wanted: Launch, key: LaunchKey, template: Template) -> Flow[Prepared]:
+    """Look up everything that people call by names, and make the body of the request.
+
+    :raises ArgumentError: for what the organization or the template does not have.
+    """
+    body: dict[str, Any] = {
+        "checklist_id": template.id,
+        "name": wanted.name_for(template),
+        "summary": key.summary(wanted.summary),
+    }
+    people = People(org)
+    if prerun := (yield from encoded(template, wanted.answers, people)):
+        body["prerun"] = prerun
+    tasks = yield from plan_tasks(people, template, wanted.assignees, wanted.deadlines)
+    if tasks:
+        body["tasks"] = {task.step.id: task.body for task in tasks}
+    if wanted.owner is not None:
+        body["owner_id"] = yield from people.member_id("owner", wanted.owner)
+    if wanted.tags:
+        body["tags"] = yield from titles.tag_ids(org, "tags", wanted.tags)
+    if wanted.folders:
+        body["folders"] = yield from _folder_ids(org, wanted.folders)
+    return Prepared(template, {**(wanted.extra_fields or {}), **body}, tasks)
+
+
+def encoded(
+    template: Template, answers: Mapping[str, Any] | None, people: People, *, complete: bool = True
+) -> Flow[dict[str, Any]]:
+    """The answers by the ids of their fields, as Tallyfy takes them.
+
+    :param complete: whether a required field without an answer is a mistake.
+    """
+    members = None
+    if forms.needs_members(template.kickoff, answers):
+        members = yield from people.by_address()
+    return forms.encode("answers", template.kickoff, answers, complete=complete, members=members)
+
+
+def _folder_ids(org: str, names: list[str]) -> Flow[list[str]]:
+    if all(titles.looks_like_id(name) for name in names):
+        return names
+    known = yield from titles.read_kind(org, titles.FOLDER)
+    plain = {name: name for name in names if titles.looks_like_id(name)}
+    ids, missing = titles.resolve("folders", titles.FOLDER.what, names, {**plain, **known})
+    if missing:
+        raise titles.unknown("folders", titles.FOLDER.what, missing, known.values(), titles.FOLDER.called)
+    return ids

@@ -1,0 +1,174 @@
+"""Launches in real DAG runs: mapped, tried again, and cleared."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from airflow_provider_tallyfy.api.runs import launch
+from airflow_provider_tallyfy.sandbox import Fault, Sandbox
+from tests.airflow.conftest import RunAgain, RunDag, WriteDag
+
+HIRES = 50
+#: One run for each new hire, by the index of the task.
+ONBOARD = """
+TallyfyLaunchRunOperator.partial(
+    task_id="onboard",
+    template="Onboarding",
+    summary="Hired by {{ params.hired_by }}",
+    assignees={"Welcome": ["{{ params.hired_by }}"]},
+    deadlines={"Set up": timedelta(days=3)},
+).expand_kwargs(XComArg(hires).map(
+    lambda hire: {"name": f"Onboard {hire['name']}", "answers": {"Name": hire["name"], "Laptop": hire["laptop"]}}
+))
+"""
+LIST = """
+from airflow.decorators import task
+
+@task
+def hire():
+    return dag.params["hires"]
+
+hires = hire().operator
+"""
+
+
+@pytest.fixture
+def hired_by(tallyfy_sandbox: Sandbox) -> str:
+    tallyfy_sandbox.add_member("maya@example.com")
+    tallyfy_sandbox.add_template(
+        "Onboarding",
+        ["Welcome", "Set up"],
+        [{"label": "Name", "required": True}, {"label": "Laptop", "field_type": "radio", "options": ["13", "15"]}],
+    )
+    return "maya@example.com"
+
+
+def hires(count: int) -> list[dict[str, str]]:
+    return [{"name": f"Hire {number}", "laptop": "13"} for number in range(count)]
+
+
+def posts(sandbox: Sandbox) -> int:
+    return sum(call == "POST /runs" for call in sandbox.calls)
+
+
+def test_mapped_launch_that_is_cleared_and_run_again_launches_none_twice(
+    run_dag: RunDag, run_again: RunAgain, tallyfy_sandbox: Sandbox, hired_by: str
+) -> None:
+    done = run_dag(LIST + ONBOARD, hires=hires(HIRES), hired_by=hired_by)
+
+    assert done.state == "success", done.log
+    launched = {run["name"]: run for run in tallyfy_sandbox.runs()}
+    assert sorted(launched) == sorted(f"Onboard Hire {number}" for number in range(HIRES))
+    assert posts(tallyfy_sandbox) == HIRES
+    for task in done.tasks("onboard"):
+        run = launched[f"Onboard Hire {task.map_index}"]
+        assert task.xcom()["id"] == run["id"]
+        assert task.link == f"{tallyfy_sandbox.url}/{tallyfy_sandbox.organization_id}/processes/{run['id']}"
+        assert run["summary"].startswith(f"Hired by maya@example.com\n\nLaunched by Airflow: {done.dag.dag_id}, ")
+        assert f"{done.dag_run.run_id}, onboard [{task.map_index}] (key " in run["summary"]
+
+    again = run_again(done)
+    assert again.state == "success", again.log
+    assert again.dag_run.run_id == done.dag_run.run_id
+    assert [task.tries for task in again.tasks("onboard")] == [2] * HIRES
+    assert posts(tallyfy_sandbox) == HIRES
+    assert [task.xcom()["id"] for task in again.tasks("onboard")] == [
+        launched[f"Onboard Hire {number}"]["id"] for number in range(HIRES)
+    ]
+    assert again.log.count("so it is adopted and nothing is launched") >= HIRES
+
+    # Another DAG run is another launch.
+    third = run_dag(LIST + ONBOARD, hires=hires(2), hired_by=hired_by)
+    assert third.state == "success"
+    assert posts(tallyfy_sandbox) == HIRES + 2
+
+
+RETRIED = "retries=2, retry_delay=timedelta(0)"
+ONE = f'TallyfyLaunchRunOperator(task_id="t", template="Onboarding", answers={{"Name": "Ann"}}, {RETRIED})'
+
+
+@pytest.mark.parametrize("fault", [Fault.drop_after(), Fault.error_after(502), Fault.truncated()], ids=lambda f: f.name)
+def test_launch_whose_answers_are_lost_is_launched_once(
+    fault: Fault, run_dag: RunDag, tallyfy_sandbox: Sandbox, hired_by: str
+) -> None:
+    # The first try does not find it either, because the list can't be read.
+    tallyfy_sandbox.fail("POST", "/runs", fault)
+    tallyfy_sandbox.fail("GET", "/runs", Fault.status(400), times=1)
+    done = run_dag(
+        f'TallyfyLaunchRunOperator(task_id="t", template="Onboarding", answers={{"Name": "Ann"}}, {RETRIED})'
+    )
+
+    assert (done.task("t").state, done.task("t").tries) == ("success", 2), done.log
+    assert "may or may not have launched a run" in done.log
+    assert [run["id"] for run in tallyfy_sandbox.runs()] == [done.task("t").xcom()["id"]]
+    assert posts(tallyfy_sandbox) == 1
+
+
+def test_key_holds_across_dag_runs_and_launch_again_does_not_care(
+    run_dag: RunDag, run_again: RunAgain, tallyfy_sandbox: Sandbox, hired_by: str
+) -> None:
+    body = """
+    given = {{"template": "Onboarding", "launch_key": "{{{{ params.number }}}}", "answers": {{"Name": "Ann"}}}}
+    TallyfyLaunchRunOperator(task_id="t", if_launched="{choice}", **given)
+    """
+    first = run_dag(body.format(choice="adopt"), number="4711")
+    second = run_dag(body.format(choice="adopt"), number="4711")
+    assert first.task("t").xcom()["id"] == second.task("t").xcom()["id"]
+    assert run_dag(body.format(choice="fail"), number="4711").state == "failed"
+    assert posts(tallyfy_sandbox) == 1
+
+    anew = run_dag(body.format(choice="launch_again"), number="4711")
+    assert posts(tallyfy_sandbox) == 2
+    again = run_again(anew)
+    assert posts(tallyfy_sandbox) == 3
+    assert len({run.task("t").xcom()["id"] for run in (first, again)}) == 2
+
+
+@pytest.mark.parametrize("hire", ["", None])
+def test_key_that_is_empty_after_rendering_is_an_error_that_names_its_template(
+    hire: Any, run_dag: RunDag, tallyfy_sandbox: Sandbox, hired_by: str
+) -> None:
+    done = run_dag(
+        'TallyfyLaunchRunOperator(task_id="t", template="Onboarding", launch_key="{{ params.hire or \'\' }}", '
+        f'answers={{"Name": "Ann"}}, {RETRIED})',
+        hire=hire,
+    )
+    assert (done.task("t").state, done.task("t").tries) == ("failed", 1)
+    assert "TallyfyArgumentError: launch_key='' is empty" in done.log
+    assert "It was rendered from \"{{ params.hire or '' }}\". (Launch of the template 'Onboarding'.)" in done.log
+    assert tallyfy_sandbox.requests == []
+
+
+def test_owner_in_default_args_is_airflows(write_dag: WriteDag, run_dag: RunDag, tallyfy_sandbox: Sandbox) -> None:
+    member = tallyfy_sandbox.add_member("maya@example.com")
+    tallyfy_sandbox.add_template("Onboarding")
+    done = run_dag(
+        """
+        dag.default_args["owner"] = "data-team"
+        TallyfyLaunchRunOperator(task_id="t", template="Onboarding", run_owner="{{ params.owner }}")
+        """,
+        owner="maya@example.com",
+    )
+    assert done.state == "success", done.log
+    assert done.dag.get_task("t").owner == "data-team"
+    assert tallyfy_sandbox.runs()[0]["owner_id"] == member
+
+
+def test_run_that_is_not_as_wanted_has_its_button(
+    run_dag: RunDag, tallyfy_sandbox: Sandbox, hired_by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "READ_BACK", (0.0,))
+    tallyfy_sandbox.when(
+        "GET", "/runs/*", lambda: tallyfy_sandbox.organization.runs[tallyfy_sandbox.runs()[0]["id"]].prerun.clear()
+    )
+    done = run_dag(
+        f'TallyfyLaunchRunOperator(task_id="t", template="Onboarding", answers={{"Name": "Ann"}}, {RETRIED})'
+    )
+    [run] = tallyfy_sandbox.runs()
+    assert (done.task("t").state, done.task("t").tries) == ("failed", 1)
+    assert "'Name': was not stored" in done.log
+    assert done.task("t").link == f"{tallyfy_sandbox.url}/{tallyfy_sandbox.organization_id}/processes/{run['id']}"
+    assert Counter(call.partition(" ")[0] for call in tallyfy_sandbox.calls)["POST"] == 1
