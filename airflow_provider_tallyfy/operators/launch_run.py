@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -36,6 +37,9 @@ _ARGUMENTS: Mapping[str, str] = {
 }
 
 
+RUN_ID_KEY = "tallyfy_run_id"
+
+
 class TallyfyLaunchRunOperator(TallyfyBaseOperator):
     """Launch a run of a template, and launch it once: a try that is repeated or cleared adopts the run of the first.
 
@@ -45,15 +49,17 @@ class TallyfyLaunchRunOperator(TallyfyBaseOperator):
     index; where a list that is mapped over may change between two tries, or two Airflows with equal DAGs launch into
     one organization, give a ``launch_key`` instead. Afterwards the run is read and compared with what was asked for.
 
-    XCom ``return_value``: the run as Tallyfy returned it; ``tallyfy_run_url``: its address, as soon as its id is known.
+    XCom ``return_value``: the run as Tallyfy returned it. As soon as the run's id is known: ``tallyfy_run_id``, so that
+    a later task can take ``launch.output["tallyfy_run_id"]``, and ``tallyfy_run_url``, its address.
 
     .. seealso:: https://tallyfy.com/products/pro/integrations/open-api/ ("Launch process")
 
     :param template: title or id of the template. (templated)
     :param name: name of the run, at most 550 characters; ``None`` = the template's title and the day. (templated)
     :param summary: summary of the run; the marker is written below it. (templated)
-    :param run_owner: id or e-mail address of the member who owns the run; ``None`` = the token's user. The argument
-        ``owner`` is Airflow's own. (templated)
+    :param run_owner: id or e-mail address of the member who owns the run; ``None`` = the token's user. Airflow has an
+        argument ``owner`` of its own: an id or an address that is given there, and not by ``default_args``, counts as
+        ``run_owner``. (templated)
     :param answers: answers to the kick-off form, by label, alias or id of its fields, as plain Python values.
         (templated)
     :param assignees: who does a step, by its title, alias or id: e-mail addresses and ids of members, and e-mail
@@ -98,7 +104,10 @@ class TallyfyLaunchRunOperator(TallyfyBaseOperator):
         tallyfy_conn_id: str | XComArg = "tallyfy_default",
         **kwargs: Unpack[TaskArguments],
     ) -> None:
-        super().__init__(organization_id=organization_id, tallyfy_conn_id=tallyfy_conn_id, **kwargs)
+        arguments: dict[str, Any] = {**kwargs}
+        if run_owner is None and is_run_owner(arguments.get("owner"), arguments.get("dag")):
+            run_owner = arguments.pop("owner")
+        super().__init__(organization_id=organization_id, tallyfy_conn_id=tallyfy_conn_id, **arguments)
         self.template = template
         self.name = name
         self.summary = summary
@@ -128,11 +137,13 @@ class TallyfyLaunchRunOperator(TallyfyBaseOperator):
         self.log.info(
             "Launching a run of the template %s in organization %s.", show(self.template), self.hook.organization_id
         )
-        ti = context["ti"]
+
+        def push(run: dict[str, Any]) -> None:
+            context["ti"].xcom_push(key=RUN_URL_KEY, value=self.hook.run_url(run["id"]))
+            context["ti"].xcom_push(key=RUN_ID_KEY, value=run["id"])
+
         outcome = self.hook.launch_run_outcome(
-            **arguments,
-            task=identity_of(context, self.task_id, self.retries),
-            on_launched=lambda run: ti.xcom_push(key=RUN_URL_KEY, value=self.hook.run_url(run["id"])),
+            **arguments, task=identity_of(context, self.task_id, self.retries), on_launched=push
         )
         self.log.debug("Requests to Tallyfy: %d.", self.hook.request_count)
         return outcome.run
@@ -147,6 +158,20 @@ class TallyfyLaunchRunOperator(TallyfyBaseOperator):
             given = self._launch_key_as_given
             source = "" if given is value else f" It was rendered from {show(given)}."
             raise ArgumentError(f"{mistake}{source} (Launch of the template {show(self.template)}.)") from None
+
+
+def is_run_owner(owner: object, dag: Any) -> bool:
+    """Whether the ``owner`` of a launch means a member of Tallyfy, and not the owner of the Airflow task.
+
+    :param owner: the argument.
+    :param dag: the DAG. A mapped task passes the owner of its ``default_args`` as if it was given.
+    """
+    default_args = getattr(dag, "default_args", None) or {}
+    if owner is None or owner == default_args.get("owner"):
+        return False
+    if not isinstance(owner, str):
+        return True
+    return "{{" in owner or owner.strip().isdigit() or re.fullmatch(r"[^@\s]+@[^@\s]+", owner.strip()) is not None
 
 
 def identity_of(context: Context, task_id: str, retries: object) -> TaskIdentity:

@@ -157,6 +157,35 @@ def test_owner_in_default_args_is_airflows(write_dag: WriteDag, run_dag: RunDag,
     assert tallyfy_sandbox.runs()[0]["owner_id"] == member
 
 
+@pytest.mark.parametrize("mapped", [False, True], ids=["single", "mapped"])
+@pytest.mark.parametrize(
+    ("default", "owner", "is_run_owner"),
+    [
+        (None, "maya@example.com", True),
+        ("data-team", "maya@example.com", True),
+        (None, "{{ 'maya@' ~ 'example.com' }}", True),
+        ("data@example.com", None, False),
+        ("data-team", None, False),
+        (None, "data-team", False),
+    ],
+)
+def test_owner_that_is_a_member_is_the_owner_of_the_run(
+    run_dag: RunDag, tallyfy_sandbox: Sandbox, hired_by: str, default: str | None, owner: str | None,
+    is_run_owner: bool, mapped: bool,
+) -> None:  # fmt: skip
+    arguments = 'task_id="t", template="Onboarding", answers={"Name": "Ada"}'
+    arguments += f", owner={owner!r}" if owner else ""
+    call = f"TallyfyLaunchRunOperator.partial({arguments}).expand(name=['Ada'])"
+    default_args = f"dag.default_args['owner'] = {default!r}\n" if default else ""
+    done = run_dag(default_args + (call if mapped else f"TallyfyLaunchRunOperator({arguments})"))
+    assert done.state == "success", done.log
+    (run,) = tallyfy_sandbox.runs()
+    maya = next(member for member in tallyfy_sandbox.organization.members.values() if member.email == hired_by)
+    assert (run["owner_id"] == maya.id) is is_run_owner
+    (task,) = done.tasks("t")
+    assert (task.xcom("tallyfy_run_id"), task.link.rpartition("/")[2]) == (run["id"], run["id"])
+
+
 def test_run_that_is_not_as_wanted_has_its_button(
     run_dag: RunDag, tallyfy_sandbox: Sandbox, hired_by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

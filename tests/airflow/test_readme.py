@@ -15,7 +15,7 @@ from airflow_provider_tallyfy import exceptions
 from airflow_provider_tallyfy._compat import AirflowFailException
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.operators import tallyfy as operators
-from airflow_provider_tallyfy.sandbox import Sandbox
+from airflow_provider_tallyfy.sandbox import Sandbox, sample_organization
 from tests.airflow import _airflow
 
 ROOT = Path(__file__).parents[2]
@@ -77,6 +77,19 @@ class TestCode:
         (report,) = tmp_path.iterdir()
         assert stale in report.read_text()
 
+    def test_hand_work_to_people(self, dags_folder: Path, tallyfy_sandbox: Sandbox, printed: Any) -> None:
+        sample_organization(tallyfy_sandbox, runs=0)
+        done = run(dags_folder, block("tallyfy_hand_over"), printed)
+        assert done.state == "success", done.log
+        (launched,) = tallyfy_sandbox.runs()
+        answers = done.task("read").xcom()["answers"]
+        assert (answers["Name"], answers["Equipment"]) == ("Ada Byron", ["Laptop", "Phone"])
+        assert answers["Serial number"] == "SN-4711"
+        steps = {step["title"]: step for step in tallyfy_sandbox.tasks(launched["id"])}
+        assert steps["Order equipment"]["status"] == "completed"
+        assert "manager@example.com" in str(steps["First-day check"]["owners"])
+        assert steps["First-day check"]["deadline"]
+
     def test_from_python(self, tallyfy_sandbox: Sandbox) -> None:
         folder = tallyfy_sandbox.add_folder("Key accounts")
         run_id = tallyfy_sandbox.add_run("Onboarding", tags=[tallyfy_sandbox.add_tag("Urgent")])
@@ -91,7 +104,7 @@ class TestCode:
         names_of(block("test_a_lost_answer"))["test_a_lost_answer_does_no_harm"](tallyfy_sandbox)
 
     def test_every_block_is_tested(self) -> None:
-        tested = ("tallyfy_one_run", "tallyfy_sweep", "def tidy", "test_a_lost_answer")
+        tested = ("tallyfy_one_run", "tallyfy_sweep", "tallyfy_hand_over", "def tidy", "test_a_lost_answer")
         assert [word for code in CODE for word in tested if word in code] == list(tested)
 
 
