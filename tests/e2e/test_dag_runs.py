@@ -79,6 +79,28 @@ def test_archive_stale_runs(ui: Ui, sandbox: Sandbox, connect: Connect, shoot: S
     tallyfy.close()
 
 
+@pytest.mark.picture
+def test_onboarding(ui: Ui, sandbox: Sandbox, connect: Connect, shoot: Shoot) -> None:
+    connect("tallyfy_default", sandbox)
+    sandbox.people.always("fill", task="Order equipment", answers={"Serial number": "SN-4711"})
+    before = {run["id"] for run in sandbox.runs()}
+    run_id = ui.trigger("tallyfy_onboarding", hires="2")
+    assert ui.end_of("tallyfy_onboarding", run_id) == "success"
+
+    launched = [run for run in sandbox.runs() if run["id"] not in before]
+    assert sorted(run["name"] for run in launched) == ["Onboarding of Ada Byron", "Onboarding of Alan Mathison"]
+    ui.task("tallyfy_onboarding", run_id, "launch", map_index=0)
+    log = ui.sees("Launched run 'Onboarding of Ada Byron'", "guests: manager1@example.com")
+    assert "WARNING" not in log
+    ui.task("tallyfy_onboarding", run_id, "launch", "details", map_index=0)
+    ui.sees(LINK)
+    ui.task("tallyfy_onboarding", run_id, "read_answers", map_index=0)
+    ui.sees("6 of 8 fields have an answer")
+    ui.task("tallyfy_onboarding", run_id, "read_answers", "xcom", map_index=0)
+    ui.sees("return_value", "answers")
+    shoot(ui.page, "answers", height=540)
+
+
 @pytest.mark.parametrize(
     ("what", "says"),
     [
