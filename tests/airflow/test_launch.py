@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_provider_tallyfy.api.runs import launch
+from airflow_provider_tallyfy.hooks import _launch
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
 from tests.airflow.conftest import RunAgain, RunDag, WriteDag
 
@@ -105,6 +111,62 @@ def test_launch_whose_answers_are_lost_is_launched_once(
     assert "may or may not have launched a run" in done.log
     assert [run["id"] for run in tallyfy_sandbox.runs()] == [done.task("t").xcom()["id"]]
     assert posts(tallyfy_sandbox) == 1
+
+
+#: A launch whose first try runs in a child of the worker, as all tasks of Airflow 3 do, and dies there.
+DYING = """
+import os
+from pathlib import Path
+
+class Dying(TallyfyLaunchRunOperator):
+    def execute(self, context):
+        if context["ti"].try_number > 1:
+            return super().execute(context)
+        child = os.fork()
+        if child == 0:
+            try:
+                Path(dag.params["pid_file"]).write_text(str(os.getpid()))
+                super().execute(context)
+            finally:
+                os._exit(1)
+        _, status = os.waitpid(child, 0)
+        raise RuntimeError(f"the process of the task ended with {os.waitstatus_to_exitcode(status)}")
+
+"""
+
+
+@pytest.mark.parametrize("is_launched", [False, True], ids=["before the POST", "after it, before its answer"])
+def test_task_whose_process_is_killed_launches_once(
+    is_launched: bool,
+    run_dag: RunDag,
+    tallyfy_sandbox: Sandbox,
+    hired_by: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_launch, "LAG", 0.2)
+    pid_file = tmp_path / "pid"
+
+    def kill() -> None:
+        os.kill(int(pid_file.read_text()), signal.SIGKILL)
+
+    def kill_after_launch() -> None:
+        while not tallyfy_sandbox.runs():
+            time.sleep(0.01)
+        kill()
+
+    if is_launched:
+        tallyfy_sandbox.fail("POST", "/runs", Fault.slow_after(3))
+        threading.Thread(target=kill_after_launch, daemon=True).start()
+    else:
+        tallyfy_sandbox.when("GET", "/checklists/*", kill)
+    done = run_dag(DYING + ONE.replace("TallyfyLaunchRunOperator", "Dying"), pid_file=str(pid_file))
+
+    assert "the process of the task ended with -9" in done.log
+    assert (done.task("t").state, done.task("t").tries) == ("success", 2), done.log
+    assert [run["id"] for run in tallyfy_sandbox.runs()] == [done.task("t").xcom()["id"]]
+    assert posts(tallyfy_sandbox) == 1
+    assert ("so it is adopted and nothing is launched" in done.log) is is_launched
 
 
 def test_key_holds_across_dag_runs_and_launch_again_does_not_care(

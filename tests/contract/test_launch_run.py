@@ -230,6 +230,13 @@ def test_bad_input_is_refused_before_anything_is_launched(
     assert sandbox.runs() == []
 
 
+def test_empty_list_of_members_makes_nobody_a_guest(sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
+    sandbox.fail("GET", "/users", Fault.other_answer({"data": []}))
+    with pytest.raises(TallyfyServerError, match=r"Tallyfy lists no member"):
+        hook.launch_run(template, answers=ANSWERS, assignees={"Approve": ["cfo@acme.com"]})
+    assert posts(sandbox) == []
+
+
 REFUSALS: dict[str, tuple[Fault, type[TallyfyError], tuple[str, ...]]] = {
     "403": (Fault.status(403), TallyfyForbiddenError, ("'Onboarding'", "process_launch", "draft")),
     "404": (Fault.status(404), TallyfyNotFoundError, ("'Onboarding'", "archived or deleted")),
