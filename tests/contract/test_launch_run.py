@@ -136,7 +136,7 @@ class TestWhatIsLaunched:
             (timedelta(days=10), None),
             ("P10D", None),
         ],
-        ids=str,
+        ids=["datetime", "no zone", "other zone", "date", "date text", "length", "length text"],
     )
     def test_deadline_in_every_form(
         self, deadline: Any, wanted: datetime | None, sandbox: Sandbox, hook: TallyfyHook, template: str
