@@ -604,7 +604,7 @@ class TestOperator:
     def test_returns_the_run_and_pushes_its_address(self, sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
         run, pushed = execute(hook, template=template, answers=ANSWERS, run_owner="cfo@acme.com")
         assert run["id"] == sandbox.runs()[0]["id"]
-        assert pushed == {"tallyfy_run_url": hook.run_url(run["id"])}
+        assert pushed == {"tallyfy_run_url": hook.run_url(run["id"]), "tallyfy_run_id": run["id"]}
         assert run["summary"] == f"Launched by Airflow: hr, manual, launch (key {run['summary'][-13:-1]})"
 
     def test_address_is_pushed_although_the_run_is_not_as_wanted(
@@ -613,14 +613,17 @@ class TestOperator:
         sandbox.when("GET", "/runs/*", lambda: next(iter(sandbox.organization.runs.values())).prerun.clear())
         error, pushed = execute(hook, template=template, answers=ANSWERS)
         assert isinstance(error, TallyfyNotAppliedError)
-        assert pushed == {"tallyfy_run_url": hook.run_url(sandbox.runs()[0]["id"])}
+        assert pushed == {
+            "tallyfy_run_url": hook.run_url(launched := sandbox.runs()[0]["id"]),
+            "tallyfy_run_id": launched,
+        }
 
     def test_second_try_and_cleared_task_adopt(self, sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
         first, _ = execute(hook, template=template, answers=ANSWERS)
         retried, pushed = execute(hook, 2, 1, template=template, answers=ANSWERS, retries=1)
         cleared, _ = execute(hook, 3, 3, template=template, answers=ANSWERS, retries=1)
         assert first["id"] == retried["id"] == cleared["id"]
-        assert pushed == {"tallyfy_run_url": hook.run_url(first["id"])}
+        assert pushed == {"tallyfy_run_url": hook.run_url(first["id"]), "tallyfy_run_id": first["id"]}
         again, _ = execute(hook, 3, 3, template=template, answers=ANSWERS, retries=1, if_launched="launch_again")
         assert again["id"] != first["id"]
 
