@@ -23,7 +23,7 @@ def main() -> None:
 
     initdb()
     if len(sys.argv) > 1:
-        add_connection(json.loads(sys.argv[1]))
+        add_connection(json.loads(sys.argv[1])["connection"])
         return
     for line in sys.stdin:
         run(json.loads(line))

@@ -73,9 +73,8 @@ class TestInfo:
         operators = imported("airflow_provider_tallyfy.operators.tallyfy")
         links = {
             f"{type(link).__module__}.{type(link).__qualname__}"
-            for operator in vars(operators).values()
-            if isinstance(operator, type) and operator.__name__ in operators.__all__
-            for link in getattr(operator, "operator_extra_links", ())
+            for name in operators.__all__
+            for link in getattr(operators, name).operator_extra_links
         }
         assert links == set(INFO["extra-links"])
 
