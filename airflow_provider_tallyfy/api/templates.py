@@ -8,8 +8,9 @@ from typing import Any
 
 from airflow_provider_tallyfy.api import titles
 from airflow_provider_tallyfy.api.endpoints import templates as endpoints
-from airflow_provider_tallyfy.api.forms.fields import FormField, fields_of, flag_of, listing, match, text_of
-from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, did_you_mean, show
+from airflow_provider_tallyfy.api.forms.fields import FormField, fields_of, flag_of, text_of
+from airflow_provider_tallyfy.api.names import choose
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, show
 from airflow_provider_tallyfy.api.protocol.messages import Flow, related, whole_number
 from airflow_provider_tallyfy.api.protocol.pagination import Walk
 from airflow_provider_tallyfy.api.protocol.problems import Kind, about, reject
@@ -186,12 +187,5 @@ def find_step(argument: str, steps: Sequence[Step], name: object) -> Step:
     """
     if not isinstance(name, str):
         raise ArgumentError(f"{argument} names the step {show(name)}; use its title or id.")
-    found = match(name, steps, (lambda step: step.id, lambda step: step.alias, lambda step: step.title))
-    if len(found) == 1:
-        return found[0]
-    if found:
-        ids = ", ".join(step.id for step in found)
-        raise ArgumentError(f"{argument}: {len(found)} steps are called {show(name)}: {ids}. Use the id.")
-    near = did_you_mean(name, [text for step in steps for text in (step.title, step.alias) if text])
-    there_are = f"There are {listing(step.title or step.id for step in steps)}." if steps else "There are no steps."
-    raise ArgumentError(f"{argument}: no step has the id, alias or title {show(name)}{near}. {there_are}")
+    names = (lambda step: step.id, lambda step: step.alias, lambda step: step.title)
+    return choose(argument, name, steps, names, what="step")

@@ -10,10 +10,12 @@ from typing import Any
 from airflow_provider_tallyfy.api.endpoints import labels as label_endpoints
 from airflow_provider_tallyfy.api.endpoints import organization as organization_endpoints
 from airflow_provider_tallyfy.api.endpoints import templates as template_endpoints
+from airflow_provider_tallyfy.api.names import folded
 from airflow_provider_tallyfy.api.protocol.arguments import (
     NOT_RENDERED_AS_LIST,
     ArgumentError,
     check_list,
+    check_rendered,
     check_text,
     check_user_id,
     did_you_mean,
@@ -67,8 +69,7 @@ def check_title(argument: str, value: object, kind: Kind = TAG) -> str:
     text = check_text(argument, value).strip()
     if not text or text.lower() in {"none", "null"}:
         raise ArgumentError(f"{argument}={show(text)} is neither the {kind.called} nor the id of a {kind.what}.")
-    if "{{" in text or "{%" in text:
-        raise ArgumentError(f"{argument}={show(text)} is a template that was not rendered.")
+    check_rendered(argument, text)
     if len(text) > kind.limit and not looks_like_id(text):
         raise ArgumentError(
             f"{argument}={show(text)} has {len(text)} characters; a {kind.what}'s {kind.called} has at most "
@@ -140,11 +141,11 @@ def resolve(argument: str, what: str, names: Iterable[str], known: Mapping[str, 
     """
     by_title: dict[str, list[str]] = {}
     for identity, title in known.items():
-        by_title.setdefault(title.casefold(), []).append(identity)
+        by_title.setdefault(folded(title), []).append(identity)
     ids: list[str] = []
     missing: list[str] = []
     for name in names:
-        matches = [name] if name in known else by_title.get(name.casefold(), [])
+        matches = [name] if name in known else by_title.get(folded(name), [])
         if len(matches) > 1:
             exact = [identity for identity in matches if known[identity] == name]
             matches = exact if len(exact) == 1 else matches
@@ -168,20 +169,42 @@ def unknown(
     return ArgumentError(f"{argument}: no {what} has this {called} or id: {'; '.join(parts)}. {some}")
 
 
+def folder_ids(org: str, argument: str, names: Iterable[str]) -> Flow[list[str]]:
+    """Replace names of folders by ids. The list of folders is read only if there is a name.
+
+    :raises ArgumentError: for unknown names, with the nearest known ones.
+    """
+    ids, _ = yield from _ids(argument, FOLDER, names, FOLDER.listing(org))
+    return ids
+
+
+def _ids(
+    argument: str, kind: Kind, names: Iterable[str], listing: Request, *, fail: bool = True
+) -> Flow[tuple[list[str], list[str]]]:
+    """Replace titles by ids. The list is read only if there is a title.
+
+    :param listing: the request for the list.
+    :param fail: whether an unknown title is an error.
+    :return: the ids, and the unknown titles.
+    """
+    wanted = list(names)
+    if all(looks_like_id(name) for name in wanted):
+        return wanted, []
+    known = yield from read_titles(listing, kind.title)
+    plain_ids = {name: name for name in wanted if looks_like_id(name)}  # an id that is not listed may still be valid
+    ids, missing = resolve(argument, kind.what, wanted, {**plain_ids, **known})
+    if missing and fail:
+        raise unknown(argument, kind.what, missing, known.values(), kind.called)
+    return ids, missing
+
+
 def tag_ids(org: str, argument: str, names: Iterable[str], *, create_missing: bool = False) -> Flow[list[str]]:
     """Replace titles of tags by ids. The list of tags is read only if there is a title.
 
     :param create_missing: create tags for unknown titles, instead of failing.
     :raises ArgumentError: for unknown titles, with the nearest known ones.
     """
-    wanted = list(names)
-    if all(looks_like_id(name) for name in wanted):
-        return wanted
-    known = yield from read_titles(label_endpoints.list_tags(org))
-    plain_ids = {name: name for name in wanted if looks_like_id(name)}  # an id that is not listed may still be valid
-    ids, missing = resolve(argument, "tag", wanted, {**plain_ids, **known})
-    if missing and not create_missing:
-        raise unknown(argument, "tag", missing, known.values())
+    ids, missing = yield from _ids(argument, TAG, names, label_endpoints.list_tags(org), fail=not create_missing)
     for title in missing:
         ids.append((yield from _create_tag(org, title)))
     return ids

@@ -167,7 +167,7 @@ BAD: dict[str, tuple[dict[str, Any], tuple[str, ...], bool]] = {
         ("'Compny' (did you mean 'Company'?)", "'XL'", "'S', 'L'", "'Company' is required"),
         True,
     ),
-    "step that does not exist": ({"assignees": {"Aprove": ["cfo@acme.com"]}}, ("'Aprove'", "mean 'approve'"), True),
+    "step that does not exist": ({"assignees": {"Aprove": ["cfo@acme.com"]}}, ("'Aprove'", "mean 'Approve'"), True),
     "step twice": (
         {"assignees": {"Approve": ["cfo@acme.com"], "approve": ["cfo@acme.com"]}},
         ("names the step 'Approve' twice: 'Approve' and 'approve'",),
@@ -196,7 +196,7 @@ BAD: dict[str, tuple[dict[str, Any], tuple[str, ...], bool]] = {
         ("deadlines['Approve']='next week' is no deadline", "deadlines['Pay']=7 is no deadline", "'P3D'"),
         False,
     ),
-    "deadline of an unknown step": ({"deadlines": {"Aprove": "P3D"}}, ("deadlines: no step", "'approve'"), True),
+    "deadline of an unknown step": ({"deadlines": {"Aprove": "P3D"}}, ("deadlines: no step", "'Approve'"), True),
     "owner who is no member": ({"owner": "cfo@acme.co"}, ("owner: no member", "'cfo@acme.com'"), True),
     "unknown tag": ({"tags": ["VPI"]}, ("tags: no tag has this title or id: 'VPI'", "'VIP'"), True),
     "unknown folder": ({"folders": ["HQ"]}, ("folders: no folder has this name or id: 'HQ'",), True),
@@ -232,7 +232,7 @@ def test_bad_input_is_refused_before_anything_is_launched(
 
 def test_empty_list_of_members_makes_nobody_a_guest(sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
     sandbox.fail("GET", "/users", Fault.other_answer({"data": []}))
-    with pytest.raises(TallyfyServerError, match=r"Tallyfy lists no member"):
+    with pytest.raises(TallyfyServerError, match=r"did not return the members"):
         hook.launch_run(template, answers=ANSWERS, assignees={"Approve": ["cfo@acme.com"]})
     assert posts(sandbox) == []
 

@@ -48,7 +48,11 @@ class TestFinding:
         ("name", "error", "told"),
         [
             ("Aprove", TallyfyArgumentError, r"did you mean 'Approve'.*\. There are 'Collect details', 'Approve', "),
-            ("twice", TallyfyArgumentError, r"2 tasks of the run \w+ are called so: \w+ \(position 4\), \w+ \(pos"),
+            (
+                "twice",
+                TallyfyArgumentError,
+                r"2 tasks of the run \w+ are called 'twice': \w+ \(position 4\), \w+ \(pos",
+            ),
             (UNKNOWN, TallyfyNotFoundError, r"The run 'Onboarding Acme' \(\w+\) has no task 0123.*deleted"),
             ("", TallyfyArgumentError, "neither the id nor the title nor the alias of a task"),
             ("None", TallyfyArgumentError, "upstream task returned nothing"),
@@ -117,7 +121,7 @@ REFUSED: list[tuple[str, dict[str, Any], type[TallyfyError], str]] = [
     (COLLECT, {"answers": "{'Amount': 1}"}, TallyfyArgumentError, "is not an object.*Jinja string"),
     (COLLECT, {"answers": [1]}, TallyfyArgumentError, "is not an object"),
     (COLLECT, {"answers": {1: 2}}, TallyfyArgumentError, "names are strings"),
-    ("Confirm", {"answers": {"Amount": 1}}, TallyfyArgumentError, "The form has no fields"),
+    ("Confirm", {"answers": {"Amount": 1}}, TallyfyArgumentError, "There are no fields"),
     ("Confirm", {"comment": 7}, TallyfyArgumentError, "comment=7 is of type int"),
     ("Confirm", {"comment": "{{ x }}"}, TallyfyArgumentError, "not rendered"),
 ]

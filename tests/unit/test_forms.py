@@ -225,7 +225,7 @@ class TestEncode:
 
     def test_no_answers_at_all(self) -> None:
         assert encode("answers", FORM, None, complete=False) == {}
-        assert refused([], {"a": 1}) == ["answers: no field has the id, alias or label 'a'. The form has no fields."]
+        assert refused([], {"a": 1}) == ["answers: no field has the id, alias or label 'a'. There are no fields."]
 
     @pytest.mark.parametrize(
         ("kind", "value", "sent"),
@@ -347,7 +347,7 @@ class TestKeys:
 
     def test_a_tie_names_the_ids(self) -> None:
         (line,) = refused(self.NAMES, {"Name": "x"})
-        assert line == "answers: 'Name' names 2 fields. Use the id of one of them: i5, i6."
+        assert line == "answers: 2 fields are called 'Name': i5, i6. Use the id."
 
     def test_a_key_of_nothing_names_the_nearest(self) -> None:
         (line,) = refused(self.NAMES, {"Alais": "x"})

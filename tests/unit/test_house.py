@@ -47,7 +47,8 @@ WITHIN_API: dict[str, set[str]] = {
     "protocol": {"protocol"},
     "endpoints": {"protocol", "endpoints.paths"},
     "timestamps": {"protocol"},
-    "titles": {"protocol", "endpoints"},
+    "names": {"protocol"},
+    "titles": {"protocol", "endpoints", "names"},
 }
 #: What ``api`` has none of: I/O, a clock, threads, an event loop.
 NOT_PURE = {

@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from airflow_provider_tallyfy.api.forms.entries import each, entries
-from airflow_provider_tallyfy.api.forms.fields import FormField, Option, flag_of, folded, listing
+from airflow_provider_tallyfy.api.forms.fields import FormField, Option, flag_of
+from airflow_provider_tallyfy.api.names import folded, listing
 from airflow_provider_tallyfy.api.protocol.arguments import (
     ArgumentError,
     check_object,

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, did_you_mean, show
+from airflow_provider_tallyfy.api.names import choose
 from airflow_provider_tallyfy.api.protocol.messages import related
 
-SHOWN = 20  # names that an error lists at most
-
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -103,32 +99,6 @@ def flag_of(value: object, *, absent: bool) -> bool:
     return _FLAGS.get(str(value).lower(), absent) if isinstance(value, (bool, int, str)) else absent
 
 
-def folded(text: str) -> str:
-    """A text without what people do not see: letter case, blanks at its ends, the way its accents are encoded."""
-    return " ".join(unicodedata.normalize("NFC", text).split()).casefold()
-
-
-def match(name: str, items: Iterable[T], ranks: Iterable[Callable[[T], str]]) -> list[T]:
-    """Return the items that a name fits best; several are a tie.
-
-    :param ranks: names of an item, the strongest first. Each is compared exactly before any is compared folded.
-    """
-    candidates, names = list(items), list(ranks)
-    for fold in (str, folded):
-        wanted = fold(name)
-        for rank in names:
-            if wanted and (found := [item for item in candidates if fold(rank(item)) == wanted]):
-                return found
-    return []
-
-
-def listing(names: Iterable[str]) -> str:
-    """Names for an error: ``'S', 'M', 'L'``, bounded."""
-    everything = list(names)
-    more = f" and {len(everything) - SHOWN} more" if len(everything) > SHOWN else ""
-    return ", ".join(show(name) for name in everything[:SHOWN]) + more
-
-
 def labels_of(fields: Sequence[FormField]) -> dict[str, str]:
     """Id to label; fields of one label are told apart by their ids."""
     return {identity: label for (_, identity), label in told_apart([("", field) for field in fields]).items()}
@@ -173,22 +143,16 @@ def told_apart(fields: Sequence[tuple[str, FormField]]) -> dict[tuple[str, str],
 def find_field(argument: str, fields: Sequence[FormField], key: str) -> FormField:
     """Return the field that a key names: by its id, alias or label, in this order, then the same in any letter case.
 
-    :raises ArgumentError: for a key that names none (with the nearest) or several (with their ids).
+    :raises ArgumentError: for a key that names no field (with the nearest ones) or several (with their ids).
     """
     labels = labels_of(fields)
-    found = match(
-        key,
-        fields,
-        (lambda field: field.id, lambda field: field.alias, lambda field: field.label, lambda field: labels[field.id]),
+    names = (
+        lambda field: field.id,
+        lambda field: field.alias,
+        lambda field: labels[field.id],
+        lambda field: field.label,
     )
-    if len(found) == 1:
-        return found[0]
-    if found:
-        ids = ", ".join(field.id for field in found)
-        raise ArgumentError(f"{argument}: {show(key)} names {len(found)} fields. Use the id of one of them: {ids}.")
-    near = did_you_mean(key, [text for field in fields for text in (field.alias, field.label) if text])
-    there_are = f"There are {listing(labels.values())}." if fields else "The form has no fields."
-    raise ArgumentError(f"{argument}: no field has the id, alias or label {show(key)}{near}. {there_are}")
+    return choose(argument, key, fields, names, what="field", called="label")
 
 
 def stored_answers(value: Any) -> Mapping[str, Any]:

@@ -18,7 +18,8 @@ from urllib.parse import unquote, urlsplit
 
 from airflow_provider_tallyfy.api.forms import assignees, choices
 from airflow_provider_tallyfy.api.forms.entries import each, entries
-from airflow_provider_tallyfy.api.forms.fields import FormField, listing, match
+from airflow_provider_tallyfy.api.forms.fields import FormField
+from airflow_provider_tallyfy.api.names import listing, match
 from airflow_provider_tallyfy.api.protocol.arguments import (
     ArgumentError,
     check_json,

@@ -70,14 +70,22 @@ def check_id(argument: str, value: object) -> str:
         )
     if len(value) > ID_LIMIT:
         raise ArgumentError(f"{argument}={show(value)} is longer than {ID_LIMIT} characters.")
-    if "{{" in value or "{%" in value:
-        raise ArgumentError(f"{argument}={show(value)} is a template that was not rendered.")
+    check_rendered(argument, value)
     if not _ID.fullmatch(value):
         raise ArgumentError(
             f"{argument}={show(value)} is not a Tallyfy id: an id consists of letters, digits, '_' and '-'. "
             "Pass the id alone, not a URL or a path."
         )
     return value
+
+
+def check_rendered(argument: str, text: str) -> None:
+    """Refuse a Jinja template that was not rendered.
+
+    :raises ArgumentError: for a text that holds one.
+    """
+    if "{{" in text or "{%" in text:
+        raise ArgumentError(f"{argument}={show(text)} is a template that was not rendered.")
 
 
 def listed(argument: str, value: Iterable[Any]) -> list[Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from airflow_provider_tallyfy.api import titles
 from airflow_provider_tallyfy.api.endpoints import runs as run_endpoints
+from airflow_provider_tallyfy.api.members import Members
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, show
 from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Pause
 from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected, about, problem_of
@@ -21,7 +22,6 @@ from airflow_provider_tallyfy.api.runs.fields import answers_of, same_id, same_j
 from airflow_provider_tallyfy.api.runs.launch_arguments import Launch, Prepared, encoded, prepare
 from airflow_provider_tallyfy.api.runs.launch_key import LAG, LaunchKey, find_launched
 from airflow_provider_tallyfy.api.runs.launch_tasks import (
-    People,
     plan_tasks,
     task_differences,
 )
@@ -124,9 +124,9 @@ def _adopted(org: str, run: Run, wanted: Launch, template: Template) -> Flow[str
     if wanted.name is not None and run.get("name") != wanted.name:
         texts.append(f"its name is not the {show(wanted.name)} of this launch")
     try:
-        people = People(org)
-        asked = yield from encoded(template, wanted.answers, people, complete=False)
-        tasks = yield from plan_tasks(people, template, wanted.assignees, wanted.deadlines)
+        members = Members(org)
+        asked = yield from encoded(template, wanted.answers, members, complete=False)
+        tasks = yield from plan_tasks(members, template, wanted.assignees, wanted.deadlines)
     except ArgumentError as mistake:
         return "; ".join([*texts, f"this launch would be refused now ({str(mistake).splitlines()[0]})"])
     labels, have = {field.id: field.name for field in template.kickoff}, answers_of(run)

@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_tallyfy.api import forms, titles
+from airflow_provider_tallyfy.api.members import Members
 from airflow_provider_tallyfy.api.protocol import arguments as check
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError
 from airflow_provider_tallyfy.api.protocol.messages import Flow
 from airflow_provider_tallyfy.api.runs.launch_key import LaunchKey, check_launch_key
 from airflow_provider_tallyfy.api.runs.launch_tasks import (
-    People,
     WantedTask,
     check_assignees,
     check_deadlines,
@@ -133,40 +133,29 @@ def prepare(org: str, wanted: Launch, key: LaunchKey, template: Template) -> Flo
         "name": wanted.name_for(template),
         "summary": key.summary(wanted.summary),
     }
-    people = People(org)
-    if prerun := (yield from encoded(template, wanted.answers, people)):
+    members = Members(org)
+    if prerun := (yield from encoded(template, wanted.answers, members)):
         body["prerun"] = prerun
-    tasks = yield from plan_tasks(people, template, wanted.assignees, wanted.deadlines)
+    tasks = yield from plan_tasks(members, template, wanted.assignees, wanted.deadlines)
     if tasks:
         body["tasks"] = {task.step.id: task.body for task in tasks}
     if wanted.owner is not None:
-        body["owner_id"] = yield from people.member_id("owner", wanted.owner)
+        body["owner_id"] = yield from members.member_id("owner", wanted.owner)
     if wanted.tags:
         body["tags"] = yield from titles.tag_ids(org, "tags", wanted.tags)
     if wanted.folders:
-        body["folders"] = yield from _folder_ids(org, wanted.folders)
+        body["folders"] = yield from titles.folder_ids(org, "folders", wanted.folders)
     return Prepared(template, {**(wanted.extra_fields or {}), **body}, tasks)
 
 
 def encoded(
-    template: Template, answers: Mapping[str, Any] | None, people: People, *, complete: bool = True
+    template: Template, answers: Mapping[str, Any] | None, members: Members, *, complete: bool = True
 ) -> Flow[dict[str, Any]]:
     """The answers by the ids of their fields, as Tallyfy takes them.
 
     :param complete: whether a required field without an answer is a mistake.
     """
-    members = None
+    addresses = None
     if forms.needs_members(template.kickoff, answers):
-        members = yield from people.by_address()
-    return forms.encode("answers", template.kickoff, answers, complete=complete, members=members)
-
-
-def _folder_ids(org: str, names: list[str]) -> Flow[list[str]]:
-    if all(titles.looks_like_id(name) for name in names):
-        return names
-    known = yield from titles.read_kind(org, titles.FOLDER)
-    plain = {name: name for name in names if titles.looks_like_id(name)}
-    ids, missing = titles.resolve("folders", titles.FOLDER.what, names, {**plain, **known})
-    if missing:
-        raise titles.unknown("folders", titles.FOLDER.what, missing, known.values(), titles.FOLDER.called)
-    return ids
+        addresses = yield from members.by_address()
+    return forms.encode("answers", template.kickoff, answers, complete=complete, members=addresses)

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_provider_tallyfy.api.endpoints import runs as run_endpoints
-from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_text, show
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_rendered, check_text, show
 from airflow_provider_tallyfy.api.protocol.messages import Flow, Page, Pause
 from airflow_provider_tallyfy.api.protocol.pagination import Walk
 from airflow_provider_tallyfy.api.protocol.problems import Kind, about
@@ -115,8 +115,7 @@ def check_launch_key(argument: str, value: object) -> str:
             f"{argument}={show(value)} is empty. A key says which launches are one and the same, such as a customer's "
             "number; leave it out for one launch per task of a DAG run."
         )
-    if "{{" in text or "{%" in text:
-        raise ArgumentError(f"{argument}={show(text)} is a template that was not rendered.")
+    check_rendered(argument, text)
     if len(text) > KEY_LIMIT:
         raise ArgumentError(f"{argument} has {len(text)} characters; it has at most {KEY_LIMIT}: {show(text)}")
     return text

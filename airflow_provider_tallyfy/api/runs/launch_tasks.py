@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
-from airflow_provider_tallyfy.api import titles
 from airflow_provider_tallyfy.api.endpoints import organization as organization_endpoints
+from airflow_provider_tallyfy.api.members import Members
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_text, check_user_id, listed, show
 from airflow_provider_tallyfy.api.protocol.messages import Flow, related, whole_number
-from airflow_provider_tallyfy.api.protocol.problems import Kind, about
 from airflow_provider_tallyfy.api.protocol.reading import ask
 from airflow_provider_tallyfy.api.runs.model import id_of
 from airflow_provider_tallyfy.api.templates import Step, Template, find_step
@@ -138,47 +137,8 @@ def _by_step(argument: str, value: object, example: str) -> list[tuple[str, Any]
     return pairs
 
 
-class People:
-    """Who is a member of an organization, read once and only where somebody asks.
-
-    :param org: the organization.
-    """
-
-    def __init__(self, org: str) -> None:
-        self.org = org
-        self._known: dict[str, str] | None = None
-
-    def addresses(self) -> Flow[dict[str, str]]:
-        """E-mail addresses by user id."""
-        if self._known is None:
-            known = yield from titles.read_kind(self.org, titles.MEMBER)
-            if not known:  # the token's own user is one: without them, every member would become a guest
-                request = organization_endpoints.list_members(self.org)
-                raise about(request, Kind.SERVER, f"{request.label}: Tallyfy lists no member of the organization.")
-            self._known = known
-        return self._known
-
-    def by_address(self) -> Flow[dict[str, int]]:
-        """User ids by e-mail address in lower case."""
-        known = yield from self.addresses()
-        return {address.strip().casefold(): int(identity) for identity, address in known.items() if identity.isdigit()}
-
-    def member_id(self, argument: str, member: int | str) -> Flow[int]:
-        """The user id of a member.
-
-        :raises ArgumentError: for an e-mail address that no member has, naming the nearest.
-        """
-        if isinstance(member, int):
-            return member
-        members = yield from self.by_address()
-        if (identity := members.get(member.casefold())) is None:
-            kind = titles.MEMBER
-            raise titles.unknown(argument, kind.what, [member], (yield from self.addresses()).values(), kind.called)
-        return identity
-
-
 def plan_tasks(
-    people: People,
+    members: Members,
     template: Template,
     assignees: Mapping[str, list[int | str]] | None,
     deadlines: Mapping[str, datetime] | None,
@@ -195,7 +155,7 @@ def plan_tasks(
         return []
     given = _steps_by_id("assignees", template, assignees or {})
     moments = _steps_by_id("deadlines", template, deadlines or {})
-    wanted = dict(zip(given, (yield from _owners(people, template, given)), strict=True))
+    wanted = dict(zip(given, (yield from _owners(members, template, given)), strict=True))
     starter: int | None = None
     tasks = []
     for step in template.steps:
@@ -210,7 +170,7 @@ def plan_tasks(
             owners = own
         if owners is None and step.assign_run_starter:
             if starter is None:
-                starter = yield from _starter(people.org, template)
+                starter = yield from _starter(members.org, template)
             owners = None if starter is None else {"users": [starter]}
         tasks.append(WantedTask(step, owners, moments.get(step.id)))
     return tasks
@@ -236,13 +196,13 @@ def _steps_by_id(argument: str, template: Template, by_name: Mapping[str, Any]) 
 
 
 def _owners(
-    people: People, template: Template, given: Mapping[str, list[int | str]]
+    members: Members, template: Template, given: Mapping[str, list[int | str]]
 ) -> Flow[list[dict[str, list[Any]]]]:
     """The owners of some steps: members by their ids, everybody else as a guest."""
     by_address: Mapping[str, int] = {}
     if any(isinstance(person, str) for entries in given.values() for person in entries):
-        by_address = yield from people.by_address()
-    members = set(by_address.values())
+        by_address = yield from members.by_address()
+    known = set(by_address.values())
     steps = {step.id: step for step in template.steps}
     owners: list[dict[str, list[Any]]] = []
     mistakes: list[str] = []
@@ -256,7 +216,7 @@ def _owners(
                 guests.append(str(person))
             else:
                 users.append(member)
-            if isinstance(person, int) and members and person not in members:
+            if isinstance(person, int) and known and person not in known:
                 mistakes.append(f"assignees[{step.title!r}]: no member of the organization has the id {person}.")
         if guests and step.allow_guest_owners is False:
             mistakes.append(
@@ -296,7 +256,8 @@ def _of_task(row: Mapping[str, Any], task: WantedTask) -> Iterable[str]:
     if task.owners is not None:
         have, want = _people(row.get("owners")), _people(task.owners)
         if have != want:
-            yield f"its owners are {', '.join(sorted(have)) or 'nobody'}, wanted were {', '.join(sorted(want))}"
+            now, then = (", ".join(sorted(who)) or "nobody" for who in (have, want))
+            yield f"its owners are {now}, but should be {then}"
     if task.deadline is not None:
         shown = instant(row.get("deadline"))
         if shown is None or abs(shown - task.deadline) >= timedelta(minutes=1):

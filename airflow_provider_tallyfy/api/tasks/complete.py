@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from airflow_provider_tallyfy.api import forms, titles
+from airflow_provider_tallyfy.api import forms
 from airflow_provider_tallyfy.api.endpoints import tasks as task_endpoints
+from airflow_provider_tallyfy.api.members import Members
 from airflow_provider_tallyfy.api.once import Done, bring_about
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, show
-from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Request, whole_number
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Request
 from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected, about, reject
 from airflow_provider_tallyfy.api.protocol.reading import ask
 from airflow_provider_tallyfy.api.runs.read import describe_reply, repeat_if_not_done
@@ -219,12 +220,10 @@ def _encode(
     org: str, fields: list[forms.FormField], given: Mapping[str, Any], stored: Mapping[str, Any], complete: bool = True
 ) -> Flow[dict[str, Any]]:
     """The answers as Tallyfy takes them. Members that they name by e-mail address are looked up."""
-    members: dict[str, int] = {}
+    addresses = None
     if forms.needs_members(fields, given):
-        for identity, address in (yield from titles.read_kind(org, titles.MEMBER)).items():
-            if address and (number := whole_number(identity)) is not None:
-                members[address.casefold()] = number
-    return forms.encode("answers", fields, given, stored=stored, complete=complete, members=members)
+        addresses = yield from Members(org).by_address()
+    return forms.encode("answers", fields, given, stored=stored, complete=complete, members=addresses)
 
 
 def _why_not_complete(task: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_text, show
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_rendered, check_text, show
 from airflow_provider_tallyfy.api.protocol.messages import related
 
 Task = dict[str, Any]
@@ -116,8 +116,7 @@ def check_task(argument: str, value: object) -> str:
             f"{argument}={show(value)} is neither the id nor the title nor the alias of a task. If it comes from XCom "
             "or a template, the upstream task returned nothing."
         )
-    if "{{" in text or "{%" in text:
-        raise ArgumentError(f"{argument}={show(value)} is a template that was not rendered.")
+    check_rendered(argument, text)
     if len(text) > TITLE_LIMIT:
         raise ArgumentError(f"{argument} has {len(text)} characters; a task's title has at most {TITLE_LIMIT}.")
     return text
@@ -141,8 +140,7 @@ def check_comment(argument: str, value: object) -> str | None:
     if value is None:
         return None
     text = check_text(argument, value).strip()
-    if "{{" in text or "{%" in text:
-        raise ArgumentError(f"{argument}={show(value)} is a template that was not rendered.")
+    check_rendered(argument, text)
     return None if text in ("", "None") else text
 
 

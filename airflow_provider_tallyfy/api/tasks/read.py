@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from airflow_provider_tallyfy.api.endpoints import tasks as task_endpoints
-from airflow_provider_tallyfy.api.forms.fields import SHOWN, listing, match, text_of
-from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_id, did_you_mean, show
+from airflow_provider_tallyfy.api.forms.fields import text_of
+from airflow_provider_tallyfy.api.names import choose as choose_by_name
+from airflow_provider_tallyfy.api.protocol.arguments import check_id
 from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Request
 from airflow_provider_tallyfy.api.protocol.pagination import Walk, read_page
 from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected, about, reject
@@ -61,21 +62,15 @@ def choose(run_id: str, tasks: Iterable[Task], name: str) -> Task:
 
     :raises ArgumentError: for a name that no task has (with the nearest) or several have (with their ids).
     """
-    tasks = list(tasks)
-    found = match(name, tasks, [_text_under(key) for key in ("id", "alias", "title")])
-    if len(found) == 1:
-        return found[0]
-    if found:
-        ids = ", ".join(f"{task['id']} (position {task.get('position')})" for task in found[:SHOWN])
-        raise ArgumentError(
-            f"task={show(name)}: {len(found)} tasks of the run {run_id} are called so: {ids}. Use the id."
-        )
-    near = did_you_mean(
-        name, [text for task in tasks for key in ("alias", "title") if (text := text_of(task.get(key)))]
-    )
-    there = listing(text_of(task.get("title")) or str(task["id"]) for task in tasks)
-    raise ArgumentError(
-        f"task={show(name)}: no task of the run {run_id} has this id, title or alias{near}. There are {there}."
+    names = [_text_under(key) for key in ("id", "alias", "title")]
+    return choose_by_name(
+        "task",
+        name,
+        list(tasks),
+        names,
+        what="task",
+        of=f" of the run {run_id}",
+        identify=lambda task: f"{task['id']} (position {task.get('position')})",
     )
 
 
