@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_tallyfy.operators._bulk_base import SUMMARY_KEY, TallyfyBulkOperator
 from airflow_provider_tallyfy.operators._literals import check_flag_or_blank, check_literals, checked
-from airflow_provider_tallyfy.operators.single_runs import UPDATE_FIELDS, check_update_literals
+from airflow_provider_tallyfy.operators._update_fields import UPDATE_FIELDS, check_update_literals
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_tallyfy._compat import AirflowSkipException
 from airflow_provider_tallyfy.api.protocol.arguments import check_choice, check_id
 from airflow_provider_tallyfy.links.tallyfy import RUN_URL_KEY, TallyfyRunLink
 from airflow_provider_tallyfy.operators._base import TallyfyBaseOperator
+from airflow_provider_tallyfy.operators._if_already import IF_ALREADY, IfAlready, nothing_to_do
 from airflow_provider_tallyfy.operators._literals import check_literals, checked
-from airflow_provider_tallyfy.operators.single_runs import IF_ALREADY, IfAlready
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -104,12 +103,6 @@ class TallyfyCompleteTaskOperator(TallyfyBaseOperator):
         if outcome.how != "already":
             did = {True: "approved", False: "rejected", None: "complete"}[self.approve]
             self.log.info("Task %s is %s%s.", name, did, note)
-        elif self.if_already == "skip":
-            raise AirflowSkipException(f"Task {name}: nothing to do{note}.")
-        elif self.if_already == "fail":
-            from airflow_provider_tallyfy.exceptions import TallyfyAlreadyError
-
-            raise TallyfyAlreadyError(f"Task {name}: nothing to do{note}, and if_already='fail'.")
         else:
-            self.log.info("Task %s: nothing to do%s.", name, note)
+            nothing_to_do(self, f"Task {name}", note)
         return outcome.task

@@ -10,6 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from airflow_provider_tallyfy.operators.archive_run import (
+        TallyfyActivateRunOperator,
+        TallyfyArchiveRunOperator,
+    )
     from airflow_provider_tallyfy.operators.bulk_report import TallyfyBulkReportOperator
     from airflow_provider_tallyfy.operators.bulk_runs import (
         TallyfyBulkActivateRunsOperator,
@@ -17,30 +21,26 @@ if TYPE_CHECKING:
         TallyfyBulkUpdateRunsOperator,
     )
     from airflow_provider_tallyfy.operators.complete_task import TallyfyCompleteTaskOperator
+    from airflow_provider_tallyfy.operators.delete_run import TallyfyDeleteRunOperator
     from airflow_provider_tallyfy.operators.get_run import TallyfyGetRunOperator
     from airflow_provider_tallyfy.operators.launch_run import TallyfyLaunchRunOperator
     from airflow_provider_tallyfy.operators.list_runs import TallyfyListRunsOperator
-    from airflow_provider_tallyfy.operators.single_runs import (
-        TallyfyActivateRunOperator,
-        TallyfyArchiveRunOperator,
-        TallyfyDeleteRunOperator,
-        TallyfyUpdateRunOperator,
-    )
+    from airflow_provider_tallyfy.operators.update_run import TallyfyUpdateRunOperator
 
 #: The module beside this one that an operator is in.
 _MODULES = {
-    "TallyfyActivateRunOperator": "single_runs",
-    "TallyfyArchiveRunOperator": "single_runs",
+    "TallyfyActivateRunOperator": "archive_run",
+    "TallyfyArchiveRunOperator": "archive_run",
     "TallyfyBulkActivateRunsOperator": "bulk_runs",
     "TallyfyBulkArchiveRunsOperator": "bulk_runs",
     "TallyfyBulkReportOperator": "bulk_report",
     "TallyfyBulkUpdateRunsOperator": "bulk_runs",
     "TallyfyCompleteTaskOperator": "complete_task",
-    "TallyfyDeleteRunOperator": "single_runs",
+    "TallyfyDeleteRunOperator": "delete_run",
     "TallyfyGetRunOperator": "get_run",
     "TallyfyLaunchRunOperator": "launch_run",
     "TallyfyListRunsOperator": "list_runs",
-    "TallyfyUpdateRunOperator": "single_runs",
+    "TallyfyUpdateRunOperator": "update_run",
 }
 
 __all__ = [

@@ -38,17 +38,17 @@ def put(code: str, path: Path) -> None:
     path.write_text("".join(lines))
 
 
-def name_operator(path: Path, operator: str, neighbour: str) -> None:
-    """Name an operator wherever the file names its neighbour."""
+def name_operator(path: Path, operator: str, module: str, neighbour: str) -> None:
+    """Name an operator and its module wherever the file names its neighbour, which is in ``delete_run.py``."""
     lines = path.read_text().splitlines(keepends=True)
     assert any(neighbour in line for line in lines)
-    new = [line.replace(neighbour, operator) for line in lines]
+    new = [line.replace(neighbour, operator).replace("delete_run", module) for line in lines]
     path.write_text("".join(line if line == copy else line + copy for line, copy in zip(lines, new, strict=True)))
 
 
 def test_the_example_works_as_it_is_written(tmp_path: Path) -> None:
     assert [Path(path).name for path, _ in STEPS] == [
-        *("runs.py", "tallyfy.py", "single_runs.py", "runs.py", "test_report_issue.py")
+        *("runs.py", "tallyfy.py", "report_issue.py", "runs.py", "test_report_issue.py")
     ]
     shutil.copytree(PACKAGE, tmp_path / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
     for folder in ("contract", "unit"):
@@ -65,7 +65,7 @@ def test_the_example_works_as_it_is_written(tmp_path: Path) -> None:
     ((operator, neighbour),) = re.findall(
         r"^class (\w+Operator)\b.*?wherever that file names\s`(\w+)`", TEXT, re.M | re.S
     )
-    name_operator(tmp_path / OPERATORS, operator, neighbour)
+    name_operator(tmp_path / OPERATORS, operator, Path(STEPS[2][0]).stem, neighbour)
     command = [sys.executable, "-m", "pytest", "-rp", "-p", "no:cacheprovider", "--color=no", STEPS[-1][0]]
     command.append(str(signatures.relative_to(ROOT)))
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=110)

@@ -11,7 +11,7 @@ from airflow import DAG
 
 from airflow_provider_tallyfy._compat import BaseOperator
 from airflow_provider_tallyfy.exceptions import TallyfyArgumentError
-from airflow_provider_tallyfy.operators.single_runs import UPDATE_FIELDS
+from airflow_provider_tallyfy.operators._update_fields import UPDATE_FIELDS
 from airflow_provider_tallyfy.operators.tallyfy import (
     TallyfyBulkActivateRunsOperator,
     TallyfyBulkArchiveRunsOperator,

@@ -17,7 +17,7 @@ from airflow_provider_tallyfy.client.bulk_options import BulkOptions, BulkOption
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.operators import tallyfy as operators
 from airflow_provider_tallyfy.operators._task_arguments import TaskArguments
-from airflow_provider_tallyfy.operators.single_runs import UPDATE_FIELDS
+from airflow_provider_tallyfy.operators._update_fields import UPDATE_FIELDS
 
 OPERATORS: list[type[Any]] = [getattr(operators, name) for name in operators.__all__]
 HOOK_METHODS = sorted(
