@@ -113,7 +113,7 @@ HEADER_LINES: dict[str, bytes] = {
         f"Retry-After: {value[:20]!r}": b"Retry-After: " + value
         for value in (
             b"0", b"1", b"-1", b"1e400", b"nan", b"inf", b"\xb2", "²".encode(), b"9" * 5000, b"1_0", b"soon", b"",
-            b"Wed, 21 Oct 2015 07:28:00 GMT", b"Fri, 31 Dec 9999 23:59:59 GMT", b"Mon, 99 Foo 99999 99:99:99 XXX",
+            b"Wed, 21 Oct 2015 07:28:00 GMT", b"Fri, 31 Dec 9999 23:59:59 GMT", b"Mon, 99 Foo 99999 99:99:99 ABC",
             b"Wed, 21 Oct 2015 07:28:00 +99999999", b"Wed, 21 Oct 999999999999999999999 07:28:00 GMT", b"\x00", b"0x10",
         )
     },

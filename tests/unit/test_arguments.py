@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from airflow_provider_tallyfy.api.protocol import arguments as check
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError
 from airflow_provider_tallyfy.api.runs.fields import FIELDS
+from airflow_provider_tallyfy.api.runs.kickoff_answers import check_kickoff_answers
 from airflow_provider_tallyfy.api.runs.update import checked_changes
 
 RUN = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
@@ -101,19 +102,19 @@ _BAD: list[tuple[Callable[[str, Any], Any], Any, str]] = [
     (check.check_texts, "comments", "is not a list of strings"),
     (check.check_texts, {"a": 1}, "is not a list of strings"),
     (check.check_texts, ["a", 1], "[1]=1 is of type int"),
-    (check.check_kickoff_answers, "Amount=5", "does not have a known form. Use {field_id: answer}"),
-    (check.check_kickoff_answers, 5, "does not have a known form"),
-    (check.check_kickoff_answers, b"x", "does not have a known form"),
-    (check.check_kickoff_answers, {}, "is empty: nothing to set"),
-    (check.check_kickoff_answers, [], "is empty: nothing to set"),
-    (check.check_kickoff_answers, [RUN], "[0]='0a1b2c3d4e5f60718293a4b5c6d7e8f9' does not have a known form"),
-    (check.check_kickoff_answers, [{"a": 1, "b": 2}], "[0]={'a': 1, 'b': 2} does not have a known form"),
-    (check.check_kickoff_answers, [{"id": "a"}], "[0]={'id': 'a'} does not have a known form"),
-    (check.check_kickoff_answers, [{"id": "a", "value": 1, "label": "A"}], "does not have a known form"),
-    (check.check_kickoff_answers, {5: "x"}, "key of the_argument=5 is of type int"),
-    (check.check_kickoff_answers, {"": "x"}, "key of the_argument='' is empty"),
-    (check.check_kickoff_answers, [{"a": 1}, {"id": "a", "value": 2}], "answers the field a twice: 1 and 2"),
-    (check.check_kickoff_answers, [{"a": 1}, {"a": True}], "answers the field a twice: 1 and True"),
+    (check_kickoff_answers, "Amount=5", "does not have a known form. Use {field_id: answer}"),
+    (check_kickoff_answers, 5, "does not have a known form"),
+    (check_kickoff_answers, b"x", "does not have a known form"),
+    (check_kickoff_answers, {}, "is empty: nothing to set"),
+    (check_kickoff_answers, [], "is empty: nothing to set"),
+    (check_kickoff_answers, [RUN], "[0]='0a1b2c3d4e5f60718293a4b5c6d7e8f9' does not have a known form"),
+    (check_kickoff_answers, [{"a": 1, "b": 2}], "[0]={'a': 1, 'b': 2} does not have a known form"),
+    (check_kickoff_answers, [{"id": "a"}], "[0]={'id': 'a'} does not have a known form"),
+    (check_kickoff_answers, [{"id": "a", "value": 1, "label": "A"}], "does not have a known form"),
+    (check_kickoff_answers, {5: "x"}, "key of the_argument=5 is of type int"),
+    (check_kickoff_answers, {"": "x"}, "key of the_argument='' is empty"),
+    (check_kickoff_answers, [{"a": 1}, {"id": "a", "value": 2}], "answers the field a twice: 1 and 2"),
+    (check_kickoff_answers, [{"a": 1}, {"a": True}], "answers the field a twice: 1 and True"),
 ]
 
 
@@ -206,7 +207,7 @@ def test_all_forms_of_kickoff_answers_keep_every_answer(
 ) -> None:
     as_list = [form(field, answer) for form, (field, answer) in zip(forms, answers.items(), strict=False)]
     for given_as in (answers, as_list, tuple(as_list), iter(as_list), [*as_list, *as_list]):
-        assert as_json(check.check_kickoff_answers("prerun", given_as)) == as_json(answers)
+        assert as_json(check_kickoff_answers("prerun", given_as)) == as_json(answers)
 
 
 @given(st.lists(st.tuples(_field_ids, _json, st.sampled_from(_forms)), min_size=1, max_size=5))
@@ -218,7 +219,7 @@ def test_different_answers_to_one_field_are_an_error(given_answers: list[tuple[s
     entries = [form(field, answer) for field, answer, form in given_answers]
     if clash:
         with pytest.raises(ArgumentError, match="twice"):
-            check.check_kickoff_answers("prerun", entries)
+            check_kickoff_answers("prerun", entries)
     else:
-        folded = check.check_kickoff_answers("prerun", entries)
+        folded = check_kickoff_answers("prerun", entries)
         assert {(field, as_json(answer)) for field, answer in folded.items()} == said

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_choice, check_json, check_text, show
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_choice, check_text, show
+from airflow_provider_tallyfy.api.protocol.json_values import check_json
 from airflow_provider_tallyfy.api.protocol.messages import Param, Request
 
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD")

@@ -12,11 +12,11 @@ from airflow_provider_tallyfy.api.forms.fields import FormField, Option, flag_of
 from airflow_provider_tallyfy.api.names import folded, listing
 from airflow_provider_tallyfy.api.protocol.arguments import (
     ArgumentError,
-    check_object,
     check_text,
     did_you_mean,
     show,
 )
+from airflow_provider_tallyfy.api.protocol.json_values import check_object
 
 _WORDS = {True: ("true", "yes"), False: ("false", "no")}
 

@@ -22,13 +22,12 @@ from airflow_provider_tallyfy.api.forms.fields import FormField
 from airflow_provider_tallyfy.api.names import listing, match
 from airflow_provider_tallyfy.api.protocol.arguments import (
     ArgumentError,
-    check_json,
-    check_object,
     check_text,
     did_you_mean,
     listed,
     show,
 )
+from airflow_provider_tallyfy.api.protocol.json_values import check_json, check_object
 from airflow_provider_tallyfy.api.timestamps import check_instant, instant
 
 TEXT_LIMIT = 200  # characters of a text field

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 CONCURRENCY_LIMIT = 64  # requests in progress at a time, of one bulk change
 NAME_LIMIT = 550  # characters; Tallyfy's documentation of launch and update
-NUMBER_LIMIT = 10**300  # Python writes no number of more than 4,300 digits
-DEPTH_LIMIT = 50
 ID_LIMIT = 255  # characters; what Tallyfy's own SDK accepts
-_ID = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
-_SURROGATE = re.compile("[\ud800-\udfff]")
+# Patterns, not compiled ones: every DAG file that is parsed loads this module.
+_ID = r"[A-Za-z0-9_-]+"
+_SURROGATE = "[\ud800-\udfff]"
 _ABSENT = frozenset({"none", "null", "nan", "undefined"})
 _FROM_XCOM = (
     "If it comes from XCom or a Jinja template, the upstream task returned nothing or the template was not rendered."
@@ -71,7 +69,7 @@ def check_id(argument: str, value: object) -> str:
     if len(value) > ID_LIMIT:
         raise ArgumentError(f"{argument}={show(value)} is longer than {ID_LIMIT} characters.")
     check_rendered(argument, value)
-    if not _ID.fullmatch(value):
+    if not re.fullmatch(_ID, value, re.ASCII):
         raise ArgumentError(
             f"{argument}={show(value)} is not a Tallyfy id: an id consists of letters, digits, '_' and '-'. "
             "Pass the id alone, not a URL or a path."
@@ -149,7 +147,7 @@ def check_text(argument: str, value: object) -> str:
     """Return a string, which may be empty. A lone surrogate (half a character) is an error: it can't be sent."""
     if not isinstance(value, str):
         raise ArgumentError(f"{argument}={show(value)} is of type {type(value).__name__}; it must be a string.")
-    if not value.isascii() and _SURROGATE.search(value):
+    if not value.isascii() and re.search(_SURROGATE, value):
         raise ArgumentError(
             f"{argument}={show(value)} contains half a character (a lone surrogate): the text was cut in the "
             "middle of a character, or decoded with the wrong encoding."
@@ -200,92 +198,3 @@ def check_choice(argument: str, value: object, choices: Iterable[str]) -> str:
         hint = did_you_mean(value, allowed) if isinstance(value, str) else ""
         raise ArgumentError(f"{argument}={show(value)}: choose one of {', '.join(map(repr, allowed))}{hint}.")
     return str(value)
-
-
-def check_json(argument: str, value: object, depth: int = 0) -> Any:
-    """Return a value that can be sent as JSON: strings, finite numbers, bools, ``None``, lists and objects of these.
-
-    :raises ArgumentError: for anything else, and for a value nested more than ``DEPTH_LIMIT`` deep (or in itself).
-    """
-    if depth > DEPTH_LIMIT:
-        raise ArgumentError(f"{argument[:80]}... is nested more than {DEPTH_LIMIT} deep.")
-    if isinstance(value, str):
-        return check_text(argument, value)
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, (int, float)):
-        if not (math.isfinite(value) if isinstance(value, float) else abs(value) < NUMBER_LIMIT):
-            raise ArgumentError(f"{argument}={show(value)} is a number that can't be sent safely as JSON.")
-        return value
-    if isinstance(value, Mapping):
-        return check_object(argument, value, depth)
-    if isinstance(value, (list, tuple)):
-        return [check_json(f"{argument}[{i}]", inner, depth + 1) for i, inner in enumerate(value)]
-    raise ArgumentError(
-        f"{argument}={show(value)} is of type {type(value).__name__}, which can't be sent as JSON. Use strings, "
-        "numbers, bools, lists and objects; write dates as ISO 8601 text."
-    )
-
-
-def check_object(argument: str, value: object, depth: int = 0) -> dict[str, Any]:
-    """Return an object whose names are strings and whose values can be sent as JSON."""
-    if not isinstance(value, Mapping):
-        raise ArgumentError(f"{argument}={show(value)} is not an object of field names and values.")
-    for key in value:
-        if not isinstance(key, str):
-            raise ArgumentError(f"{argument} has the name {show(key)} of type {type(key).__name__}; names are strings.")
-        check_text(f"name in {argument}", key)
-    return {key: check_json(f"{argument}[{key!r}]", inner, depth + 1) for key, inner in value.items()}
-
-
-def check_kickoff_answers(argument: str, value: object) -> dict[str, Any]:
-    """Return kick-off answers in the only form that Tallyfy accepts: an object keyed by field id.
-
-    Tallyfy's older page says "array" (but production answers 422 to any list); its current pages say object.
-    This function accepts the object itself, a list of one-key objects, and a list of
-    ``{"id" or "field_id": <field>, "value": <answer>}``; the two list forms may be mixed.
-
-    :raises ArgumentError: for any other form, for no answers, and for two different answers to one field.
-    """
-    if isinstance(value, Mapping):
-        pairs = list(value.items())
-    elif isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
-        pairs = [_kickoff_pair(f"{argument}[{i}]", item) for i, item in enumerate(listed(argument, value))]
-    else:
-        raise ArgumentError(
-            f"{argument}={show(value)} does not have a known form. Use {{field_id: answer}}, "
-            '[{field_id: answer}, ...] or [{"id": field_id, "value": answer}, ...].'
-        )
-    if not pairs:
-        raise ArgumentError(
-            f"{argument} is empty: nothing to set. To clear an answer, set its field to an empty value."
-        )
-    folded: dict[str, Any] = {}
-    for field, answer in pairs:
-        key = check_id(f"key of {argument}", field)
-        if key in folded and not _identical(folded[key], answer):
-            raise ArgumentError(f"{argument} answers the field {key} twice: {show(folded[key])} and {show(answer)}.")
-        folded[key] = check_json(f"{argument}[{key!r}]", answer)
-    return folded
-
-
-def _identical(one: object, other: object) -> bool:
-    """Whether two answers are the same JSON. In Python, ``1`` and ``True`` are equal; in a form they differ."""
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(_identical(one[key], other[key]) for key in one)
-    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
-        return len(one) == len(other) and all(map(_identical, one, other))
-    return type(one) is type(other) and repr(one) == repr(other)
-
-
-def _kickoff_pair(argument: str, item: object) -> tuple[Any, Any]:
-    if isinstance(item, Mapping):
-        for key in ("id", "field_id"):
-            if set(item) == {key, "value"}:
-                return item[key], item["value"]
-        if len(item) == 1 and not set(item) & {"id", "field_id", "value"}:
-            return next(iter(item.items()))
-    raise ArgumentError(
-        f"{argument}={show(item)} does not have a known form. Use {{field_id: answer}} or "
-        '{"id": field_id, "value": answer}.'
-    )

@@ -14,6 +14,7 @@ from typing import Any
 from airflow_provider_tallyfy.api import titles
 from airflow_provider_tallyfy.api.protocol import arguments as check
 from airflow_provider_tallyfy.api.protocol.arguments import show
+from airflow_provider_tallyfy.api.runs.kickoff_answers import check_kickoff_answers
 from airflow_provider_tallyfy.api.runs.model import folder_ids, member_ids, tag_ids
 from airflow_provider_tallyfy.api.timestamps import instant
 
@@ -147,7 +148,7 @@ _TABLE = (
     Field("add_tags", titles.check_titles, _never, "ids or titles of tags to add"),
     Field("remove_tags", titles.check_titles, _never, "ids or titles of tags to take away"),
     Field("folders", check.check_ids, _same_set(folder_ids), "folder ids; replaces all folders"),
-    Field("prerun", check.check_kickoff_answers, _answers_shown, "kick-off answers, {field id: answer}"),
+    Field("prerun", check_kickoff_answers, _answers_shown, "kick-off answers, {field id: answer}"),
     Field("starred", check.check_flag, _member("starred", same_flag), "starred or not"),
     Field("is_public", check.check_flag, _member("is_public", same_flag), "public or not"),
     Field(

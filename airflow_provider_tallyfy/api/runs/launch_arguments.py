@@ -11,6 +11,7 @@ from airflow_provider_tallyfy.api import forms, titles
 from airflow_provider_tallyfy.api.members import Members
 from airflow_provider_tallyfy.api.protocol import arguments as check
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError
+from airflow_provider_tallyfy.api.protocol.json_values import check_object
 from airflow_provider_tallyfy.api.protocol.messages import Flow
 from airflow_provider_tallyfy.api.runs.launch_key import LaunchKey, check_launch_key
 from airflow_provider_tallyfy.api.runs.launch_tasks import (
@@ -35,7 +36,7 @@ _CALLED: Mapping[str, str] = {
 
 def check_extra_fields(argument: str, value: object) -> dict[str, Any]:
     """Return further fields of the API, by name; those that are arguments of their own are refused."""
-    fields = check.check_object(argument, value)
+    fields = check_object(argument, value)
     if doubled := sorted(set(fields) & set(_CALLED)):
         raise ArgumentError(
             "\n".join(f"{argument} holds {name}: use the argument {_CALLED[name]} instead." for name in doubled)

@@ -15,6 +15,7 @@ from airflow_provider_tallyfy.api import titles
 from airflow_provider_tallyfy.api.endpoints import runs as run_endpoints
 from airflow_provider_tallyfy.api.protocol import arguments as check
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, did_you_mean, show
+from airflow_provider_tallyfy.api.protocol.json_values import check_object
 from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, related
 from airflow_provider_tallyfy.api.protocol.problems import Kind, about, problem_of, reject
 from airflow_provider_tallyfy.api.runs.archive import Outcome
@@ -65,7 +66,7 @@ def checked_changes(changes: Mapping[str, Any], extra_fields: Mapping[str, Any] 
 
 def check_extra_fields(argument: str, value: object) -> dict[str, Any]:
     """Return further fields of the API, by name. A field that has an argument of its own is an error."""
-    fields = check.check_object(argument, value)
+    fields = check_object(argument, value)
     doubled = sorted(set(fields) & set(FIELDS))
     if doubled:
         raise ArgumentError(f"{argument} contains {', '.join(doubled)}: use the argument of that name.")
