@@ -1,4 +1,4 @@
-"""Answers by label: encoded by the type of their field, refused all at once, read back as they were given."""
+"""Answers by label: how each type is encoded, and what is refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import pendulum
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_tallyfy.api.forms import (
@@ -22,48 +22,10 @@ from airflow_provider_tallyfy.api.forms import (
     decode,
     encode,
     fields_of,
-    labelled,
     needs_members,
 )
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError
-
-YES_NO = [{"id": 7, "text": "Yes"}, {"id": 8, "text": "No"}]
-SIZES = [{"id": 1, "text": "S"}, {"id": 2, "text": "L"}, {"id": 3, "text": "XL"}]
-ROWS: list[dict[str, Any]] = [
-    {"id": "f1", "label": "Company", "alias": "company_1", "field_type": "text", "required": True},
-    {"id": "f2", "label": "Notes", "field_type": "textarea"},
-    {"id": "f3", "label": "Contact", "field_type": "email"},
-    {"id": "f4", "label": "Start", "field_type": "date"},
-    {"id": "f5", "label": "Plan", "field_type": "radio", "options": YES_NO},
-    {"id": "f6", "label": "Size", "field_type": "dropdown", "options": SIZES},
-    {"id": "f7", "label": "Modules", "field_type": "multiselect", "options": [{"id": 1, "text": "SSO"}, *SIZES[1:]]},
-    {"id": "f8", "label": "Items", "field_type": "table", "columns": [{"id": 1, "label": "Item"}, {"label": "Qty"}]},
-    {"id": "f9", "label": "Team", "field_type": "assignees_form"},
-    {"id": "f10", "label": "Contract", "field_type": "file"},
-    {"id": "f11", "label": "Score", "field_type": "rating"},
-]
-FORM = fields_of(ROWS)
-BY_LABEL = {field.label: field for field in FORM}
-SIGNED = "https://x.org/a/My%20file.pdf?sig=s3cret#p"
-UPLOADED = {"id": "4", "filename": "a.pdf", "source": "local"}
-MEMBERS = {"ann@example.com": 1001}
-
-
-def encoded(label: str, value: object, **more: Any) -> Any:
-    """What Tallyfy gets for one answer."""
-    (answer,) = encode("answers", [BY_LABEL[label]], {label: value}, **more).values()
-    return answer
-
-
-def refused(fields: list[FormField], answers: object, **more: Any) -> list[str]:
-    """The lines that say what is wrong with answers."""
-    with pytest.raises(ArgumentError) as caught:
-        encode("answers", fields, answers, **more)
-    return str(caught.value).split("\n")
-
-
-def a_file(name: str, url: str) -> dict[str, Any]:
-    return {"filename": name, "source": "url", "url": url}
+from tests.unit._form import BY_LABEL, FORM, JSON_VALUES, MEMBERS, SIGNED, SIZES, UPLOADED, a_file, encoded, refused
 
 
 class Colour(str, Enum):
@@ -398,146 +360,6 @@ class TestPeople:
         assert encode("answers", FORM, answers, members=MEMBERS, complete=False)["f9"]["users"] == [1001]
 
 
-# -- back again --------------------------------------------------------------------------------------------------------
-
-_texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200).filter(str.strip)
-_numbers = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
-_moments = st.datetimes(timezones=st.just(timezone.utc)).map(lambda m: m.isoformat().replace("+00:00", "Z"))
-_mails = st.from_regex(r"[a-z0-9.]{1,8}@[a-z]{1,8}\.com", fullmatch=True)
-_urls = st.from_regex(r"https://[a-z]{1,8}\.com/[a-z0-9%?=#/.]{0,20}", fullmatch=True)
-_json = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**20), 10**20) | _numbers | _texts | st.just(""),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_texts, inner, max_size=4),
-    max_leaves=12,
-)
-_cells = st.none() | _texts | _numbers
-#: Per field of the form, its answers in the form in which they are read back.
-CANONICAL: dict[str, st.SearchStrategy[Any]] = {
-    "Company": _texts | _numbers,
-    "Notes": _texts,
-    "Contact": _mails,
-    "Start": st.dates().map(date.isoformat) | _moments,
-    "Plan": st.sampled_from(["Yes", "No"]),
-    "Size": st.sampled_from(["S", "L", "XL"]),
-    "Modules": st.lists(st.sampled_from(["SSO", "L", "XL"]), min_size=1, unique=True),
-    "Items": st.lists(_cells, min_size=2, max_size=2).filter(lambda cells: cells != [None, None]),
-    "Team": st.fixed_dictionaries(
-        {
-            "users": st.lists(st.integers(1, 2**62), unique=True, max_size=3),
-            "guests": st.lists(_mails, unique=True, max_size=3),
-            "groups": st.lists(st.from_regex(r"[0-9a-f]{32}", fullmatch=True), unique=True, max_size=3),
-        }
-    ).filter(lambda people: any(people.values())),
-    "Contract": st.lists(
-        _urls | st.fixed_dictionaries({"id": _texts, "filename": _texts, "source": st.just("local")}), min_size=1
-    ),
-    "Score": _json.filter(lambda value: value not in (None, "", [], {})),
-}
-
-
-class TestDecode:
-    def test_every_type_has_a_strategy(self) -> None:
-        assert set(CANONICAL) == set(BY_LABEL)
-
-    @pytest.mark.parametrize("label", CANONICAL)
-    @given(data=st.data())
-    def test_what_goes_in_by_label_comes_back(self, label: str, data: st.DataObject) -> None:
-        value = data.draw(CANONICAL[label])
-        sent = encode("answers", FORM, {label: value}, complete=False)
-        stored = json.loads(json.dumps(sent))
-        assert stored == sent
-        back = decode(FORM, stored)
-        assert list(back) == list(BY_LABEL)
-        assert back.pop(label) == value
-        assert set(back.values()) == {None}
-        assert encode("answers", FORM, {**back, label: value}, complete=False) == sent
-
-    @given(st.datetimes(timezones=st.timezones()) | st.dates())
-    @example(datetime.max.replace(tzinfo=timezone(timedelta(hours=-1))))
-    def test_a_moment_comes_back_as_the_same_moment(self, moment: date) -> None:
-        try:
-            sent = encoded("Start", moment)
-        except ArgumentError:
-            assert isinstance(moment, datetime), "in UTC it is beyond the calendar"
-            return
-        text = decode(FORM, {"f4": sent})["Start"]
-        if isinstance(moment, datetime):
-            # In UTC, because Python takes an hour that a zone has twice for equal to no moment of another zone.
-            assert datetime.fromisoformat(text.replace("Z", "+00:00")) == moment.astimezone(timezone.utc)
-        else:
-            assert date.fromisoformat(text) == moment
-
-    @pytest.mark.parametrize(
-        ("label", "stored", "value"),
-        [
-            ("Start", "2026-03-01 12:00:00", "2026-03-01T12:00:00Z"),
-            ("Start", "2026-03-01T12:00:00.000Z", "2026-03-01T12:00:00Z"),
-            ("Start", "next week", "next week"),
-            ("Start", "0001-01-01T00:00:00+23:00", "0001-01-01T00:00:00+23:00"),
-            ("Company", {"value": "x"}, {"value": "x"}),
-            ("Plan", {"id": 7, "text": "Yes"}, "Yes"),
-            ("Size", {"id": "2"}, "L"),
-            ("Size", {"id": 99}, {"id": 99}),
-            ("Size", {"id": 99, "text": "Removed since"}, "Removed since"),
-            ("Size", "L", "L"),
-            ("Modules", [{**SIZES[1], "selected": True}, {**SIZES[2], "selected": False}, {"id": 1}], ["L", "SSO"]),
-            ("Modules", [{**SIZES[2], "selected": False}], None),
-            ("Modules", {"id": 1, "text": "SSO"}, ["SSO"]),
-            ("Modules", [None, 7], [None, 7]),
-            ("Items", ["Widget", ""], ["Widget", None]),
-            ("Items", ["", None], None),
-            ("Items", [["Widget", 1]], [["Widget", 1]]),
-            ("Team", {"users": [], "guests": [], "groups": []}, None),
-            ("Team", {"users": [{"id": 7}]}, {"users": [{"id": 7}]}),
-            ("Contract", [{**a_file("a", "https://x.org/a"), "full_url": "https://x.org/a"}], ["https://x.org/a"]),
-            ("Contract", {"source": "local", "id": 4}, [{"source": "local", "id": 4}]),
-            ("Contract", "https://x.org/a", "https://x.org/a"),
-            ("Score", 0, 0),
-            ("Company", "", None),
-            ("Company", [], None),
-        ],
-    )
-    def test_what_tallyfy_may_hold(self, label: str, stored: Any, value: Any) -> None:
-        assert decode(FORM, {BY_LABEL[label].id: stored})[label] == value
-
-    @given(st.dictionaries(st.sampled_from([field.id for field in FORM]), _json) | _json, _json | st.just(ROWS))
-    def test_nothing_that_is_stored_is_an_error(self, stored: Any, rows: Any) -> None:
-        for fields in (FORM, fields_of(rows)):
-            json.dumps(decode(fields, stored), allow_nan=False)
-
-    def test_fields_of_one_label_are_told_apart_by_their_ids(self) -> None:
-        fields = fields_of([{"id": "a", "label": "Name"}, {"id": "b", "label": "Name"}, {"id": "c", "alias": "x"}])
-        values = {"Name (a)": "1", "Name (b)": "2", "x": "3"}
-        assert decode(fields, {"a": "1", "b": "2", "c": "3"}) == values
-        assert encode("answers", fields, values) == {"a": "1", "b": "2", "c": "3"}
-
-    def test_labels_of_several_steps_are_told_apart_by_their_titles(self) -> None:
-        amount, note, again = (fields_of([{"id": i, "label": label}]) for i, label in ("aA", "bN", "cA"))
-        approval = [*fields_of([{"id": "d", "label": "A"}]), *note]
-        assert labelled([("", amount, {"a": 1}), ("Approve", approval, {"d": 2, "b": 3})]) == {
-            "A (a)": 1,
-            "A (Approve)": 2,
-            "N": 3,
-        }
-        twice = [("Check", amount, {"a": 1}), ("Check", again, {"c": 2}), ("Pay", note, {})]
-        assert labelled(twice) == {"A (a)": 1, "A (c)": 2, "N": None}
-
-    @given(
-        st.lists(
-            st.tuples(
-                st.sampled_from(["", "A", "B"]), st.sampled_from("xy"), st.sampled_from(["", "l", "l (A)", "l (x)"])
-            ),
-            unique_by=lambda row: row[:2],
-        )
-    )
-    def test_no_answer_hides_another(self, rows: list[tuple[str, str, str]]) -> None:
-        forms = [(title, [FormField(i, "", label, "text")], {i: f"{title}/{i}"}) for title, i, label in rows]
-        assert sorted(labelled(forms).values()) == sorted(f"{title}/{i}" for title, i, _ in rows)
-
-
-# -- anything at all ---------------------------------------------------------------------------------------------------
-
-
 class Spiteful:
     """An object that can't even be looked at."""
 
@@ -564,7 +386,7 @@ _ODD: list[Any] = [
 _odd = st.integers(0, len(_ODD) - 1).map(lambda number: _ODD[number])
 _anything = st.recursive(
     _odd
-    | _json
+    | JSON_VALUES
     | st.builds(Spiteful)
     | st.floats()
     | st.decimals()

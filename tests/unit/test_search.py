@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError
-from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Request, Response
+from airflow_provider_tallyfy.api.protocol.messages import Exchange, Response
 from airflow_provider_tallyfy.api.protocol.problems import Rejected
 from airflow_provider_tallyfy.api.runs.filters import FILTERS, Asked
 from airflow_provider_tallyfy.api.runs.rows import (
@@ -30,6 +30,7 @@ from airflow_provider_tallyfy.api.runs.rows import (
 )
 from airflow_provider_tallyfy.api.runs.search import FoundRuns, Search, find
 from airflow_provider_tallyfy.sandbox import Sandbox
+from tests.unit._flows import play_labels
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 ORG = "0" * 32
@@ -38,20 +39,6 @@ A, B, C = "a" * 32, "b" * 32, "c" * 32
 
 def page(*rows: dict[str, Any]) -> Response:
     return Response(200, {}, json.dumps({"data": rows}).encode())
-
-
-def play(flow: Flow[Any], *replies: Response) -> tuple[Any, list[str]]:
-    """Answer the requests of a flow one after the other; return its result and the requests."""
-    sent: list[Request] = []
-    left = list(replies)
-    try:
-        request = next(flow)
-        while True:
-            sent.append(request)
-            request = flow.send(Exchange(request, left.pop(0)))
-    except StopIteration as end:
-        assert not left
-        return end.value, [request.label for request in sent]
 
 
 class TestFields:
@@ -129,18 +116,18 @@ class TestFind:
 
     def test_titles_that_rows_do_not_show_are_looked_up_once(self) -> None:
         rows = page(self.run("1", tags=[A]), self.run("2", tags=[]), self.run("3", tags=[B, A]))
-        found, sent = play(find(ORG, {}, NOW, fields=["tags"]), rows, TAGS)
+        found, sent = play_labels(find(ORG, {}, NOW, fields=["tags"]), rows, TAGS)
         assert [row["tags"] for row in found] == [["Keep"], [], ["Sales", "Keep"]]
         assert [row["tag_ids"] for row in found] == [[A], [], [B, A]]
         assert sent == ["GET /runs", "GET /tags"]
 
     def test_ids_need_no_titles(self) -> None:
-        found, sent = play(find(ORG, {}, NOW, fields=["tag_ids"]), page(self.run("1", tags=[A])))
+        found, sent = play_labels(find(ORG, {}, NOW, fields=["tag_ids"]), page(self.run("1", tags=[A])))
         assert (found.rows, sent) == ([{"id": "1", "tag_ids": [A]}], ["GET /runs"])
 
     def test_title_that_tallyfy_does_not_show_is_an_error(self) -> None:
         with pytest.raises(Rejected, match=f"the run 1 has the tag {C}, whose title Tallyfy does not show"):
-            play(find(ORG, {}, NOW, fields=["tags"]), page(self.run("1", tags=[C])), TAGS)
+            play_labels(find(ORG, {}, NOW, fields=["tags"]), page(self.run("1", tags=[C])), TAGS)
 
     @pytest.mark.parametrize(
         "asked",
@@ -163,28 +150,28 @@ class TestFind:
         with pytest.raises(
             Rejected, match=r"GET /runs: Tallyfy returned the run 'Run 1' \(1\) without its (tag|fold|task)"
         ):
-            play(flow, *replies, page(self.run("1", **shown)))
+            play_labels(flow, *replies, page(self.run("1", **shown)))
 
     def test_excluded_ids_are_looked_up_first_because_an_unknown_one_protects_nothing(self) -> None:
         with pytest.raises(ArgumentError, match=f"exclude_tags: no tag has this title or id: '{C}'"):
-            play(find(ORG, {"exclude_tags": [A, C]}, NOW), TAGS)
-        found, sent = play(find(ORG, {"exclude_tags": [A, "sales"], "tag": "Keep"}, NOW), TAGS, page())
+            play_labels(find(ORG, {"exclude_tags": [A, C]}, NOW), TAGS)
+        found, sent = play_labels(find(ORG, {"exclude_tags": [A, "sales"], "tag": "Keep"}, NOW), TAGS, page())
         assert (len(found), sent) == (0, ["GET /tags", "GET /runs"])
 
     @pytest.mark.parametrize("status", [403, 404])
     def test_id_is_accepted_if_the_token_may_not_look_it_up(self, status: int) -> None:
-        found, sent = play(find(ORG, {"tag": A}, NOW), page(), Response(status, {}, b"{}"))
+        found, sent = play_labels(find(ORG, {"tag": A}, NOW), page(), Response(status, {}, b"{}"))
         assert (len(found), sent) == (0, ["GET /runs", "GET /tags"])
 
     def test_failed_look_up_is_an_error(self) -> None:
         with pytest.raises(Rejected, match="GET /tags failed with 500"):
-            play(find(ORG, {"tag": A}, NOW), page(), Response(500, {}, b"{}"))
+            play_labels(find(ORG, {"tag": A}, NOW), page(), Response(500, {}, b"{}"))
 
     def test_subfolders_are_found(self) -> None:
         inner = {"id": B, "name": "2026", "children": {"data": []}}
         folders = page({"id": A, "name": "Archive", "children": {"data": [inner]}})
         run = self.run("1", folders=[B])
-        found, _ = play(find(ORG, {"folder": "2026"}, NOW), folders, page(run))
+        found, _ = play_labels(find(ORG, {"folder": "2026"}, NOW), folders, page(run))
         assert [row["id"] for row in found] == ["1"]
 
 
@@ -236,7 +223,7 @@ class TestFoundRuns:
             {"id": "3", "last_updated": None},
             {"id": "4", "last_updated": "2026-01-01T00:00:00Z", "archived_at": "2026-01-02T00:00:00Z"},
         ]
-        found, _ = play(find(ORG, {"stale_after": "P30D"}, NOW), page(*rows))
+        found, _ = play_labels(find(ORG, {"stale_after": "P30D"}, NOW), page(*rows))
         assert [row["id"] for row in found] == ["1"]
         assert (found.looked_at, found.kept, found.non_matching, found.undated) == (4, 1, 1, 1)
         assert found.reasons == {"stale_after": 2, "archived": 1}

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError
-from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Request, Response
+from airflow_provider_tallyfy.api.protocol.messages import Response
 from airflow_provider_tallyfy.api.protocol.problems import Kind, Rejected
 from airflow_provider_tallyfy.api.templates import Step, Template, find_step, find_template, steps_of
+from tests.unit._flows import play_labels
 
 ORG, A, B, C = "0" * 32, "a" * 32, "b" * 32, "c" * 32
 STEPS = [
@@ -36,22 +37,8 @@ def titles(**known: str) -> Response:
     return answer([{"id": identity, "title": title} for identity, title in known.items()])
 
 
-def play(flow: Flow[Any], *replies: Response) -> tuple[Any, list[str]]:
-    """Answer the requests of a flow one after the other; return its result, and what was asked."""
-    sent: list[Request] = []
-    left = list(replies)
-    try:
-        request = next(flow)
-        while True:
-            sent.append(request)
-            request = flow.send(Exchange(request, left.pop(0)))
-    except StopIteration as end:
-        assert not left
-        return end.value, [request.label for request in sent]
-
-
 def find(name: object, *replies: Response) -> tuple[Template, list[str]]:
-    return play(find_template(ORG, "template", name), *replies)
+    return play_labels(find_template(ORG, "template", name), *replies)
 
 
 class TestFindTemplate:

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from airflow_provider_tallyfy.api import titles
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError
-from airflow_provider_tallyfy.api.protocol.messages import Exchange, Flow, Lost, Request, Response
+from airflow_provider_tallyfy.api.protocol.messages import Lost, Request, Response
 from airflow_provider_tallyfy.api.protocol.problems import Kind as ProblemKind
 from airflow_provider_tallyfy.api.protocol.problems import Rejected
+from tests.unit._flows import play
 
 ORG = "0" * 32
 A, B, C = "a" * 32, "b" * 32, "c" * 32
@@ -24,20 +25,6 @@ def page(**tags: str) -> Response:
     rows = [{"id": identity, "title": title} for identity, title in tags.items()]
     meta = {"pagination": {"total": len(rows), "per_page": 100, "current_page": 1, "total_pages": 1}}
     return Response(200, {}, json.dumps({"data": rows, "meta": meta}).encode())
-
-
-def play(flow: Flow[Any], *replies: Response | Lost) -> tuple[Any, list[Request]]:
-    """Answer the requests of a flow one after the other; return its result and the requests."""
-    sent: list[Request] = []
-    left = list(replies)
-    try:
-        request = next(flow)
-        while True:
-            sent.append(request)
-            request = flow.send(Exchange(request, left.pop(0)))
-    except StopIteration as end:
-        assert not left
-        return end.value, sent
 
 
 class TestResolve:
