@@ -1,4 +1,4 @@
-"""The filters of the activity feed, checked and written as Tallyfy takes them."""
+"""The filters of the activity feed: check them and turn them into query parameters."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ PAGE_SIZES = (1, 100)  # rows
 
 
 def checked_filters(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the filters that are given, as query parameters. ``None`` = not given.
+    """Return the given filters as query parameters. ``None`` = not given.
 
-    :raises ArgumentError: for a bad value, and for only one of ``entity_type`` and ``entity_id``, because Tallyfy
-        ignores a half of the pair and would return the activities of everything.
+    :raises ArgumentError: for a bad value, and for only one of ``entity_type`` and ``entity_id`` (or of
+        ``origin_type`` and ``origin_id``), because Tallyfy ignores half of a pair and would return all activities.
     """
     params = {name: FILTERS[name](name, value) for name, value in given.items() if value is not None}
     for one, other in (("entity_type", "entity_id"), ("origin_type", "origin_id")):
         if (one in params) is not (other in params):
-            there, lacks = (one, other) if one in params else (other, one)
-            raise ArgumentError(f"{there}={show(params[there])} needs {lacks} beside it.")
+            present, missing = (one, other) if one in params else (other, one)
+            raise ArgumentError(f"{present}={show(params[present])} also needs {missing}.")
     return params
 
 
@@ -39,17 +39,17 @@ def _text(argument: str, value: object) -> str:
 def _search(argument: str, value: object) -> str:
     text, (least, most) = _text(argument, value), SEARCH_LENGTH
     if not least <= len(text) <= most:
-        raise ArgumentError(f"{argument}={show(value)} has {len(text)} characters; Tallyfy takes {least} to {most}.")
+        raise ArgumentError(f"{argument}={show(value)} has {len(text)} characters; Tallyfy accepts {least} to {most}.")
     return text
 
 
 def _actor(argument: str, value: object) -> int | str:
-    """A member's number; a guest's id is text."""
+    """Return the id of a member as a number, and that of a guest as text."""
     return check_user_id(argument, value) if not isinstance(value, str) or value.isdigit() else _text(argument, value)
 
 
 def _day(argument: str, value: object) -> str:
-    """A day; of a point in time, its day in UTC."""
+    """Return a day; for a point in time, its day in UTC."""
     return date.isoformat(check_instant(argument, value).date())
 
 
@@ -60,7 +60,7 @@ def _page_size(argument: str, value: object) -> int:
     return value
 
 
-#: Filter to check.
+#: The check of each filter.
 FILTERS: Mapping[str, Callable[[str, object], Any]] = {
     "entity_type": lambda argument, value: check_choice(argument, value, ENTITIES),
     "entity_id": _text,

@@ -1,4 +1,4 @@
-"""The members of an organization: who is one, by e-mail address."""
+"""The members of an organization, looked up by e-mail address or user id."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from airflow_provider_tallyfy.api.protocol.problems import Kind, about
 
 
 class Members:
-    """The members of an organization, read at most once, and only if they are needed.
+    """The members of an organization. They are read when they are needed first, and only once.
 
     :param org: the organization.
     """
@@ -21,7 +21,7 @@ class Members:
     def addresses(self) -> Flow[dict[int, str]]:
         """Return the e-mail addresses by user id.
 
-        :raises Rejected: if the list is not one of members. A member who is missing in it would become a guest.
+        :raises Rejected: if Tallyfy does not return the members. A missing member would become a guest.
         """
         if self._addresses is None:
             known = yield from titles.read_kind(self.org, titles.MEMBER)

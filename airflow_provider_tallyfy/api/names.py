@@ -1,4 +1,4 @@
-"""Which of several things a person means by a name: a field, a step, an option or a task, by its id, alias or title."""
+"""Find the field, step, option or task that a name means: by id, alias or title."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ T = TypeVar("T")
 
 
 def folded(text: str) -> str:
-    """Return a text without differences that people do not see: letter case, spaces, the encoding of accents."""
+    """Return a text without differences that do not count: letter case, extra spaces, the encoding of accents."""
     return " ".join(unicodedata.normalize("NFC", text).split()).casefold()
 
 
 def match(name: str, items: Iterable[T], names: Iterable[Callable[[T], str]]) -> list[T]:
-    """Return the items that a name fits best. Several items are a tie.
+    """Return the items that match a name best; several if they match it equally well.
 
-    :param names: the names of an item, the strongest first. Exact matches of any of them count before folded ones.
+    :param names: functions that return the names of an item, the most important first. An exact match of any name
+        counts before a match that ignores letter case.
     """
     candidates, ranks = list(items), list(names)
     for fold in (str, folded):
@@ -45,12 +46,13 @@ def choose(
 ) -> T:
     """Return the item that a name means.
 
-    :param argument: the argument that holds the name, for errors.
-    :param names: the id, the alias and the title of an item. They count in this order, exact matches first.
+    :param argument: the argument with the name, for errors.
+    :param names: functions that return the id, the alias and the title of an item. They count in this order, exact
+        matches first.
     :param what: the kind of the items, for errors: ``task``.
     :param of: what the items belong to, for errors: `` of the run 0a1b...``.
     :param called: what the last of ``names`` is, for errors.
-    :param identify: how an error tells items of the same name apart; ``None`` = by their ids.
+    :param identify: returns how an error lists an item if several have the same name; ``None`` = its id.
     :raises ArgumentError: if no item has the name (with the nearest names), or several have it (with their ids).
     """
     found = match(name, items, names)
@@ -59,7 +61,7 @@ def choose(
     if found:
         ids = ", ".join(map(identify or names[0], found[:SHOWN]))
         raise ArgumentError(f"{argument}: {len(found)} {what}s{of} are called {show(name)}: {ids}. Use the id.")
-    # Of names that differ only in letter case, the last one is suggested: the title, not the alias.
+    # If names differ only in letter case, did_you_mean suggests the last one: the title, not the alias.
     near = did_you_mean(name, [text for item in items for rank in names[1:] if (text := rank(item))])
     titles = listing(next(filter(None, (rank(item) for rank in reversed(names))), "") for item in items)
     there_are = f"There are {titles}." if items else f"There are no {what}s."

@@ -1,4 +1,4 @@
-"""A template with its kick-off form and its steps, found by its id or title."""
+"""Read a template with its kick-off form and its steps, and find it by id or title."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from airflow_provider_tallyfy.api.protocol.problems import Kind, about, reject
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a template; every run gets one task of it.
+    """A step of a template. Each run has one task for it.
 
-    :param id: its id, under which a launch addresses it (the "timeline id").
-    :param title: what people call it.
-    :param alias: its name in Tallyfy's variables; empty where it has none.
+    :param id: its id, the key of its task in the request of a launch (the "timeline id").
+    :param title: its title.
+    :param alias: its name in Tallyfy's variables; may be empty.
     :param task_type: ``task``, ``approval``, ``expiring``, ``email`` or ``expiring_email``.
-    :param fields: its form.
-    :param owners: who gets its task: ``users`` (ids), ``guests`` (e-mail addresses), ``groups`` (ids).
-    :param assign_run_starter: whether its task goes to whoever launches the run where it has no owners.
-    :param allow_guest_owners: whether its task may go to guests.
+    :param fields: the fields of its form.
+    :param owners: the assignees of its task: ``users`` (ids), ``guests`` (e-mail addresses), ``groups`` (ids).
+    :param assign_run_starter: whether its task is assigned to the user who launches the run if it has no owners.
+    :param allow_guest_owners: whether its task can be assigned to guests.
     :param raw: the step as Tallyfy returned it.
-    :param unreadable: those of its owners that can't be read, which sending them back would remove.
+    :param unreadable: the keys of ``owners`` that can't be read. A launch that sends owners would remove these.
     """
 
     id: str
@@ -49,9 +49,9 @@ class Template:
     """A template.
 
     :param id: its id.
-    :param title: what people call it.
-    :param kickoff: its kick-off form.
-    :param steps: its steps, in their order.
+    :param title: its title.
+    :param kickoff: the fields of its kick-off form.
+    :param steps: its steps, in order.
     :param raw: the template as Tallyfy returned it.
     """
 
@@ -65,12 +65,12 @@ class Template:
 def find_template(org: str, argument: str, name_or_id: object) -> Flow[Template]:
     """Find a template by its id or title, and read it with its forms and steps.
 
-    One request for an id; for a title one more per 100 templates.
+    By id, it is one request. By title, it is one more request per 100 templates.
 
     :param argument: name of the argument, for errors.
-    :raises ArgumentError: for a title that none has (with the nearest) or several have (with their ids), and for an
-        archived template.
-    :raises Rejected: where Tallyfy has no template of this id, or what it answers can't be read.
+    :raises ArgumentError: if no template has the title (with the nearest titles), several have it (with their ids), or
+        the template is archived.
+    :raises Rejected: if there is no template with this id, or Tallyfy's answer can't be read.
     """
     name = titles.check_title(argument, name_or_id, titles.TEMPLATE)
     identity = name if titles.looks_like_id(name) else (yield from _id_of(org, argument, name))
@@ -79,7 +79,7 @@ def find_template(org: str, argument: str, name_or_id: object) -> Flow[Template]
         raise about(
             exchange.request,
             Kind.NOT_FOUND,
-            f"{argument}={show(name)}: there is no template of this id in the organization, or it is archived.",
+            f"{argument}={show(name)}: there is no template with this id in the organization, or it is archived.",
             like=exchange,
         )
     if not exchange.ok:
@@ -97,7 +97,7 @@ def find_template(org: str, argument: str, name_or_id: object) -> Flow[Template]
         raise about(
             exchange.request,
             Kind.SERVER,
-            f"{exchange.request.label} answered with a template that has a step without an id: {show(unknown[0])}",
+            f"{exchange.request.label} returned a template with a step that has no id: {show(unknown[0])}",
             like=exchange,
         )
     return Template(
@@ -126,7 +126,7 @@ def _read_steps(org: str, template_id: str) -> Flow[list[Any]]:
 
 
 def steps_of(rows: Iterable[Any]) -> list[Step]:
-    """Read the steps of a template, in the order of their positions. Archived ones get no tasks and are left out."""
+    """Return the steps of a template, in the order of their positions, without archived ones, which get no tasks."""
     live = [
         row
         for row in rows
@@ -157,7 +157,7 @@ def _step(row: Mapping[str, Any]) -> Step:
         task_type=text_of(row.get("step_type")) or text_of(row.get("task_type")) or "task",
         fields=fields_of(row.get("captures", row.get("form_fields"))),
         owners=owners,
-        # Both are true in Tallyfy where nobody has said otherwise.
+        # Both are true by default in Tallyfy.
         assign_run_starter=flag_of(row.get("assign_run_starter"), absent=True),
         allow_guest_owners=flag_of(row.get("allow_guest_owners"), absent=True),
         raw=row,
@@ -165,7 +165,7 @@ def _step(row: Mapping[str, Any]) -> Step:
     )
 
 
-#: A kind of owners, the members of a step that may hold them, and the members of an object that name one.
+#: For each kind of owner: the keys of a step that can have a list of them, and the keys of an owner that identify it.
 _OWNERS = (
     ("users", ("assignees", "users"), ("id", "user_id")),
     ("guests", ("guests",), ("email", "id")),
@@ -174,16 +174,16 @@ _OWNERS = (
 
 
 def _member(entry: Any, names: Sequence[str]) -> int | str | None:
-    """The id or address of an owner that is given as such or as an object."""
+    """Return the id or e-mail address of an owner, which Tallyfy may write as an object."""
     if isinstance(entry, Mapping):
         entry = next((entry[name] for name in names if entry.get(name) is not None), None)
     return entry if isinstance(entry, (int, str)) and not isinstance(entry, bool) and entry != "" else None
 
 
 def find_step(argument: str, steps: Sequence[Step], name: object) -> Step:
-    """Return the step that a name means: its id, alias or title, in this order, then the same in any letter case.
+    """Return the step that a name means: by id, alias or title, in this order; then the same in any letter case.
 
-    :raises ArgumentError: for a name that no step has (with the nearest) or several have (with their ids).
+    :raises ArgumentError: if no step has the name (with the nearest titles), or several have it (with their ids).
     """
     if not isinstance(name, str):
         raise ArgumentError(f"{argument} names the step {show(name)}; use its title or id.")

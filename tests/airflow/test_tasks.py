@@ -1,4 +1,4 @@
-"""A DAG that completes tasks and reads what people answered, run by Airflow itself."""
+"""A DAG that completes tasks and reads the answers, run by Airflow."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def done(run_dag: RunDag, desk: Desk) -> DagRun:
     return run_dag(DAG, id=desk.run_id, amount="1200")
 
 
-def test_dag_completes_the_tasks_once_and_hands_on_the_answers(done: DagRun, desk: Desk) -> None:
+def test_dag_completes_tasks_once_and_returns_the_answers(done: DagRun, desk: Desk) -> None:
     assert done.states == {"collect": ["success"], "approve": ["success"], "read": ["success"]}
     collected, approved, run = (done.task(name).xcom() for name in ("collect", "approve", "read"))
     assert (collected["id"], collected["status"]) == (desk.task_id("Collect details"), "completed")
@@ -52,19 +52,19 @@ def test_dag_completes_the_tasks_once_and_hands_on_the_answers(done: DagRun, des
     }
     for value in (collected, approved, run):
         assert json.loads(json.dumps(value)) == value
-    assert (desk.told("completed"), desk.told("commented")) == (2, 1)
+    assert (desk.notified("completed"), desk.notified("commented")) == (2, 1)
     [comment] = desk.task("Collect details")["threads"]["data"]
     assert comment["content"] == f"Collected by {done.dag.dag_id}"
 
 
-def test_button_leads_to_the_run(done: DagRun, desk: Desk) -> None:
+def test_button_opens_the_run(done: DagRun, desk: Desk) -> None:
     sandbox = desk.sandbox
     address = f"{sandbox.url}/{sandbox.organization_id}/processes/{desk.run_id}"
     for name in ("collect", "approve", "read"):
         assert (done.task(name).xcom("tallyfy_run_url"), done.task(name).link) == (address, address)
 
 
-def test_log_can_be_followed(done: DagRun, desk: Desk) -> None:
+def test_log_lists_each_completion_and_the_answers(done: DagRun, desk: Desk) -> None:
     run_id, organization = desk.run_id, desk.sandbox.organization_id
     assert [line for line in done.messages if not line.startswith("DEBUG")] == [
         f"INFO Completing the task 'Collect details' of run {run_id} of organization {organization}.",
@@ -85,28 +85,30 @@ def retried(**more: Any) -> str:
     """
 
 
-def test_retry_after_a_completion_that_is_in_doubt_completes_it_once(
+def test_retry_after_an_unclear_completion_completes_the_task_once(
     run_dag: RunDag, desk: Desk, tallyfy_sandbox: Sandbox
 ) -> None:
     tallyfy_sandbox.fail("POST", "*/completed-tasks", Fault.drop_before())
     done = run_dag(retried(comment="Done"), id=desk.run_id)
     assert done.states == {"complete": ["success"]}
-    assert (desk.told("completed"), desk.told("commented")) == (1, 1)
+    assert (desk.notified("completed"), desk.notified("commented")) == (1, 1)
     assert any("It was not sent again" in line for line in [*done.messages, done.log])
 
 
 @pytest.mark.parametrize(("if_already", "state"), [("succeed", "success"), ("skip", "skipped"), ("fail", "failed")])
-def test_task_that_is_complete_already(run_dag: RunDag, desk: Desk, if_already: str, state: str) -> None:
+def test_if_already_sets_the_state_for_a_complete_task(
+    run_dag: RunDag, desk: Desk, if_already: str, state: str
+) -> None:
     desk.set("Confirm", status="completed", completed_at=1_700_000_000.0)
     done = run_dag(retried(if_already=if_already, comment="Done"), id=desk.run_id)
     assert done.states == {"complete": [state]}
-    assert desk.told("completed") == 0
-    assert desk.told("commented") == (if_already == "succeed")
-    assert "nothing to do (it was complete before, since 2023-11-14T22:13:20" in done.log
+    assert desk.notified("completed") == 0
+    assert desk.notified("commented") == (if_already == "succeed")
+    assert "nothing to do (it was already complete, since 2023-11-14T22:13:20" in done.log
     assert done.task("complete").xcom("tallyfy_run_url").endswith(desk.run_id)
 
 
-def test_bad_answers_burn_no_retry(run_dag: RunDag, desk: Desk) -> None:
+def test_bad_answers_fail_the_task_without_a_retry(run_dag: RunDag, desk: Desk) -> None:
     done = run_dag(retried(answers={"Amount": 1}), id=desk.run_id)
     assert done.states == {"complete": ["failed"]}
     assert done.task("complete").tries == 1

@@ -1,4 +1,4 @@
-"""A run with tasks of every kind, on which people and DAGs work."""
+"""A run with tasks of every type, which people and DAGs complete."""
 
 from __future__ import annotations
 
@@ -38,35 +38,35 @@ STEPS: tuple[dict[str, Any], ...] = (
     {"title": "confirm", "alias": "confirm-again"},
 )
 COLLECT, APPROVE, EXPIRE = "Collect details", "Approve", "Read the policy"
-#: How :attr:`Desk.writes` names a completion.
+#: A completion in :attr:`Desk.writes`.
 COMPLETED = "POST completed-tasks"
 KICKOFF: tuple[dict[str, Any], ...] = ({"label": "Customer", "required": True}, {"label": "Amount"})
 
 
 @dataclass(frozen=True)
 class Desk:
-    """A run and its tasks, as they really are."""
+    """A run and its tasks, as the sandbox stores them."""
 
     sandbox: Sandbox
     run_id: str
 
     def task(self, title: str) -> dict[str, Any]:
-        """A task of the run, whatever the API shows."""
+        """Return a task of the run, whatever the API shows."""
         return next(task for task in self.sandbox.tasks(self.run_id) if task["title"] == title)
 
     def field_id(self, label: str, title: str) -> str:
-        """The id of a field in the form of a step."""
+        """Return the id of a field in the form of a step."""
         run = self.sandbox.run(self.run_id) or {}
         steps = self.sandbox.template(run["checklist_id"])["steps"]
         fields = next(step["captures"] for step in steps if step["title"] == title)
         return str(next(field["id"] for field in fields if field["label"] == label))
 
     def answer(self, label: str, title: str) -> Any:
-        """What is stored as the answer to a field."""
+        """Return the stored answer to a field."""
         return self.task(title)["taskdata"].get(self.field_id(label, title))
 
     def set(self, title: str, /, **values: Any) -> None:
-        """Change a task behind everybody's back."""
+        """Change a task without an event in the feed."""
         organization = self.sandbox.organization
         with organization.lock:
             tasks = organization.tasks_of(organization.runs[self.run_id]).values()
@@ -75,17 +75,17 @@ class Desk:
                 setattr(task, name, value)
 
     def task_id(self, title: str) -> str:
-        """The id of a task."""
+        """Return the id of a task."""
         return str(self.task(title)["id"])
 
-    def told(self, verb: str) -> int:
-        """How often people were told of something that happened in the run."""
+    def notified(self, verb: str) -> int:
+        """Return how often people were notified of an event in the run."""
         events = self.sandbox.organization.events[self.run_id]
         return sum(event.verb == verb for event in events)
 
     @property
     def writes(self) -> list[tuple[str, Any]]:
-        """Every request that writes: method and last part of the path, and body."""
+        """The requests that write: the method with the last part of the path, and the body."""
         return [
             (f"{record.method} {record.route.rsplit('/', 1)[-1]}", record.json)
             for record in self.sandbox.requests
@@ -99,18 +99,18 @@ class Desk:
 
 
 def new_desk(sandbox: Sandbox, **more: Any) -> Desk:
-    """A run of a template with tasks of every kind."""
+    """Add a run of a template with tasks of every type."""
     template = sandbox.add_template("Onboarding", STEPS, KICKOFF)
     prerun = {"Customer": "Acme", "Amount": "7"}
     return Desk(sandbox, sandbox.add_run("Onboarding Acme", template=template, prerun=prerun, **more))
 
 
 def complete_it(desk: Desk, title: str, approve: bool | None = None) -> Callable[[], object]:
-    """Somebody completes a task meanwhile."""
+    """Return a function that completes a task, as somebody else would."""
     return lambda: desk.set(title, status="completed", completed_at=time.time(), is_approved=approve)
 
 
-#: Faults after which a write is done.
+#: Faults in which the write is carried out.
 APPLIED = [
     Fault.drop_after(),
     Fault.error_after(),
@@ -118,8 +118,8 @@ APPLIED = [
     Fault.not_json(),
     Fault.other_answer({"data": []}),
 ]
-#: Faults after which it is not.
-LEFT_UNDONE = [
+#: Faults in which it is not.
+NOT_APPLIED = [
     Fault.drop_before(),
     Fault.server_error(),
     Fault.status(408),

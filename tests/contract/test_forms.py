@@ -1,4 +1,4 @@
-"""Answers by label through the API: taken by rules that share no code with ours, and read back as they were given."""
+"""Answers by label, sent to the sandbox, which shares no code with the client, and decoded to the given values."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ANSWERS = {
 }
 
 
-def test_every_type_goes_in_by_label_and_comes_back(hook: TallyfyHook, sandbox: Sandbox) -> None:
+def test_answer_to_every_type_of_field_is_stored_and_decoded_unchanged(hook: TallyfyHook, sandbox: Sandbox) -> None:
     sandbox.add_template("Onboarding", kickoff_fields=FIELDS)
     template = hook._perform(find_template(hook.organization_id, "template", "Onboarding"))
     assert [field.label for field in template.kickoff] == list(ANSWERS)

@@ -1,4 +1,4 @@
-"""What people wrote into the forms of a run, by label: the way back from the answers that a task was given."""
+"""Reading the answers in the forms of a run, by label."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _chosen(*options: str) -> st.SearchStrategy[list[str]]:
     return st.lists(st.sampled_from(options), min_size=1, unique=True)
 
 
-#: By the type of a field: answers as a DAG gives them.
+#: For each type of field: answers as a DAG gives them.
 GIVEN: dict[str, st.SearchStrategy[Any]] = {
     "text": _text | st.integers(-(2**53), 2**53),
     "textarea": _text,
@@ -44,19 +44,17 @@ FORM = st.fixed_dictionaries({}, optional={str(field["label"]): GIVEN[field["fie
 
 
 def plain(value: Any) -> Any:
-    """An answer as it comes back: a date is ISO text, because XCom is JSON."""
+    """Return an answer as it is read: a date is ISO text, because an XCom is JSON."""
     return value.isoformat() if isinstance(value, date) else value
 
 
-def test_every_type_of_field_goes_in_by_label_and_comes_back_as_the_same_value(
-    sandbox: Sandbox, hook: TallyfyHook
-) -> None:
+def test_answer_to_every_type_of_field_is_read_as_the_given_value(sandbox: Sandbox, hook: TallyfyHook) -> None:
     desk = new_desk(sandbox)
     template = (sandbox.run(desk.run_id) or {})["checklist_id"]
 
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
     @given(FORM)
-    def comes_back(answers: dict[str, Any]) -> None:
+    def check(answers: dict[str, Any]) -> None:
         run_id = sandbox.add_run(template=template)
         hook.complete_task(run_id, "collect", answers={"Amount": "1", **answers})
         found = hook.get_run(run_id, answers=True)["answers"]
@@ -64,7 +62,7 @@ def test_every_type_of_field_goes_in_by_label_and_comes_back_as_the_same_value(
         assert {label: found[label] for label in expected} == expected
         assert json.loads(json.dumps(found)) == found
 
-    comes_back()
+    check()
 
 
 def test_every_type_of_field_has_a_strategy() -> None:
@@ -80,17 +78,15 @@ class TestReading:
         sandbox.forget_requests()
         return desk
 
-    def test_run_is_as_tallyfy_returned_it_with_one_key_more_in_one_request(
-        self, desk: Desk, hook: TallyfyHook
-    ) -> None:
+    def test_one_request_reads_the_run_with_its_answers(self, desk: Desk, hook: TallyfyHook) -> None:
         run = hook.get_run(desk.run_id, answers=True)
         [record] = desk.sandbox.requests
         assert record.route == f"/runs/{desk.run_id}"
         assert record.query == {"with": "ko_form_fields,form_fields,tasks", "form_fields_values": "true"}
         answers = run.pop("answers")
         assert run == hook.get_run(desk.run_id)
-        given_ones = {label: value for label, value in answers.items() if value is not None}
-        assert given_ones == {
+        answered = {label: value for label, value in answers.items() if value is not None}
+        assert answered == {
             "Customer": "Acme",
             "Amount (kick-off form)": "7",
             "Amount (Collect details)": 12,
@@ -99,9 +95,9 @@ class TestReading:
             "Reason": "Checked",
         }
         assert answers["Amount (Approve)"] is None
-        assert answers["Notes"] is None, "a field without an answer is there"
+        assert answers["Notes"] is None, "an unanswered field is included"
 
-    def test_relations_that_were_asked_for_stay(self, desk: Desk, hook: TallyfyHook) -> None:
+    def test_requested_relations_are_returned(self, desk: Desk, hook: TallyfyHook) -> None:
         run = hook.get_run(desk.run_id, include=["tasks", "tags"], answers=True)
         assert [task["title"] for task in run["tasks"]["data"]][:2] == ["Collect details", "Approve"]
         assert {"form_fields", "ko_form_fields"}.isdisjoint(run)
@@ -109,7 +105,7 @@ class TestReading:
 
     @pytest.mark.parametrize("get_archived", ["200", "404"])
     @pytest.mark.parametrize("tasks_of_archived", ["empty", "404", "tasks"])
-    def test_answers_of_an_archived_run_are_read_too(
+    def test_answers_of_an_archived_run_are_read(
         self, desk: Desk, hook: TallyfyHook, get_archived: Any, tasks_of_archived: Any
     ) -> None:
         before = hook.get_run(desk.run_id, answers=True)["answers"]
@@ -121,9 +117,7 @@ class TestReading:
         if tasks_of_archived == "tasks":
             assert after["answers"] == before
 
-    def test_forms_that_do_not_come_with_the_run_are_read_from_their_own_address(
-        self, desk: Desk, hook: TallyfyHook
-    ) -> None:
+    def test_forms_that_are_not_returned_with_the_run_are_read_separately(self, desk: Desk, hook: TallyfyHook) -> None:
         before = hook.get_run(desk.run_id, answers=True)
         desk.sandbox.forget_requests()
         desk.sandbox.fail("GET", f"/runs/{desk.run_id}", Fault.without("form_fields", "ko_form_fields"))
@@ -134,7 +128,7 @@ class TestReading:
         ]
 
     @pytest.mark.parametrize("prerun_empty", ["object", "list"])
-    def test_run_without_answers(self, desk: Desk, hook: TallyfyHook, prerun_empty: Any) -> None:
+    def test_unanswered_fields_are_none(self, desk: Desk, hook: TallyfyHook, prerun_empty: Any) -> None:
         desk.sandbox.behaviour = Behaviour(prerun_empty=prerun_empty)
         template = (desk.sandbox.run(desk.run_id) or {})["checklist_id"]
         answers = hook.get_run(desk.sandbox.add_run(template=template), answers=True)["answers"]
@@ -145,24 +139,24 @@ class TestReading:
         )
 
     @pytest.mark.parametrize("body", [{}, {"form_fields": []}, [], "page", {"data": {"form_fields": 7}}])
-    def test_forms_that_are_not_shown_are_an_error(self, desk: Desk, hook: TallyfyHook, body: Any) -> None:
+    def test_forms_that_tallyfy_does_not_return_are_an_error(self, desk: Desk, hook: TallyfyHook, body: Any) -> None:
         desk.sandbox.fail("GET", f"/runs/{desk.run_id}", Fault.without("form_fields", "ko_form_fields"))
         desk.sandbox.fail("GET", "*/form-fields", Fault.other_answer(body), times=None)
-        with pytest.raises(TallyfyServerError, match=r"does not show the forms|not JSON"):
+        with pytest.raises(TallyfyServerError, match=r"did not return the forms|not JSON"):
             hook.get_run(desk.run_id, answers=True)
 
-    def test_run_that_does_not_exist(self, hook: TallyfyHook) -> None:
+    def test_unknown_run_is_an_error(self, hook: TallyfyHook) -> None:
         with pytest.raises(TallyfyNotFoundError, match="There is no run"):
             hook.get_run(UNKNOWN, answers=True)
 
     @pytest.mark.parametrize("answers", ["no", 1, None, []])
-    def test_flag_that_is_none_is_refused(self, desk: Desk, hook: TallyfyHook, answers: Any) -> None:
+    def test_answers_flag_must_be_a_bool(self, desk: Desk, hook: TallyfyHook, answers: Any) -> None:
         with pytest.raises(TallyfyArgumentError, match="is not true or false"):
             hook.get_run(desk.run_id, answers=answers)
         assert desk.methods == []
 
 
-def test_steps_of_one_title_are_told_apart(sandbox: Sandbox, hook: TallyfyHook) -> None:
+def test_answers_of_steps_with_the_same_title_are_all_returned(sandbox: Sandbox, hook: TallyfyHook) -> None:
     steps = [{"title": "Check", "fields": [{"label": "Amount", "id": digit * 32}]} for digit in "ab"]
     run_id = sandbox.add_run(template=sandbox.add_template("Twice", steps))
     [first, second] = hook.iter_tasks(run_id)

@@ -1,4 +1,4 @@
-"""Completions and comments whose answers are lost, or whose process is killed: settled by reading, made once."""
+"""Completions and comments whose answers are lost, or whose process is killed: a read decides, each is made once."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from airflow_provider_tallyfy.exceptions import (
 from airflow_provider_tallyfy.hooks.tallyfy import TallyfyHook
 from airflow_provider_tallyfy.sandbox import Fault
 from tests.contract._clock import FastClock
-from tests.contract._desk import APPLIED, APPROVE, COLLECT, COMPLETED, LEFT_UNDONE, Desk
+from tests.contract._desk import APPLIED, APPROVE, COLLECT, COMPLETED, NOT_APPLIED, Desk
 
 
-def test_reads_after_a_lost_answer_wait_for_the_replica(desk: Desk, hook: TallyfyHook, clock: FastClock) -> None:
+def test_pauses_between_reads_after_a_lost_answer(desk: Desk, hook: TallyfyHook, clock: FastClock) -> None:
     desk.sandbox.fail("POST", "*", Fault.drop_before())
     with pytest.raises(TallyfyIndeterminateError):
         hook.complete_task(desk.run_id, "Confirm")
@@ -32,18 +32,16 @@ def test_reads_after_a_lost_answer_wait_for_the_replica(desk: Desk, hook: Tallyf
 
 class TestLostAnswer:
     @pytest.mark.parametrize("fault", APPLIED, ids=lambda fault: fault.name)
-    def test_completion_that_was_carried_out_is_seen_by_reading(
-        self, desk: Desk, hook: TallyfyHook, fault: Fault
-    ) -> None:
+    def test_read_after_a_lost_answer_shows_the_completion(self, desk: Desk, hook: TallyfyHook, fault: Fault) -> None:
         desk.sandbox.fail("POST", "*", fault)
         outcome = hook.complete_task_outcome(desk.run_id, APPROVE, approve=False)
         assert (outcome.task["status"], outcome.task["is_approved"]) == ("completed", False)
-        assert "read afterwards, the task is complete" in outcome.note
+        assert "a read shows that the task is complete" in outcome.note
         assert desk.methods == ["GET", "POST", "GET"]
-        assert desk.told("completed") == 1
+        assert desk.notified("completed") == 1
 
-    @pytest.mark.parametrize("fault", LEFT_UNDONE, ids=lambda fault: fault.name)
-    def test_completion_that_does_not_show_is_never_sent_again_on_a_guess(
+    @pytest.mark.parametrize("fault", NOT_APPLIED, ids=lambda fault: fault.name)
+    def test_completion_that_a_read_does_not_show_is_not_sent_again(
         self, desk: Desk, hook: TallyfyHook, fault: Fault, waits: list[float]
     ) -> None:
         desk.sandbox.fail("POST", "*", fault)
@@ -53,14 +51,14 @@ class TestLostAnswer:
             hook.complete_task(desk.run_id, "Confirm", comment="Done")
         assert not isinstance(e.value, AirflowFailException), "Airflow's retry reads first"
         assert desk.methods.count("POST") == 1
-        assert desk.methods.count("GET") == 2 + len(LAG), "reads may lag"
+        assert desk.methods.count("GET") == 2 + len(LAG), "a read may come from a replica that lags behind"
         assert waits == list(LAG)
 
         task = hook.complete_task(desk.run_id, "Confirm", comment="Done")
         assert task["status"] == "completed"
-        assert (desk.told("completed"), desk.told("commented")) == (1, 1)
+        assert (desk.notified("completed"), desk.notified("commented")) == (1, 1)
 
-    def test_read_that_lags_behind_is_read_again(self, desk: Desk, hook: TallyfyHook, waits: list[float]) -> None:
+    def test_read_from_a_lagging_replica_is_repeated(self, desk: Desk, hook: TallyfyHook, waits: list[float]) -> None:
         stale = Fault.other_answer({"data": desk.task("Confirm")})
         desk.sandbox.fail("POST", "*", Fault.drop_after())
         desk.sandbox.fail("GET", "*", stale, times=2, after=1)
@@ -68,28 +66,28 @@ class TestLostAnswer:
         assert (outcome.how, outcome.task["status"]) == ("checked", "completed")
         assert desk.methods == ["GET", "POST", "GET", "GET", "GET"]
         assert len(waits) == 2
-        assert desk.told("completed") == 1
+        assert desk.notified("completed") == 1
 
-    def test_read_that_fails_too_leaves_it_open(self, desk: Desk, hook: TallyfyHook) -> None:
+    def test_completion_is_indeterminate_if_the_read_fails_too(self, desk: Desk, hook: TallyfyHook) -> None:
         desk.sandbox.fail("POST", "*", Fault.drop_after())
         desk.sandbox.fail("GET", "*", Fault.server_error(), times=None, after=1)
         with pytest.raises(TallyfyIndeterminateError, match=r"reading it failed too \(the answer was 503"):
             hook.complete_task(desk.run_id, "Confirm")
         desk.sandbox.forget_faults()
         assert hook.complete_task_outcome(desk.run_id, "Confirm").how == "already"
-        assert desk.told("completed") == 1
+        assert desk.notified("completed") == 1
 
-    def test_hook_without_retries_waits_for_the_replica_too(
-        self, desk: Desk, connect: Callable[..., TallyfyHook]
-    ) -> None:
+    def test_hook_without_retries_also_repeats_the_read(self, desk: Desk, connect: Callable[..., TallyfyHook]) -> None:
         hook = connect(desk.sandbox, hook={"max_retries": 0})
         desk.sandbox.fail("POST", "*", Fault.drop_before())
         with pytest.raises(TallyfyIndeterminateError, match="It was not sent again"):
             hook.complete_task(desk.run_id, "Confirm")
         assert desk.methods == ["GET", "POST", *["GET"] * (1 + len(LAG))]
 
-    @pytest.mark.parametrize("fault", [*APPLIED, *LEFT_UNDONE], ids=lambda fault: f"{fault.name}-{fault.applies}")
-    def test_answers_are_written_and_the_task_completed_once(self, desk: Desk, hook: TallyfyHook, fault: Fault) -> None:
+    @pytest.mark.parametrize("fault", [*APPLIED, *NOT_APPLIED], ids=lambda fault: f"{fault.name}-{fault.applies}")
+    def test_answers_are_written_and_the_task_is_completed_once(
+        self, desk: Desk, hook: TallyfyHook, fault: Fault
+    ) -> None:
         desk.sandbox.fail("PUT", "*", fault)
         try:
             hook.complete_task(desk.run_id, COLLECT, answers={"Amount": 5})
@@ -97,7 +95,7 @@ class TestLostAnswer:
             assert desk.methods.count("POST") == 0
             hook.complete_task(desk.run_id, COLLECT, answers={"Amount": 5})
         assert desk.answer("Amount", COLLECT) == 5
-        assert desk.told("completed") == 1
+        assert desk.notified("completed") == 1
 
 
 class Killed(BaseException):
@@ -105,11 +103,11 @@ class Killed(BaseException):
 
 
 class TestKilled:
-    """A process that ends at any moment, and Airflow's retry: the same as a process that was not killed."""
+    """A process that is killed at any point, followed by a retry: the result is the same as without the kill."""
 
     @pytest.mark.parametrize("sent", [False, True])
     @pytest.mark.parametrize("at", range(4))
-    def test_retry_does_what_is_still_to_do(
+    def test_retry_makes_only_the_remaining_writes(
         self, desk: Desk, connect: Callable[..., TallyfyHook], monkeypatch: pytest.MonkeyPatch, at: int, sent: bool
     ) -> None:
         def complete(hook: TallyfyHook) -> dict[str, Any]:
@@ -120,84 +118,84 @@ class TestKilled:
         first = connect(desk.sandbox)
         send = first._transport.send
 
-        def send_or_die(request: Any) -> Any:
+        def send_or_be_killed(request: Any) -> Any:
             is_last = len(desk.methods) == at
             reply = send(request) if sent or not is_last else None
             if is_last:
                 raise Killed
             return reply
 
-        monkeypatch.setattr(first._transport, "send", send_or_die)
+        monkeypatch.setattr(first._transport, "send", send_or_be_killed)
         with pytest.raises(Killed):
             complete(first)
         task = complete(connect(desk.sandbox))
         assert (task["status"], task["is_approved"]) == ("completed", False)
         assert desk.answer("Reason", APPROVE) == "Too dear"
-        assert (desk.told("completed"), desk.told("commented")) == (1, 1)
+        assert (desk.notified("completed"), desk.notified("commented")) == (1, 1)
         assert [write.split(" ")[0] for write, _ in desk.writes] == ["PUT", "POST", "POST"], "each write once"
 
 
 class TestCommenting:
-    def test_comment_is_written_when_the_task_is_complete(self, desk: Desk, hook: TallyfyHook) -> None:
+    def test_comment_is_written_after_the_completion(self, desk: Desk, hook: TallyfyHook) -> None:
         hook.complete_task(desk.run_id, "Confirm", comment=" Done by Airflow ")
         assert [write for write, _ in desk.writes] == [COMPLETED, "POST comment"]
         assert [thread["content"] for thread in desk.task("Confirm")["threads"]["data"]] == ["Done by Airflow"]
 
     @pytest.mark.parametrize("comment", [None, "", "  ", "None"])
-    def test_blank_comment_is_none(self, desk: Desk, hook: TallyfyHook, comment: str | None) -> None:
+    def test_blank_comment_is_not_written(self, desk: Desk, hook: TallyfyHook, comment: str | None) -> None:
         hook.complete_task(desk.run_id, "Confirm", comment=comment)
         assert [write for write, _ in desk.writes] == [COMPLETED]
 
-    def test_retry_does_not_write_it_again(self, desk: Desk, hook: TallyfyHook) -> None:
+    def test_retry_does_not_repeat_the_comment(self, desk: Desk, hook: TallyfyHook) -> None:
         for _ in range(2):
             outcome = hook.complete_task_outcome(desk.run_id, "Confirm", comment="Done")
-        assert outcome.note.endswith("the comment is there already")
-        assert desk.told("commented") == 1
+        assert outcome.note.endswith("its comment was already written")
+        assert desk.notified("commented") == 1
 
     def test_comment_of_an_earlier_completion_does_not_count(self, desk: Desk, hook: TallyfyHook) -> None:
         hook.complete_task(desk.run_id, "Confirm", comment="Done")
         desk.set("Confirm", completed_at=time.time() + 60)
         hook.complete_task(desk.run_id, "Confirm", comment="Done")
-        assert desk.told("commented") == 2
+        assert desk.notified("commented") == 2
 
-    def test_hourly_cap_fails_with_the_task_complete_and_a_retry_comments(self, desk: Desk, hook: TallyfyHook) -> None:
-        cap = {"message": "You've reached the hourly limit for comments.", "code": "RATE_LIMIT_EXCEEDED"}
-        desk.sandbox.fail("POST", "*/comment", Fault.status(429, cap, {"Retry-After": "1800"}))
-        with pytest.raises(TallyfyRateLimitedError, match=r"is complete, but not its comment.*hourly limit") as caught:
+    def test_retry_after_the_hourly_limit_writes_only_the_comment(self, desk: Desk, hook: TallyfyHook) -> None:
+        limit = {"message": "You've reached the hourly limit for comments.", "code": "RATE_LIMIT_EXCEEDED"}
+        desk.sandbox.fail("POST", "*/comment", Fault.status(429, limit, {"Retry-After": "1800"}))
+        with pytest.raises(TallyfyRateLimitedError, match=r"but its comment is not written.*hourly limit") as caught:
             hook.complete_task(desk.run_id, "Confirm", comment="Done")
         assert caught.value.retry_after == 1800
         assert not isinstance(caught.value, AirflowFailException)
         hook.complete_task(desk.run_id, "Confirm", comment="Done")
-        assert (desk.told("completed"), desk.told("commented")) == (1, 1)
+        assert (desk.notified("completed"), desk.notified("commented")) == (1, 1)
 
     @pytest.mark.parametrize("fault", APPLIED, ids=lambda fault: fault.name)
-    def test_lost_answer_is_settled_by_reading(self, desk: Desk, hook: TallyfyHook, fault: Fault) -> None:
+    def test_read_after_a_lost_answer_shows_the_comment(self, desk: Desk, hook: TallyfyHook, fault: Fault) -> None:
         desk.sandbox.fail("POST", "*/comment", fault, times=2)
         assert hook.complete_task(desk.run_id, "Confirm", comment="Done")["status"] == "completed"
         written = hook.comment_on_task(desk.task_id("Confirm"), "Done")
         assert written["content"] == "Done"
-        assert desk.told("commented") == 2
+        assert desk.notified("commented") == 2
 
-    @pytest.mark.parametrize("fault", LEFT_UNDONE, ids=lambda fault: fault.name)
-    def test_lost_answer_that_does_not_show_is_never_sent_again(
+    @pytest.mark.parametrize("fault", NOT_APPLIED, ids=lambda fault: fault.name)
+    def test_comment_that_a_read_does_not_show_is_not_sent_again(
         self, desk: Desk, hook: TallyfyHook, fault: Fault
     ) -> None:
         desk.sandbox.fail("POST", "*/comment", fault, times=2)
-        with pytest.raises(TallyfyIndeterminateError, match="Another try looks for it first") as caught:
+        with pytest.raises(TallyfyIndeterminateError, match="A retry is harmless, because it reads first") as caught:
             hook.complete_task(desk.run_id, "Confirm", comment="Done")
         assert not isinstance(caught.value, TallyfyUnrepeatableError)
         with pytest.raises(TallyfyUnrepeatableError, match="Look at the task before you write it again"):
             hook.comment_on_task(desk.task_id("Confirm"), "Done")
-        assert desk.told("commented") == 0
+        assert desk.notified("commented") == 0
         hook.complete_task(desk.run_id, "Confirm", comment="Done")
-        assert (desk.told("completed"), desk.told("commented")) == (1, 1)
+        assert (desk.notified("completed"), desk.notified("commented")) == (1, 1)
 
-    def test_without_threads_a_retry_does_not_comment(self, desk: Desk, hook: TallyfyHook) -> None:
+    def test_comment_is_not_written_if_earlier_comments_are_not_shown(self, desk: Desk, hook: TallyfyHook) -> None:
         hook.complete_task(desk.run_id, "Confirm", comment="Done")
         desk.sandbox.fail("GET", "*", Fault.without("threads"))
         outcome = hook.complete_task_outcome(desk.run_id, "Confirm", comment="Done")
-        assert "the comment was not written, because Tallyfy does not show whether it is there" in outcome.note
-        assert desk.told("commented") == 1
+        assert "because Tallyfy does not show whether it was written before" in outcome.note
+        assert desk.notified("commented") == 1
 
     @pytest.mark.parametrize("content", ["", " ", "None", 7, None, "{{ x }}"])
     def test_comment_without_text_is_refused(self, desk: Desk, hook: TallyfyHook, content: Any) -> None:

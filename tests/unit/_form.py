@@ -38,13 +38,13 @@ MEMBERS = {"ann@example.com": 1001}
 
 
 def encoded(label: str, value: object, **more: Any) -> Any:
-    """What Tallyfy gets for one answer."""
+    """Return one answer, encoded."""
     (answer,) = encode("answers", [BY_LABEL[label]], {label: value}, **more).values()
     return answer
 
 
 def refused(fields: list[FormField], answers: object, **more: Any) -> list[str]:
-    """The lines that say what is wrong with answers."""
+    """Return the lines of the error for these answers."""
     with pytest.raises(ArgumentError) as caught:
         encode("answers", fields, answers, **more)
     return str(caught.value).split("\n")
@@ -54,7 +54,7 @@ def a_file(name: str, url: str) -> dict[str, Any]:
     return {"filename": name, "source": "url", "url": url}
 
 
-#: Strategies of values.
+#: Strategies for values.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200).filter(str.strip)
 NUMBERS = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 MOMENTS = st.datetimes(timezones=st.just(timezone.utc)).map(lambda m: m.isoformat().replace("+00:00", "Z"))

@@ -1,4 +1,4 @@
-"""Answers by label: how each type is encoded, and what is refused."""
+"""Answers by label: how each type of field is encoded, and which answers are refused."""
 
 from __future__ import annotations
 
@@ -99,14 +99,14 @@ class TestEncode:
             ("Score", {"stars": [1, None, True]}, {"stars": [1, None, True]}),
         ],
     )  # fmt: skip
-    def test_each_type_has_its_form(self, label: str, value: object, sent: Any) -> None:
+    def test_answer_is_encoded_by_the_type_of_its_field(self, label: str, value: object, sent: Any) -> None:
         found = encoded(label, value, members=MEMBERS)
         assert (found, type(found)) == (sent, type(sent))
 
     @pytest.mark.parametrize(
         ("label", "value", "words"),
         [
-            ("Company", "x" * 201, "answers['Company'] has 201 characters; Tallyfy takes 200"),
+            ("Company", "x" * 201, "answers['Company'] has 201 characters; Tallyfy accepts 200"),
             ("Company", True, "answers['Company']=True is of type bool; it must be a text, a number or a date"),
             ("Company", ["a"], "is of type list"),
             ("Company", "\ud800", "half a character"),
@@ -114,7 +114,7 @@ class TestEncode:
             ("Company", 10**300, "a number that can't be sent safely as JSON"),
             ("Company", Decimal("sNaN"), "a number that can't be sent safely as JSON"),
             ("Company", Decimal("1e9999"), "a number that can't be sent safely as JSON"),
-            ("Notes", "x" * 30_001, "answers['Notes'] has 30001 characters; Tallyfy takes 30000"),
+            ("Notes", "x" * 30_001, "answers['Notes'] has 30001 characters; Tallyfy accepts 30000"),
             ("Contact", "ann", "answers['Contact']='ann' is not an e-mail address"),
             ("Contact", 7, "is not an e-mail address"),
             ("Start", "soon", "answers['Start']='soon' is not a point in time"),
@@ -124,31 +124,31 @@ class TestEncode:
             ("Size", "XLL", "(did you mean 'XL'"),
             ("Size", True, "is not an option"),
             ("Size", {"id": 2, "text": "S"}, "is not an option"),
-            ("Size", ["L"], "is of type list; it must be the text of one of the options: 'S', 'L', 'XL'"),
+            ("Size", ["L"], "is of type list; it must be the text of an option: 'S', 'L', 'XL'"),
             ("Modules", "['SSO', 'L']", "set render_template_as_native_obj=True"),
             ("Modules", ["SSO", "Audit"], "answers['Modules'][1]='Audit' is not an option"),
             ("Items", ["Widget"], "answers['Items'] has 1 cells; the table has 2 columns: 'Item', 'Qty'."),
             ("Items", ["Widget", ["x"]], "answers['Items'][1]=['x'] is of type list"),
             ("Items", {"Itme": "x"}, "answers['Items']: 'Itme' is not a column (did you mean 'Item'?)"),
-            ("Items", {"Item": "x", "item": "y"}, "'Item' and 'item' name one column"),
+            ("Items", {"Item": "x", "item": "y"}, "'Item' and 'item' name the same column"),
             ("Items", "Widget", "is not a row of a table"),
             ("Team", ["ann"], "answers['Team']='ann' is neither an e-mail address nor a user id"),
-            ("Team", {"users": ["bob@else.com"]}, "answers['Team']['users']='bob@else.com' is no member's e-mail"),
+            ("Team", {"users": ["bob@else.com"]}, "answers['Team']['users']='bob@else.com' is not the e-mail address"),
             ("Team", {"guests": [7]}, "answers['Team']['guests']=7 is not an e-mail address"),
-            ("Team", {"owners": [7]}, "'owners' is none of 'users', 'guests' and 'groups'"),
+            ("Team", {"owners": [7]}, "'owners' is not one of 'users', 'guests' and 'groups'"),
             ("Team", "[1001]", "set render_template_as_native_obj=True"),
             ("Contract", "report.pdf", "answers['Contract']='report.pdf' is not the URL of a file"),
             ("Contract", "s3://bucket/report.pdf", "is not the URL of a file"),
-            ("Contract", [{"name": "a.pdf"}], "names no file"),
+            ("Contract", [{"name": "a.pdf"}], "is not a file: it needs a"),
             ("Score", date(2026, 3, 1), "can't be sent as JSON"),
             ("Score", {"a": math.inf}, "a number that can't be sent safely as JSON"),
         ],
     )  # fmt: skip
-    def test_what_a_type_does_not_take_is_refused(self, label: str, value: object, words: str) -> None:
+    def test_answer_that_does_not_fit_its_field_is_refused(self, label: str, value: object, words: str) -> None:
         (line,) = refused([BY_LABEL[label]], {label: value}, members=MEMBERS)
         assert words in line
 
-    def test_all_mistakes_are_told_at_once(self) -> None:
+    def test_one_error_lists_all_mistakes(self) -> None:
         answers = {
             "Compny": "Acme", "Size": "XXL", "Modules": ["a", "SSO", "b"], "Start": "soon", "Items": [1, 2, 3],
             "Team": {"users": [0], "x": 1}, "f2": 1, "notes": 2, "Plan": "Yes",
@@ -167,25 +167,25 @@ class TestEncode:
         ):  # fmt: skip
             assert words in line
 
-    def test_many_mistakes_are_counted(self) -> None:
+    def test_error_lists_fifty_mistakes_and_counts_the_others(self) -> None:
         lines = refused(FORM, {f"unknown {number}": 1 for number in range(200)}, complete=False)
         assert (len(lines), lines[0], lines[-1]) == (52, "answers has 200 mistakes:", "  ... and 150 more")
 
     @pytest.mark.parametrize(
         ("answers", "words"),
         [
-            ("{'Company': 'x'}", "is not an object of labels and answers. An object that went through a Jinja"),
+            ("{'Company': 'x'}", "is not an object of labels and answers. Jinja renders an object to text"),
             ([{"Company": "x"}], "is not an object of labels and answers"),
             ({1: "x"}, "has the name 1 of type int"),
             ({"\ud800": "x"}, "half a character"),
         ],
     )
-    def test_answers_must_be_an_object_of_labels(self, answers: object, words: str) -> None:
+    def test_answers_that_are_not_an_object_are_refused(self, answers: object, words: str) -> None:
         assert words in "\n".join(refused(FORM, answers))
         with pytest.raises(ArgumentError):
             check_answers("answers", answers)
 
-    def test_no_answers_at_all(self) -> None:
+    def test_no_answers_and_no_fields(self) -> None:
         assert encode("answers", FORM, None, complete=False) == {}
         assert refused([], {"a": 1}) == ["answers: no field has the id, alias or label 'a'. There are no fields."]
 
@@ -196,36 +196,36 @@ class TestEncode:
             ("dropdown", {"id": 4, "text": "Any", "value": None}, {"id": 4, "text": "Any"}),
             ("multiselect", [{"id": 4, "text": "Any"}], [{"id": 4, "text": "Any", "selected": True}]),
             ("dropdown", "Any", "does not show the options of this field"),
-            ("dropdown", {"id": 4}, 'must hold "id" and "text"'),
+            ("dropdown", {"id": 4}, 'needs "id" and "text"'),
         ],
     )
-    def test_options_that_tallyfy_does_not_show_are_given_whole(self, kind: str, value: object, sent: Any) -> None:
+    def test_option_that_tallyfy_does_not_show_needs_id_and_text(self, kind: str, value: object, sent: Any) -> None:
         field = FormField("f", "", "From a list", kind)
         if isinstance(sent, str) and kind != "radio":
             assert sent in refused([field], {"f": value})[0]
         else:
             assert encode("answers", [field], {"f": value}) == {"f": sent}
 
-    def test_two_options_of_one_text_need_the_id(self) -> None:
+    def test_options_with_the_same_text_need_the_id(self) -> None:
         options = (Option(1, "Other"), Option(2, "Other"), Option(3, "OTHER"))
         field = FormField("f", "", "Reason", "dropdown", options=options)
         (line,) = refused([field], {"f": "Other"})
-        assert line.endswith("""fits 2 options: give {"id": 1, "text": 'Other'} or {"id": 2, "text": 'Other'}.""")
+        assert line.endswith("""matches 2 options. Use {"id": 1, "text": 'Other'} or {"id": 2, "text": 'Other'}.""")
         assert encode("answers", [field], {"f": {"id": 2, "text": "Other"}}) == {"f": {"id": 2, "text": "Other"}}
         assert encode("answers", [field], {"f": "OTHER"}) == {"f": {"id": 3, "text": "OTHER"}}
         radio = FormField("f", "", "Reason", "radio", options=options)
-        assert encode("answers", [radio], {"f": "Other"}) == {"f": "Other"}, "a radio field is sent the text alone"
+        assert encode("answers", [radio], {"f": "Other"}) == {"f": "Other"}, "for a radio field, only the text is sent"
 
-    def test_an_option_that_looks_like_a_list_is_one_option(self) -> None:
+    def test_text_that_looks_like_a_list_can_be_an_option(self) -> None:
         field = FormField("f", "", "Kinds", "multiselect", options=(Option(1, "[none]"), Option(2, "TRUE")))
         assert encode("answers", [field], {"f": "[none]"})["f"] == [{"id": 1, "text": "[none]", "selected": True}]
         assert encode("answers", [field], {"f": True})["f"] == [{"id": 2, "text": "TRUE", "selected": True}]
 
-    def test_a_text_that_is_another_options_id_means_the_text(self) -> None:
+    def test_text_of_an_option_counts_before_the_id_of_another(self) -> None:
         field = FormField("f", "", "Count", "dropdown", options=(Option(1, "2"), Option(2, "1")))
         assert encode("answers", [field], {"f": 2}) == {"f": {"id": 1, "text": "2"}}
 
-    def test_a_table_of_one_name_for_two_columns_takes_a_list(self) -> None:
+    def test_table_whose_columns_have_the_same_label_needs_a_list(self) -> None:
         field = FormField("f", "", "T", "table", columns=("A", "A"))
         assert "'A' names 2 columns; use a list" in refused([field], {"f": {"A": 1}})[0]
         assert encode("answers", [field], {"f": [1, 2]}) == {"f": [1, 2]}
@@ -246,9 +246,9 @@ class TestRequired:
             ({"company_1": 0}, {}, False),
         ],
     )
-    def test_an_answer_given_or_stored_will_do(self, answers: Any, stored: Any, missing: bool) -> None:
+    def test_required_field_needs_an_answer_given_or_stored(self, answers: Any, stored: Any, missing: bool) -> None:
         if missing:
-            assert refused(FORM, answers, stored=stored) == ["answers: 'Company' is required, and has no answer."]
+            assert refused(FORM, answers, stored=stored) == ["answers: 'Company' is required, but has no answer."]
         else:
             encode("answers", FORM, answers, stored=stored)
         encode("answers", FORM, answers, stored=stored, complete=False)
@@ -260,10 +260,10 @@ class TestRequired:
             ("Items", {}), ("Team", []), ("Team", {"users": []}), ("Contract", []), ("Score", {}),
         ],
     )  # fmt: skip
-    def test_an_empty_value_of_any_type_is_no_answer(self, label: str, empty: object) -> None:
+    def test_empty_value_does_not_answer_a_required_field(self, label: str, empty: object) -> None:
         field = BY_LABEL[label]
         needed = FormField(**{**vars(field), "required": True})
-        assert refused([needed], {label: empty}) == [f"answers: '{label}' is required, and has no answer."]
+        assert refused([needed], {label: empty}) == [f"answers: '{label}' is required, but has no answer."]
 
     @pytest.mark.parametrize(
         ("label", "empty", "sent"),
@@ -272,16 +272,16 @@ class TestRequired:
             ("Contract", "", []), ("Team", "", {"users": [], "guests": [], "groups": []}),
         ],
     )  # fmt: skip
-    def test_an_empty_value_clears_an_answer(self, label: str, empty: object, sent: object) -> None:
+    def test_empty_value_clears_an_answer(self, label: str, empty: object, sent: object) -> None:
         assert encoded(label, empty, complete=False) == sent
 
-    def test_a_table_can_not_be_cleared(self) -> None:
+    def test_table_can_not_be_cleared(self) -> None:
         table = [BY_LABEL["Items"]]
         empties: list[Any] = ["", [], {}, [None, ""]]
         for empty in empties:
             assert encode("answers", table, {"Items": empty}) == {}
             (line,) = refused(table, {"Items": empty}, stored={"f8": ["Widget", 1]})
-            assert line.endswith("Tallyfy has no way to clear a table.")
+            assert line.endswith("Tallyfy can't clear a table.")
 
 
 class TestKeys:
@@ -304,21 +304,21 @@ class TestKeys:
             ("Name (i6)", "i6"), ("café", "i7"), (" alias ", "i2"),
         ],
     )  # fmt: skip
-    def test_id_then_alias_then_label_then_any_letter_case(self, key: str, field: str) -> None:
+    def test_key_matches_id_then_alias_then_label_then_any_letter_case(self, key: str, field: str) -> None:
         assert encode("answers", self.NAMES, {key: "x"}) == {field: "x"}
 
-    def test_a_tie_names_the_ids(self) -> None:
+    def test_key_that_several_fields_match_lists_their_ids(self) -> None:
         (line,) = refused(self.NAMES, {"Name": "x"})
         assert line == "answers: 2 fields are called 'Name': i5, i6. Use the id."
 
-    def test_a_key_of_nothing_names_the_nearest(self) -> None:
+    def test_unknown_key_lists_the_nearest(self) -> None:
         (line,) = refused(self.NAMES, {"Alais": "x"})
         assert "(did you mean 'Alias'" in line
         assert "There are 'Id', 'Alias', 'size'" in line
 
 
 class TestFields:
-    def test_all_that_a_row_says(self) -> None:
+    def test_field_is_read_from_its_row(self) -> None:
         (field,) = fields_of(
             {
                 "data": [
@@ -332,13 +332,13 @@ class TestFields:
         assert field == FormField("7", "", "Size", "dropdown", True, (Option(1, "S"), Option(2, "5")), ("A", "", "B"))
 
     @pytest.mark.parametrize("rows", [None, {}, [], "text", 7, {"data": None}])
-    def test_what_is_no_list_has_no_fields(self, rows: object) -> None:
+    def test_anything_but_a_list_has_no_fields(self, rows: object) -> None:
         assert fields_of(rows) == []
 
 
 class TestPeople:
     @pytest.mark.parametrize(
-        ("answers", "asks"),
+        ("answers", "needed"),
         [
             ({"Team": ["ann@example.com"]}, True),
             ({"team": "ann@example.com"}, True),
@@ -351,43 +351,43 @@ class TestPeople:
             ("text", False),
         ],
     )
-    def test_the_members_count_where_an_address_may_be_one_of_theirs(self, answers: Any, asks: bool) -> None:
-        assert needs_members(FORM, answers) is asks
+    def test_members_are_needed_if_an_address_may_be_that_of_a_member(self, answers: Any, needed: bool) -> None:
+        assert needs_members(FORM, answers) is needed
 
-    def test_asking_uses_nothing_up(self) -> None:
+    def test_needs_members_does_not_consume_an_iterator(self) -> None:
         answers = {"Team": (mail for mail in ["ann@example.com"])}
         assert needs_members(FORM, answers)
         assert encode("answers", FORM, answers, members=MEMBERS, complete=False)["f9"]["users"] == [1001]
 
 
-class Spiteful:
-    """An object that can't even be looked at."""
+class Unreadable:
+    """An object whose special methods all raise an error."""
 
     def _refuse(self, *args: object) -> Any:
-        raise RuntimeError("an object that can't be looked at")
+        raise RuntimeError("an object that can't be read")
 
     __repr__ = __str__ = __eq__ = __bool__ = __iter__ = __len__ = __int__ = __float__ = __index__ = _refuse
-    __hash__ = None  # type: ignore[assignment]  # as for a list: it can't be put into a set
+    __hash__ = None  # type: ignore[assignment]  # like a list, it can't be put into a set
 
 
 def _failing() -> Iterator[str]:
     yield "SSO"
-    raise LookupError("a generator that fails")
+    raise LookupError("a generator that raises an error")
 
 
-_RING: list[Any] = ["a"]
-_RING.append(_RING)
-_ODD: list[Any] = [
-    _RING, b"x", 1j, ..., object, timedelta(1), range(3), {"a"}, frozenset(), math.nan, -math.inf,
+_CYCLE: list[Any] = ["a"]
+_CYCLE.append(_CYCLE)
+_UNUSUAL: list[Any] = [
+    _CYCLE, b"x", 1j, ..., object, timedelta(1), range(3), {"a"}, frozenset(), math.nan, -math.inf,
     Decimal("NaN"), Decimal("1e9999"), 10**5000, "\ud800", "x" * 10**5, datetime.min, Option(1, "S"), "[", "{",
     date.max, datetime.max.replace(tzinfo=timezone.utc), "https://[", "http://x/\ud800", {None: None}, {1: 2}, "@",
 ]  # fmt: skip
-# By their number, because Hypothesis writes down what it samples from, and not all of these can be written down.
-_odd = st.integers(0, len(_ODD) - 1).map(lambda number: _ODD[number])
+# By index, because Hypothesis prints the values that it samples from, and some of these can't be printed.
+_unusual = st.integers(0, len(_UNUSUAL) - 1).map(lambda number: _UNUSUAL[number])
 _anything = st.recursive(
-    _odd
+    _unusual
     | JSON_VALUES
-    | st.builds(Spiteful)
+    | st.builds(Unreadable)
     | st.floats()
     | st.decimals()
     | st.datetimes()
@@ -405,7 +405,7 @@ _anything = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from([*BY_LABEL, "f1", "x"]), _anything, max_size=3) | _anything)
-def test_anything_is_either_sent_as_json_or_refused(answers: Any) -> None:
+def test_any_value_is_either_encoded_as_json_or_refused(answers: Any) -> None:
     needs_members(FORM, answers)
     try:
         sent = encode("answers", FORM, answers, members=MEMBERS)

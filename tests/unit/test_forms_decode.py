@@ -1,4 +1,4 @@
-"""Answers as Tallyfy stores them, read back by label."""
+"""Answers as Tallyfy stores them, decoded to plain values by label."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from airflow_provider_tallyfy.api.forms import (
     FormField,
     decode,
+    decode_forms,
     encode,
     fields_of,
-    labelled,
 )
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError
 from tests.unit._form import (
@@ -33,10 +33,10 @@ from tests.unit._form import (
     encoded,
 )
 
-# -- back again --------------------------------------------------------------------------------------------------------
+# -- round trip --------------------------------------------------------------------------------------------------------
 
 _cells = st.none() | TEXTS | NUMBERS
-#: Per field of the form, its answers in the form in which they are read back.
+#: For each field of the form: answers that decoding returns unchanged.
 CANONICAL: dict[str, st.SearchStrategy[Any]] = {
     "Company": TEXTS | NUMBERS,
     "Notes": TEXTS,
@@ -66,28 +66,28 @@ class TestDecode:
 
     @pytest.mark.parametrize("label", CANONICAL)
     @given(data=st.data())
-    def test_what_goes_in_by_label_comes_back(self, label: str, data: st.DataObject) -> None:
+    def test_decode_returns_what_encode_was_given(self, label: str, data: st.DataObject) -> None:
         value = data.draw(CANONICAL[label])
         sent = encode("answers", FORM, {label: value}, complete=False)
         stored = json.loads(json.dumps(sent))
         assert stored == sent
-        back = decode(FORM, stored)
-        assert list(back) == list(BY_LABEL)
-        assert back.pop(label) == value
-        assert set(back.values()) == {None}
-        assert encode("answers", FORM, {**back, label: value}, complete=False) == sent
+        decoded = decode(FORM, stored)
+        assert list(decoded) == list(BY_LABEL)
+        assert decoded.pop(label) == value
+        assert set(decoded.values()) == {None}
+        assert encode("answers", FORM, {**decoded, label: value}, complete=False) == sent
 
     @given(st.datetimes(timezones=st.timezones()) | st.dates())
     @example(datetime.max.replace(tzinfo=timezone(timedelta(hours=-1))))
-    def test_a_moment_comes_back_as_the_same_moment(self, moment: date) -> None:
+    def test_point_in_time_is_decoded_to_the_same_point(self, moment: date) -> None:
         try:
             sent = encoded("Start", moment)
         except ArgumentError:
-            assert isinstance(moment, datetime), "in UTC it is beyond the calendar"
+            assert isinstance(moment, datetime), "in UTC it is outside of the calendar"
             return
         text = decode(FORM, {"f4": sent})["Start"]
         if isinstance(moment, datetime):
-            # In UTC, because Python takes an hour that a zone has twice for equal to no moment of another zone.
+            # In UTC, because in Python, a time in the hour that a zone repeats equals no time in another zone.
             assert datetime.fromisoformat(text.replace("Z", "+00:00")) == moment.astimezone(timezone.utc)
         else:
             assert date.fromisoformat(text) == moment
@@ -122,33 +122,33 @@ class TestDecode:
             ("Company", [], None),
         ],
     )
-    def test_what_tallyfy_may_hold(self, label: str, stored: Any, value: Any) -> None:
+    def test_stored_answer_is_decoded(self, label: str, stored: Any, value: Any) -> None:
         assert decode(FORM, {BY_LABEL[label].id: stored})[label] == value
 
     @given(
         st.dictionaries(st.sampled_from([field.id for field in FORM]), JSON_VALUES) | JSON_VALUES,
         JSON_VALUES | st.just(ROWS),
     )
-    def test_nothing_that_is_stored_is_an_error(self, stored: Any, rows: Any) -> None:
+    def test_any_stored_value_can_be_decoded(self, stored: Any, rows: Any) -> None:
         for fields in (FORM, fields_of(rows)):
             json.dumps(decode(fields, stored), allow_nan=False)
 
-    def test_fields_of_one_label_are_told_apart_by_their_ids(self) -> None:
+    def test_ids_are_added_to_labels_that_several_fields_have(self) -> None:
         fields = fields_of([{"id": "a", "label": "Name"}, {"id": "b", "label": "Name"}, {"id": "c", "alias": "x"}])
         values = {"Name (a)": "1", "Name (b)": "2", "x": "3"}
         assert decode(fields, {"a": "1", "b": "2", "c": "3"}) == values
         assert encode("answers", fields, values) == {"a": "1", "b": "2", "c": "3"}
 
-    def test_labels_of_several_steps_are_told_apart_by_their_titles(self) -> None:
+    def test_titles_of_steps_are_added_to_labels_that_several_steps_have(self) -> None:
         amount, note, again = (fields_of([{"id": i, "label": label}]) for i, label in ("aA", "bN", "cA"))
         approval = [*fields_of([{"id": "d", "label": "A"}]), *note]
-        assert labelled([("", amount, {"a": 1}), ("Approve", approval, {"d": 2, "b": 3})]) == {
+        assert decode_forms([("", amount, {"a": 1}), ("Approve", approval, {"d": 2, "b": 3})]) == {
             "A (a)": 1,
             "A (Approve)": 2,
             "N": 3,
         }
-        twice = [("Check", amount, {"a": 1}), ("Check", again, {"c": 2}), ("Pay", note, {})]
-        assert labelled(twice) == {"A (a)": 1, "A (c)": 2, "N": None}
+        repeated = [("Check", amount, {"a": 1}), ("Check", again, {"c": 2}), ("Pay", note, {})]
+        assert decode_forms(repeated) == {"A (a)": 1, "A (c)": 2, "N": None}
 
     @given(
         st.lists(
@@ -158,9 +158,9 @@ class TestDecode:
             unique_by=lambda row: row[:2],
         )
     )
-    def test_no_answer_hides_another(self, rows: list[tuple[str, str, str]]) -> None:
+    def test_no_answer_replaces_another(self, rows: list[tuple[str, str, str]]) -> None:
         forms = [(title, [FormField(i, "", label, "text")], {i: f"{title}/{i}"}) for title, i, label in rows]
-        assert sorted(labelled(forms).values()) == sorted(f"{title}/{i}" for title, i, _ in rows)
+        assert sorted(decode_forms(forms).values()) == sorted(f"{title}/{i}" for title, i, _ in rows)
 
 
 # -- anything at all ---------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Templates by id or title, their steps by name, and what a step says about who gets its task."""
+"""Templates by id or title, their steps by name, and the owners of a step."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def find(name: object, *replies: Response) -> tuple[Template, list[str]]:
 
 
 class TestFindTemplate:
-    def test_an_id_costs_one_request(self) -> None:
+    def test_template_is_found_by_id_in_one_request(self) -> None:
         template, sent = find(A, answer(ROW))
         assert sent == [f"GET /checklists/{A}"]
         assert (template.id, template.title, template.raw) == (A, "Onboarding", ROW)
@@ -54,7 +54,7 @@ class TestFindTemplate:
         assert [field.label for field in template.steps[0].fields] == ["Amount"]
 
     @pytest.mark.parametrize("title", ["Onboarding", " onboarding "])
-    def test_a_title_costs_the_list(self, title: str) -> None:
+    def test_template_is_found_by_title_in_the_list(self, title: str) -> None:
         template, sent = find(title, titles(**{B: "Offboarding", A: "Onboarding"}), answer(ROW))
         assert (template.id, sent) == (A, ["GET /checklists", f"GET /checklists/{A}"])
 
@@ -66,35 +66,41 @@ class TestFindTemplate:
             ("Sales", {}, "There are no templates"),
         ],
     )  # fmt: skip
-    def test_a_title_of_none_or_of_several(self, name: str, known: dict[str, str], words: str) -> None:
+    def test_title_that_no_template_or_several_have_is_an_error(
+        self, name: str, known: dict[str, str], words: str
+    ) -> None:
         with pytest.raises(ArgumentError, match=words):
             find(name, titles(**known))
 
     @pytest.mark.parametrize("name", ["", " ", "None", "{{ x }}", None, 7, ["Sales"], "x" * 551])
-    def test_what_is_no_name_is_refused_before_anything_is_sent(self, name: object) -> None:
+    def test_bad_name_is_refused_before_anything_is_sent(self, name: object) -> None:
         with pytest.raises(ArgumentError, match=r"^template"):
             find(name)
 
-    def test_an_archived_template(self) -> None:
+    def test_archived_template_is_an_error(self) -> None:
         with pytest.raises(ArgumentError, match=r"the template 'Onboarding' is archived\. Restore it in Tallyfy first"):
             find(A, answer({**ROW, "archived_at": "2026-03-01T12:00:00Z"}))
 
     @pytest.mark.parametrize(
         ("reply", "kind", "words"),
         [
-            (Response(404, {}, b"{}"), Kind.NOT_FOUND, "no template of this id in the organization, or it is archived"),
+            (
+                Response(404, {}, b"{}"),
+                Kind.NOT_FOUND,
+                "no template with this id in the organization, or it is",
+            ),
             (Response(403, {}, b"{}"), Kind.FORBIDDEN, "403"),
             (answer({**ROW, "id": B}), Kind.SERVER, "which is not the requested object"),
-            (answer({**ROW, "steps": [{"title": "Approve"}]}), Kind.SERVER, "a step without an id"),
-            (answer({**ROW, "steps": [None]}), Kind.SERVER, "a step without an id"),
+            (answer({**ROW, "steps": [{"title": "Approve"}]}), Kind.SERVER, "a step that has no id"),
+            (answer({**ROW, "steps": [None]}), Kind.SERVER, "a step that has no id"),
         ],
     )
-    def test_an_answer_that_shows_no_template(self, reply: Response, kind: Kind, words: str) -> None:
+    def test_answer_without_a_readable_template_is_an_error(self, reply: Response, kind: Kind, words: str) -> None:
         with pytest.raises(Rejected, match=words) as caught:
             find(A, reply)
         assert caught.value.problem.kind is kind
 
-    def test_steps_that_were_left_out_are_read_page_by_page(self) -> None:
+    def test_steps_that_the_template_does_not_include_are_read_page_by_page(self) -> None:
         row = {name: value for name, value in ROW.items() if name != "steps"}
         pages = [
             {"data": [step], "meta": {"pagination": {"total": 2, "total_pages": 2, "per_page": 1, "current_page": n}}}
@@ -105,7 +111,7 @@ class TestFindTemplate:
         assert sent == [f"GET /checklists/{A}", *[f"GET /checklists/{A}/steps"] * 2]
 
 
-def one(**row: Any) -> Step:
+def step_of(**row: Any) -> Step:
     (step,) = steps_of([{"id": "s", **row}])
     return step
 
@@ -124,8 +130,10 @@ class TestSteps:
             ({"assignees": "7", "guests": [{"name": "a"}, "a@b.c"]}, {"guests": ["a@b.c"]}, ("users", "guests")),
         ],
     )  # fmt: skip
-    def test_owners(self, row: dict[str, Any], owners: dict[str, Any], unreadable: tuple[str, ...]) -> None:
-        step = one(**row)
+    def test_owners_are_read_in_every_format(
+        self, row: dict[str, Any], owners: dict[str, Any], unreadable: tuple[str, ...]
+    ) -> None:
+        step = step_of(**row)
         assert step.owners == {"users": [], "guests": [], "groups": [], **owners}
         assert step.unreadable == unreadable
 
@@ -142,12 +150,12 @@ class TestSteps:
             ("?", True),
         ],
     )
-    def test_what_tallyfy_does_not_say_is_allowed(self, value: object, flag: bool) -> None:
-        step = one(allow_guest_owners=value, assign_run_starter=value)
+    def test_missing_flag_counts_as_true(self, value: object, flag: bool) -> None:
+        step = step_of(allow_guest_owners=value, assign_run_starter=value)
         assert (step.allow_guest_owners, step.assign_run_starter) == (flag, flag)
-        assert (one().allow_guest_owners, one().assign_run_starter) == (True, True)
+        assert (step_of().allow_guest_owners, step_of().assign_run_starter) == (True, True)
 
-    def test_archived_steps_are_none_and_those_without_a_place_come_last(self) -> None:
+    def test_archived_steps_are_left_out_and_steps_without_position_come_last(self) -> None:
         rows = [{"id": "x"}, {"id": "b", "position": 2}, {"id": "a", "position": 1}, {"id": "z", "archived_at": "2026"}]
         assert [step.id for step in steps_of(rows)] == ["a", "b", "x"]
 
@@ -160,8 +168,8 @@ class TestSteps:
             ),
         )
     )
-    def test_no_step_is_too_odd_to_read(self, row: dict[str, Any]) -> None:
-        step = one(**row)
+    def test_any_row_with_an_id_is_read_as_a_step(self, row: dict[str, Any]) -> None:
+        step = step_of(**row)
         assert (step.id, step.raw["id"]) == ("s", "s")
 
 
@@ -178,7 +186,7 @@ class TestFindStep:
     @pytest.mark.parametrize(
         ("name", "step"), [("s1", "s1"), ("Approve", "s2"), ("A1", "s1"), (" review ", "s2"), ("S3", "s3")]
     )
-    def test_id_then_alias_then_title_then_any_letter_case(self, name: str, step: str) -> None:
+    def test_name_matches_id_then_alias_then_title_then_any_letter_case(self, name: str, step: str) -> None:
         assert find_step("assignees", self.STEPS, name).id == step
 
     @pytest.mark.parametrize(
@@ -191,10 +199,10 @@ class TestFindStep:
             ("", "no step has the id, alias or title ''"),
         ],
     )
-    def test_a_name_of_none_or_of_several(self, name: object, words: str) -> None:
+    def test_unknown_or_ambiguous_name_is_an_error(self, name: object, words: str) -> None:
         with pytest.raises(ArgumentError, match=words):
             find_step("assignees", self.STEPS, name)
 
-    def test_a_template_without_steps(self) -> None:
+    def test_template_without_steps_is_an_error(self) -> None:
         with pytest.raises(ArgumentError, match="There are no steps"):
             find_step("assignees", [], "Pay")

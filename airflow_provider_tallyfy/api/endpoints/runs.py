@@ -13,7 +13,7 @@ from airflow_provider_tallyfy.api.protocol.messages import Param, Request
 def get_run(org: str, run_id: str, include: Iterable[str] = (), *, form_fields_values: bool = False) -> Request:
     """Read a run, with the relations in ``include``. For an archived run, Tallyfy may answer 404.
 
-    :param form_fields_values: ask for the answers in the forms too.
+    :param form_fields_values: also request the answers in the forms.
     """
     wanted = csv(check_texts("include", include))
     params: tuple[tuple[str, Param], ...] = (("with", wanted),) if wanted else ()
@@ -23,12 +23,12 @@ def get_run(org: str, run_id: str, include: Iterable[str] = (), *, form_fields_v
 
 
 def get_form_fields(org: str, run_id: str) -> Request:
-    """Read every form of a run: ``form_fields`` of its tasks and ``ko_form_fields``, with their answers."""
+    """Read the forms of a run with their answers: ``ko_form_fields`` (kick-off form) and ``form_fields`` (tasks)."""
     return Request("GET", organization(org, "runs", check_id("run_id", run_id), "form-fields"))
 
 
 def submit_kickoff(org: str, run_id: str) -> Request:
-    """Submit a run's kick-off form, with the answers that it has."""
+    """Submit a run's kick-off form, with its present answers."""
     path = organization(org, "runs", check_id("run_id", run_id), "complete-prerun")
     return Request("POST", path, expects="object", identity=run_id)
 
@@ -40,7 +40,11 @@ def reopen_kickoff(org: str, run_id: str) -> Request:
 
 
 def launch_run(org: str, body: Mapping[str, Any]) -> Request:
-    """Launch a run. Tallyfy has no idempotency key: a second request launches a second run (see :mod:`.launch`)."""
+    """Launch a run.
+
+    Tallyfy has no idempotency key: a second request launches a second run. See
+    :mod:`airflow_provider_tallyfy.api.runs.launch`.
+    """
     return Request("POST", organization(org, "runs"), json=dict(body), expects="object")
 
 

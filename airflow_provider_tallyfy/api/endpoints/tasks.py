@@ -27,7 +27,7 @@ def get_task(org: str, run_id: str, task_id: str, include: Iterable[str] = ()) -
 
 
 def get_any_task(org: str, task_id: str, include: Iterable[str] = ()) -> Request:
-    """Read a task, of a run or one-off, without naming its run."""
+    """Read a task without naming its run. It may be a one-off task, which has no run."""
     wanted = csv(check_texts("include", include))
     path = organization(org, "tasks", check_id("task_id", task_id))
     return Request("GET", path, (("with", wanted),) if wanted else (), expects="object", identity=task_id)

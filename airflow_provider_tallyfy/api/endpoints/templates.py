@@ -19,6 +19,6 @@ def get_template(org: str, template_id: str) -> Request:
 
 
 def list_steps(org: str, template_id: str) -> Request:
-    """List the steps of a template with their forms. Tallyfy pages them, whatever is asked for."""
+    """List the steps of a template with their forms. Tallyfy returns them in pages."""
     path = organization(org, "checklists", check_id("template_id", template_id), "steps")
     return Request("GET", path, (("per_page", PAGE_SIZE),), expects="list")

@@ -1,22 +1,22 @@
-"""All answers to a form at once: checked before anything is sent, and read back under their labels."""
+"""All answers to a form: checked and encoded before anything is sent, and decoded to plain values by label."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from airflow_provider_tallyfy.api.forms.assignees import Members, names_addresses
-from airflow_provider_tallyfy.api.forms.fields import FormField, find_field, stored_answers, told_apart
+from airflow_provider_tallyfy.api.forms.assignees import Members, has_addresses
+from airflow_provider_tallyfy.api.forms.fields import FormField, find_field, stored_answers, unique_names
 from airflow_provider_tallyfy.api.forms.values import decode_value, encode_value, is_blank
 from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_text, show
 
-MISTAKES = 50  # lines of an error at most
+MISTAKES = 50  # that an error lists at most
 
 
 def check_answers(argument: str, answers: object) -> dict[str, Any]:
-    """Return answers as an object whose names are texts; ``None`` is one without answers.
+    """Return answers as a dict with labels as keys. ``None`` means no answers.
 
-    :raises ArgumentError: for anything else.
+    :raises ArgumentError: if they are not an object, or a key is not a string.
     """
     if answers is None:
         return {}
@@ -24,14 +24,14 @@ def check_answers(argument: str, answers: object) -> dict[str, Any]:
         hint = ""
         if isinstance(answers, str):
             hint = (
-                " An object that went through a Jinja string becomes text: pass it as task.output, or set "
-                "render_template_as_native_obj=True on the DAG."
+                " Jinja renders an object to text: pass it as task.output, or set render_template_as_native_obj=True "
+                "on the DAG."
             )
         raise ArgumentError(f"{argument}={show(answers)} is not an object of labels and answers.{hint}")
     try:
         given = dict(answers.items())
     except Exception as fault:
-        raise ArgumentError(f"{argument} can't be read to its end: {type(fault).__name__} on the way.") from fault
+        raise ArgumentError(f"{argument} can't be read to its end: it raised {type(fault).__name__}.") from fault
     for key in given:
         if not isinstance(key, str):
             raise ArgumentError(f"{argument} has the name {show(key)} of type {type(key).__name__}; names are strings.")
@@ -48,24 +48,24 @@ def encode(
     complete: bool = True,
     members: Members | None = None,
 ) -> dict[str, Any]:
-    """Turn answers by label into what Tallyfy takes.
+    """Encode answers by label as Tallyfy expects them.
 
-    Tallyfy drops an answer under an unknown name without a word, and refuses some forms of values with words that name
-    neither field nor form. So every mistake is found here, all of them at once.
+    Tallyfy silently drops an answer with an unknown key, and its errors about some values do not name the field. So
+    all answers are checked here, and one error reports all mistakes.
 
     :param argument: name of the argument, for errors.
     :param fields: the fields of the form.
-    :param answers: ``{key: value}``; a key is a field's id, alias or label. ``None`` = not answered, which leaves a
-        stored answer as it is; an empty value clears it.
-    :param stored: the answers that Tallyfy has already, as it holds them.
-    :param complete: whether a required field that has no answer, given or stored, is a mistake.
-    :param members: e-mail address in lower case to user id, see :func:`needs_members`; an address that is not in it is
-        a guest's.
-    :return: ``{field id: value as Tallyfy takes it}``.
-    :raises ArgumentError: with one line per mistake.
+    :param answers: ``{key: value}``; a key is a field's id, alias or label. The value ``None`` keeps the stored answer;
+        an empty value clears it.
+    :param stored: the answers that Tallyfy already has, ``{field id: value}``, as Tallyfy returns them.
+    :param complete: whether a required field without an answer, neither given nor stored, is a mistake.
+    :param members: user ids by e-mail address in lower case, see :func:`needs_members`. Any other address is that of a
+        guest.
+    :return: ``{field id: encoded value}``.
+    :raises ArgumentError: if there are mistakes; one line for each.
     """
     given = check_answers(argument, answers)
-    have = stored_answers(stored)
+    known = stored_answers(stored)
     encoded: dict[str, Any] = {}
     keys: dict[str, str] = {}
     wrong: set[str] = set()
@@ -91,15 +91,15 @@ def encode(
             wrong.add(field.id)
             continue
         if field.kind == "table" and is_blank(field, encoded[field.id]):
-            # Tallyfy refuses every way to write an empty table. Where there is none, there is nothing to do.
+            # Tallyfy refuses an empty table. If the stored table is empty too, there is nothing to do.
             del encoded[field.id]
-            if not is_blank(field, have.get(field.id)):
-                mistakes.append(f"{where}={show(value)}: Tallyfy has no way to clear a table.")
+            if not is_blank(field, known.get(field.id)):
+                mistakes.append(f"{where}={show(value)}: Tallyfy can't clear a table.")
     if complete:
         mistakes += [
-            f"{argument}: {show(field.name)} is required, and has no answer."
+            f"{argument}: {show(field.name)} is required, but has no answer."
             for field in fields
-            if field.required and field.id not in wrong and is_blank(field, encoded.get(field.id, have.get(field.id)))
+            if field.required and field.id not in wrong and is_blank(field, encoded.get(field.id, known.get(field.id)))
         ]
     if mistakes:
         raise _error(argument, mistakes)
@@ -114,9 +114,9 @@ def _error(argument: str, mistakes: list[str]) -> ArgumentError:
 
 
 def needs_members(fields: Sequence[FormField], answers: object) -> bool:
-    """Whether answers name people by e-mail address, so that it counts who of them is a member.
+    """Return whether answers may name members by e-mail address, so that :func:`encode` needs ``members``.
 
-    :return: ``False`` too where the answers are wrong, which :func:`encode` tells.
+    For answers that are wrong, this is ``False``; :func:`encode` then raises the error.
     """
     try:
         given = check_answers("answers", answers)
@@ -127,32 +127,34 @@ def needs_members(fields: Sequence[FormField], answers: object) -> bool:
             field = find_field("answers", fields, key)
         except ArgumentError:
             continue
-        if field.kind == "assignees_form" and names_addresses(value):
+        if field.kind == "assignees_form" and has_addresses(value):
             return True
     return False
 
 
 def decode(fields: Sequence[FormField], stored: object) -> dict[str, Any]:
-    """Turn stored answers into plain values by label: the way back from :func:`encode`.
+    """Decode stored answers to plain values by label: the inverse of :func:`encode`.
 
-    Days and moments are ISO texts (moments in UTC), choices are their texts, a table is its cells in the order of the
-    columns, people are as Tallyfy stores them, files are their URLs (uploaded ones as Tallyfy stores them). What is not
-    answered is ``None``, and what can't be read is there as it came. Fields of one label are told apart by their ids.
+    A date is ISO 8601 text (with a time, in UTC), an option its text, a table the list of its cells, a file its URL.
+    People and uploaded files are returned as Tallyfy stores them, and so is a value that can't be decoded. An
+    unanswered field is ``None``. If several fields have the same label, their ids are added to it.
 
+    :param fields: the fields of the form.
     :param stored: a run's ``prerun`` or a task's ``taskdata``.
-    :return: ``{label: value}`` with every field of the form, in its order; JSON-safe.
+    :return: ``{label: value}`` for all fields, in the order of the form; JSON-safe.
     """
-    return labelled([("", fields, stored)])
+    return decode_forms([("", fields, stored)])
 
 
-def labelled(forms: Iterable[tuple[str, Sequence[FormField], object]]) -> dict[str, Any]:
-    """Turn the stored answers of several forms into one object.
+def decode_forms(forms: Iterable[tuple[str, Sequence[FormField], object]]) -> dict[str, Any]:
+    """Decode the stored answers of several forms, as :func:`decode` does, into one dict.
 
-    A label that several fields have is told apart by the title of its step, then by the field's id: ``Amount``,
-    ``Amount (Approve)``, ``Amount (Approve, 4f0c...)``.
+    If several fields have the same label, the title of the step is added to it, and the field's id if that is not
+    enough: ``Amount (Approve)``, ``Amount (Approve, 4f0c...)``.
 
-    :param forms: title of the step, its fields, and what is stored.
+    :param forms: for each form: the title of its step, its fields, and the stored answers.
+    :return: ``{label: value}``.
     """
     rows = [(title, field, stored_answers(stored).get(field.id)) for title, fields, stored in forms for field in fields]
-    names = told_apart([(title, field) for title, field, _ in rows])
+    names = unique_names([(title, field) for title, field, _ in rows])
     return {names[title, field.id]: decode_value(field, value) for title, field, value in rows}

@@ -1,4 +1,4 @@
-"""Answers that name people: members by id or e-mail address, guests by address, groups by id."""
+"""Answers that name people: members by id or e-mail address, guests by e-mail address, groups by id."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from airflow_provider_tallyfy.api.protocol.arguments import (
 BUCKETS = ("users", "guests", "groups")
 
 Members = Mapping[str, int]
-"""E-mail address in lower case to user id."""
+"""User ids by e-mail address in lower case."""
 
 
 def check_address(where: str, value: object) -> str:
-    """Return an e-mail address.
+    """Return ``value`` without surrounding spaces if it is an e-mail address.
 
     :raises ArgumentError: for anything else.
     """
@@ -34,22 +34,22 @@ def check_address(where: str, value: object) -> str:
 
 
 def address_of(value: object) -> str | None:
-    """An e-mail address without the blanks around it; ``None`` for anything else."""
+    """Return ``value`` without surrounding spaces if it is an e-mail address; otherwise ``None``."""
     is_one = isinstance(value, str) and re.fullmatch(r"[^@\s]+@[^@\s]+", value.strip()) and "{{" not in value
     return value.strip() if is_one and isinstance(value, str) else None
 
 
 def encode(where: str, value: object, members: Members | None) -> dict[str, list[Any]]:
-    """Members by id or e-mail address, guests by address, groups by id."""
+    """Return the people that an answer names, as ``{"users": ids, "guests": addresses, "groups": ids}``."""
     found: dict[str, list[Any]] = {bucket: [] for bucket in BUCKETS}
     checks: dict[str, Callable[[str, Any], Any]] = {
-        "users": _user(members),
+        "users": _check_member(members),
         "guests": check_address,
         "groups": check_id,
     }
     if isinstance(value, Mapping):
         wrong = [
-            f"{where}: {show(key)} is none of 'users', 'guests' and 'groups'." for key in value if key not in found
+            f"{where}: {show(key)} is not one of 'users', 'guests' and 'groups'." for key in value if key not in found
         ]
         for bucket in BUCKETS:
             inner = f"{where}[{bucket!r}]"
@@ -60,21 +60,21 @@ def encode(where: str, value: object, members: Members | None) -> dict[str, list
         if wrong:
             raise ArgumentError("\n".join(wrong))
     else:
-        for bucket, person in each(where, entries(where, value), _anybody(members)):
+        for bucket, person in each(where, entries(where, value), _check_person(members)):
             found[bucket].append(person)
     return {bucket: list(dict.fromkeys(people)) for bucket, people in found.items()}
 
 
-def names_addresses(value: object) -> bool:
-    """Whether an answer that names people may name a member by e-mail address. Looks only where looking is harmless."""
+def has_addresses(value: object) -> bool:
+    """Return whether an answer may name a member by e-mail address. This does not consume an iterator."""
     if isinstance(value, Mapping):
-        return names_addresses(value.get("users"))
+        return has_addresses(value.get("users"))
     if isinstance(value, (list, tuple, set, frozenset)):
         return any(map(address_of, value))
     return address_of(value) is not None or (isinstance(value, Iterable) and not isinstance(value, (str, bytes)))
 
 
-def _anybody(members: Members | None) -> Callable[[str, Any], tuple[str, Any]]:
+def _check_person(members: Members | None) -> Callable[[str, Any], tuple[str, Any]]:
     def check(where: str, value: Any) -> tuple[str, Any]:
         address = address_of(value)
         if address is None:
@@ -90,12 +90,14 @@ def _anybody(members: Members | None) -> Callable[[str, Any], tuple[str, Any]]:
     return check
 
 
-def _user(members: Members | None) -> Callable[[str, Any], Any]:
+def _check_member(members: Members | None) -> Callable[[str, Any], Any]:
     def check(where: str, value: Any) -> Any:
-        bucket, person = _anybody(members)(where, value)
+        bucket, person = _check_person(members)(where, value)
         if bucket != "users":
             near = did_you_mean(person, members or ())
-            raise ArgumentError(f"{where}={show(value)} is no member's e-mail address{near}. Guests go into 'guests'.")
+            raise ArgumentError(
+                f"{where}={show(value)} is not the e-mail address of a member{near}. Put guests into 'guests'."
+            )
         return person
 
     return check

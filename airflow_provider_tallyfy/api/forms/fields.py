@@ -1,4 +1,4 @@
-"""What a form asks: its fields as Tallyfy describes them, and which field a key names."""
+"""The fields of a form, as Tallyfy describes them, and the field that a key names."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Option:
 class FormField:
     """One field of a kick-off form or of a task's form.
 
-    :param id: what Tallyfy stores its answer under (the "timeline id").
-    :param alias: its name in Tallyfy's variables; empty where it has none.
-    :param label: what people read beside it.
-    :param kind: ``text``, ``textarea``, ``email``, ``date``, ``radio``, ``dropdown``, ``multiselect``, ``table``,
-        ``assignees_form``, ``file``, or a type that is newer than this.
+    :param id: its id, the key of its answer in ``prerun`` and ``taskdata`` (the "timeline id").
+    :param alias: its name in Tallyfy's variables; may be empty.
+    :param label: the label that people see in Tallyfy.
+    :param kind: its type: ``text``, ``textarea``, ``email``, ``date``, ``radio``, ``dropdown``, ``multiselect``,
+        ``table``, ``assignees_form``, ``file``, or one that this package does not know.
     :param required: whether it must be answered.
-    :param options: what can be chosen.
-    :param columns: labels of a table's columns, in order.
+    :param options: the options of a radio, dropdown or multiselect field.
+    :param columns: the labels of a table's columns, in order.
     """
 
     id: str
@@ -44,14 +44,14 @@ class FormField:
 
     @property
     def name(self) -> str:
-        """What a person would call it."""
+        """Its label; without a label, its alias or id."""
         return self.label or self.alias or self.id
 
 
 def fields_of(rows: object) -> list[FormField]:
     """Read the rows of a template's ``prerun``, a step's ``captures`` or a task's ``form_fields``.
 
-    :param rows: a list, wrapped in ``{"data": ...}`` or not; what is no field in it is left out.
+    :param rows: a list, wrapped in ``{"data": ...}`` or not. Entries that are not fields are left out.
     """
     found: dict[str, FormField] = {}
     for row in related(rows) or ():
@@ -70,7 +70,7 @@ def fields_of(rows: object) -> list[FormField]:
 
 
 def _options(rows: object) -> Iterable[Option]:
-    """Only options with both an id and a text can be sent, because Tallyfy compares one with the other."""
+    """Yield the options that have an id and a text. Others can't be sent, because Tallyfy checks both."""
     for row in related(rows) or ():
         if isinstance(row, Mapping):
             text = next((row[name] for name in ("text", "label", "value") if row.get(name) is not None), None)
@@ -81,7 +81,7 @@ def _options(rows: object) -> Iterable[Option]:
 
 
 def _columns(rows: object) -> Iterable[str]:
-    """One label per column, an empty one where it has none: their number counts."""
+    """Yield one label per column; an empty one for a column without a label, because the number of columns counts."""
     for row in related(rows) or ():
         label: object = row
         if isinstance(row, Mapping):
@@ -90,25 +90,25 @@ def _columns(rows: object) -> Iterable[str]:
 
 
 def text_of(value: object) -> str:
-    """A name or an id as text; empty for what is neither."""
+    """Return a name or id as text; empty if ``value`` is neither text nor a whole number."""
     return str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
 
 
 def flag_of(value: object, *, absent: bool) -> bool:
-    """A flag, which Tallyfy may write as ``true``, ``1`` or ``"1"``; ``absent`` where it says nothing readable."""
+    """Return a flag, which Tallyfy may write as ``true``, ``1`` or ``"1"``; ``absent`` if ``value`` is not a flag."""
     return _FLAGS.get(str(value).lower(), absent) if isinstance(value, (bool, int, str)) else absent
 
 
 def labels_of(fields: Sequence[FormField]) -> dict[str, str]:
-    """Id to label; fields of one label are told apart by their ids."""
-    return {identity: label for (_, identity), label in told_apart([("", field) for field in fields]).items()}
+    """Return the labels by field id. If several fields have the same label, their ids are added to it."""
+    return {identity: label for (_, identity), label in unique_names([("", field) for field in fields]).items()}
 
 
-def told_apart(fields: Sequence[tuple[str, FormField]]) -> dict[tuple[str, str], str]:
-    """A name for each field that no other one has: its label, with its step's title or its id where that is needed.
+def unique_names(fields: Sequence[tuple[str, FormField]]) -> dict[tuple[str, str], str]:
+    """Return a unique name for each field: its label, with the title of its step and its id added if necessary.
 
-    :param fields: title of the step and field.
-    :return: title and id of the field to name.
+    :param fields: pairs of the title of a step and one of its fields.
+    :return: the names by the title of the step and the id of the field.
     """
     spellings: list[Callable[[str, FormField], str]] = [
         lambda title, field: field.name,
@@ -122,17 +122,17 @@ def told_apart(fields: Sequence[tuple[str, FormField]]) -> dict[tuple[str, str],
         counts: dict[str, int] = {}
         for entry in left:
             counts[spelling(*entry)] = counts.get(spelling(*entry), 0) + 1
-        # A spelling that a field had already is nobody else's, nor is a plain label that several share.
+        # A name that is in use, or a plain label that several fields have, is not given to another field.
         taken = set(named.values()) | ({field.name for _, field in left} if spelling is not spellings[0] else set())
-        waiting = []
+        rest = []
         for title, field in left:
             spelled = spelling(title, field)
             if counts[spelled] == 1 and spelled not in taken:
                 named[title, field.id] = spelled
             else:
-                waiting.append((title, field))
-        left = waiting
-    for title, field in left:  # one form given twice, or labels that imitate these spellings
+                rest.append((title, field))
+        left = rest
+    for title, field in left:  # a form was given twice, or a label looks like one of these names
         name = spellings[-1](title, field)
         while (title, field.id) not in named and name in named.values():
             name += "'"
@@ -141,9 +141,9 @@ def told_apart(fields: Sequence[tuple[str, FormField]]) -> dict[tuple[str, str],
 
 
 def find_field(argument: str, fields: Sequence[FormField], key: str) -> FormField:
-    """Return the field that a key names: by its id, alias or label, in this order, then the same in any letter case.
+    """Return the field that a key names: by id, alias or label, in this order; then the same in any letter case.
 
-    :raises ArgumentError: for a key that names no field (with the nearest ones) or several (with their ids).
+    :raises ArgumentError: if the key names no field (with the nearest names), or several (with their ids).
     """
     labels = labels_of(fields)
     names = (
@@ -156,5 +156,5 @@ def find_field(argument: str, fields: Sequence[FormField], key: str) -> FormFiel
 
 
 def stored_answers(value: Any) -> Mapping[str, Any]:
-    """Answers as Tallyfy holds them. PHP writes an empty object as ``[]``."""
+    """Return the stored answers; empty if they are not an object, because PHP writes an empty object as ``[]``."""
     return value if isinstance(value, Mapping) else {}

@@ -1,7 +1,6 @@
-"""One answer in the form that its field's type takes, and back.
+"""Encode and decode one answer, by the type of its field.
 
-The forms are those of the server's validator, ``FormValuesValidator``, as Tallyfy's page on launching and its own
-clients describe them:
+The server's ``FormValuesValidator`` defines the formats. Tallyfy's page on launching and its own clients describe them:
 https://tallyfy.com/products/pro/integrations/open-api/code-samples/processes/launch-process/
 """
 
@@ -35,10 +34,11 @@ TEXTAREA_LIMIT = 30_000
 
 
 def encode_value(where: str, field: FormField, value: object, members: assignees.Members | None) -> Any:
-    """Return an answer in the form that its field's type takes.
+    """Encode an answer in the format of its field's type.
 
     :param where: the argument and the key, for errors.
-    :raises ArgumentError: with one line per mistake.
+    :param members: see :func:`~airflow_provider_tallyfy.api.forms.answers.encode`.
+    :raises ArgumentError: if it has mistakes; one line for each.
     """
     if field.kind == "assignees_form":
         return assignees.encode(where, value, members)
@@ -51,7 +51,7 @@ def encode_value(where: str, field: FormField, value: object, members: assignees
 
 
 def decode_value(field: FormField, stored: Any) -> Any:
-    """Return a stored answer as a plain value; ``None`` = not answered. What can't be read is returned as it is."""
+    """Decode a stored answer to a plain value; ``None`` = not answered. What can't be decoded is returned unchanged."""
     kind = _KINDS.get(field.kind)
     if is_blank(field, stored):
         return None
@@ -59,7 +59,7 @@ def decode_value(field: FormField, stored: Any) -> Any:
 
 
 def is_blank(field: FormField, stored: Any) -> bool:
-    """Whether a value in Tallyfy's form says nothing."""
+    """Return whether an encoded value is empty."""
     if stored is None or (isinstance(stored, (str, list, dict)) and not stored):
         return True
     if field.kind == "assignees_form" and isinstance(stored, Mapping):
@@ -75,7 +75,7 @@ def is_blank(field: FormField, stored: Any) -> bool:
 
 
 def _scalar(where: str, value: object) -> str | int | float:
-    """A text or a number. A number that other languages would round is sent as its digits."""
+    """Encode a text, number or date. A number that a JSON parser might round is sent as text."""
     if isinstance(value, str):
         return check_text(where, str.__str__(value))
     if isinstance(value, (date, datetime)):
@@ -84,7 +84,7 @@ def _scalar(where: str, value: object) -> str | int | float:
         raise ArgumentError(
             f"{where}={show(value)} is of type {type(value).__name__}; it must be a text, a number or a date."
         )
-    if not _is_carried(value):
+    if not _can_be_sent(value):
         raise ArgumentError(f"{where}={show(value)} is a number that can't be sent safely as JSON.")
     if isinstance(value, Decimal):
         return format(value, "f")
@@ -93,25 +93,25 @@ def _scalar(where: str, value: object) -> str | int | float:
     return int(value) if abs(value) <= 2**53 else str(int(value))
 
 
-def _is_carried(value: int | float | Decimal) -> bool:
+def _can_be_sent(value: int | float | Decimal) -> bool:
     if isinstance(value, Decimal):
         return value.is_finite() and -TEXT_LIMIT < value.adjusted() < TEXT_LIMIT and len(str(value)) < 2 * TEXT_LIMIT
     return math.isfinite(value) if isinstance(value, float) else abs(value) < 10**TEXT_LIMIT
 
 
-def _bounded(where: str, value: str | int | float, limit: int) -> str | int | float:
+def _check_length(where: str, value: str | int | float, limit: int) -> str | int | float:
     if len(str(value)) > limit:
-        raise ArgumentError(f"{where} has {len(str(value))} characters; Tallyfy takes {limit}: {show(value)}")
+        raise ArgumentError(f"{where} has {len(str(value))} characters; Tallyfy accepts {limit}: {show(value)}")
     return value
 
 
 def _text(where: str, field: FormField, value: object) -> str | int | float:
-    return _bounded(where, _scalar(where, value), TEXT_LIMIT)
+    return _check_length(where, _scalar(where, value), TEXT_LIMIT)
 
 
 def _textarea(where: str, field: FormField, value: object) -> str:
-    """Tallyfy refuses a number here."""
-    return str(_bounded(where, str(_scalar(where, value)), TEXTAREA_LIMIT))
+    """Encode as text, because Tallyfy refuses a number here."""
+    return str(_check_length(where, str(_scalar(where, value)), TEXTAREA_LIMIT))
 
 
 def _email(where: str, field: FormField, value: object) -> str:
@@ -119,7 +119,7 @@ def _email(where: str, field: FormField, value: object) -> str:
 
 
 def _date(where: str, value: object) -> str:
-    """ISO 8601: a day as it is, a moment in UTC."""
+    """Encode as ISO 8601 text: a day as it is, a point in time in UTC."""
     day = value.strip() if isinstance(value, str) else None
     if isinstance(value, date) and not isinstance(value, datetime):
         day = date(value.year, value.month, value.day).isoformat()
@@ -129,7 +129,7 @@ def _date(where: str, value: object) -> str:
         text = _moment(check_instant(where, value))
     except ArgumentError:
         raise
-    except Exception:  # a time zone of somebody's own, or pandas' NaT
+    except Exception:  # a broken custom time zone, or pandas' NaT
         text = ""
     if instant(text) is None:
         raise ArgumentError(f"{where}={show(value)} is not a point in time.")
@@ -177,7 +177,7 @@ def _read_options(field: FormField, stored: Any) -> Any:
 
 
 def _table(where: str, field: FormField, value: object) -> list[Any]:
-    """One entry per column. A blank cell is ``null``: the number must stay, and the empty text is refused."""
+    """Encode as one entry per column. A blank cell is ``null``, because Tallyfy refuses an empty text."""
     if isinstance(value, Mapping):
         cells = _by_column(where, field, value)
     elif isinstance(value, Iterable) and not isinstance(value, (str, bytes, set, frozenset)):
@@ -191,7 +191,7 @@ def _table(where: str, field: FormField, value: object) -> list[Any]:
         raise ArgumentError(
             f"{where} has {len(cells)} cells; the table has {len(field.columns)} columns: {listing(field.columns)}."
         )
-    return each(where, cells, lambda place, cell: None if _is_nothing(cell) else _scalar(place, cell))
+    return each(where, cells, lambda place, cell: None if _is_blank_cell(cell) else _scalar(place, cell))
 
 
 def _by_column(where: str, field: FormField, value: Mapping[Any, Any]) -> list[Any]:
@@ -205,7 +205,7 @@ def _by_column(where: str, field: FormField, value: Mapping[Any, Any]) -> list[A
             what = f"names {len(found)} columns; use a list" if found else "is not a column"
             wrong.append(f"{where}: {show(key)} {what}{near}. There are {listing(field.columns) or 'none'}.")
         elif found[0] in filled:
-            wrong.append(f"{where}: {show(filled[found[0]])} and {show(key)} name one column.")
+            wrong.append(f"{where}: {show(filled[found[0]])} and {show(key)} name the same column.")
         else:
             cells[found[0]], filled[found[0]] = cell, key
     if wrong:
@@ -213,7 +213,7 @@ def _by_column(where: str, field: FormField, value: Mapping[Any, Any]) -> list[A
     return cells
 
 
-def _is_nothing(cell: object) -> bool:
+def _is_blank_cell(cell: object) -> bool:
     return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
@@ -229,24 +229,24 @@ def _files(where: str, field: FormField, value: object) -> list[dict[str, Any]]:
 
 
 def _file(where: str, value: Any) -> dict[str, Any]:
-    """A file at a URL, or what Tallyfy stores of one."""
+    """Encode a file at a URL, or check a file as Tallyfy stores it."""
     if isinstance(value, Mapping):
         given = check_object(where, value)
         if not any(isinstance(given.get(name), (str, int)) and given[name] for name in ("url", "full_url", "id")):
-            raise ArgumentError(f'{where}={show(value)} names no file: it needs a "url".')
+            raise ArgumentError(f'{where}={show(value)} is not a file: it needs a "url".')
         if isinstance(given.get("url"), str) and "id" not in given:
             given = {"filename": _filename(given["url"]), "source": "url", **given}
         return given
     if not isinstance(value, str) or not re.fullmatch(r"https?://[^\s/?#]\S*", value.strip(), re.IGNORECASE):
         raise ArgumentError(
-            f"{where}={show(value)} is not the URL of a file. Tallyfy takes files by http or https URL only."
+            f"{where}={show(value)} is not the URL of a file. Tallyfy accepts files only by http or https URL."
         )
     url = check_text(where, value.strip())
     return {"filename": _filename(url), "source": "url", "url": url}
 
 
 def _filename(url: str) -> str:
-    """The last part of a URL's path, which is what people read; without the query, which may hold a signature."""
+    """Return the last part of a URL's path, which people see; without the query, which may contain a signature."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -266,7 +266,7 @@ def _read_files(field: FormField, stored: Any) -> Any:
     ]
 
 
-# -- the table ---------------------------------------------------------------------------------------------------------
+# -- field types -------------------------------------------------------------------------------------------------------
 
 
 def _as_stored(field: FormField, stored: Any) -> Any:
@@ -275,11 +275,11 @@ def _as_stored(field: FormField, stored: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Kind:
-    """A type of fields.
+    """A type of field.
 
-    :param encode: a plain value in Tallyfy's form.
-    :param decode: a value of Tallyfy's as a plain one.
-    :param cleared: what removes an answer.
+    :param encode: encodes a plain value.
+    :param decode: decodes a stored value.
+    :param cleared: returns the value that clears an answer.
     """
 
     encode: Callable[[str, FormField, object], Any]

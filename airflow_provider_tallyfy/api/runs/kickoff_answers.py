@@ -1,4 +1,4 @@
-"""Kick-off answers by field id: the forms in which they may be given, and the one that Tallyfy accepts."""
+"""Kick-off answers by field id: check them in each accepted format, and return the one that Tallyfy accepts."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from airflow_provider_tallyfy.api.protocol.json_values import check_json
 
 
 def check_kickoff_answers(argument: str, value: object) -> dict[str, Any]:
-    """Return kick-off answers in the only form that Tallyfy accepts: an object keyed by field id.
+    """Return kick-off answers in the only format that Tallyfy accepts: an object with field ids as keys.
 
     Tallyfy's older page says "array" (but production answers 422 to any list); its current pages say object.
     This function accepts the object itself, a list of one-key objects, and a list of
-    ``{"id" or "field_id": <field>, "value": <answer>}``; the two list forms may be mixed.
+    ``{"id" or "field_id": <field>, "value": <answer>}``; the two list formats may be mixed.
 
-    :raises ArgumentError: for any other form, for no answers, and for two different answers to one field.
+    :raises ArgumentError: for any other format, for no answers, and for two different answers to the same field.
     """
     if isinstance(value, Mapping):
         pairs = list(value.items())
@@ -41,7 +41,7 @@ def check_kickoff_answers(argument: str, value: object) -> dict[str, Any]:
 
 
 def _identical(one: object, other: object) -> bool:
-    """Whether two answers are the same JSON. In Python, ``1`` and ``True`` are equal; in a form they differ."""
+    """Return whether two answers are the same JSON. In Python, ``1`` equals ``True``; in a form they differ."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return one.keys() == other.keys() and all(_identical(one[key], other[key]) for key in one)
     if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):

@@ -1,1 +1,1 @@
-"""Rules on the tasks of runs: find one, read its form, complete it once, comment on it."""
+"""The tasks of runs: find a task, read answers, complete or reopen a task once, comment on it."""

@@ -1,4 +1,4 @@
-"""What people wrote into the forms of a run: by the label of each field, as plain values."""
+"""Read the answers in the forms of a run, as plain values by label."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from airflow_provider_tallyfy.api.runs.model import Run, describe
 from airflow_provider_tallyfy.api.runs.read import require
 from airflow_provider_tallyfy.api.tasks.model import included, stored_answers
 
-#: The relations that hold a run's forms, their answers, and the titles of their steps.
+#: The relations of a run that contain its forms, the answers, and the titles of its tasks.
 INCLUDE = ("ko_form_fields", "form_fields", "tasks")
-#: What the kick-off form is called where a label needs the title of its step.
+#: Stands for the title of a step in a label of the kick-off form.
 KICKOFF = "kick-off form"
 
 
 def read_with_answers(org: str, run_id: str, include: Iterable[str] = ()) -> Flow[Run]:
-    """Read a run, live or archived, with one key more: ``answers``, ``{label: value}`` of all of its forms.
+    """Read a live or archived run, and add the key ``answers``: ``{label: value}`` for all of its forms.
 
-    One request, and one more where Tallyfy does not show the forms with the run. A field without an answer is
-    ``None``. A label that occurs twice is followed by the title of its step: ``"Amount (Approve)"``.
+    It is one request, and one more if Tallyfy does not return the forms with the run. An unanswered field is ``None``.
+    If several fields have the same label, the title of the step is added to it: ``"Amount (Approve)"``.
 
-    :param include: relations that the caller wants to keep; those that are only read for the answers are left out.
+    :param include: relations to return with the run. Other relations, which are only read for the answers, are removed.
+    :return: the run.
     :raises Rejected: if there is no such run, or Tallyfy does not show its forms.
     """
     kept = tuple(include)
@@ -44,9 +45,9 @@ def read_with_answers(org: str, run_id: str, include: Iterable[str] = ()) -> Flo
 def answers_of(
     run: Mapping[str, Any], kickoff: Iterable[Mapping[str, Any]], steps: Iterable[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """The answers in a run's forms, by label.
+    """Return the answers in a run's forms, by label.
 
-    :param run: the run, with its tasks where they are shown.
+    :param run: the run, with its tasks if Tallyfy returned them.
     :param kickoff: the fields of its kick-off form.
     :param steps: the fields of its tasks.
     """
@@ -58,11 +59,11 @@ def answers_of(
     for task_id, fields in rows.items():
         task = tasks.get(task_id, {})
         found.append(_form(text_of(task.get("title")) or task_id, fields, stored_answers(task)))
-    return forms.labelled(found)
+    return forms.decode_forms(found)
 
 
 def _form(title: str, rows: Iterable[Mapping[str, Any]], stored: object) -> tuple[str, list[forms.FormField], Any]:
-    """One form: its title, its fields, its answers. An answer stands in the field's own row, or beside the form."""
+    """Return the title, fields and answers of a form. Tallyfy returns an answer in the row of its field, or apart."""
     rows = list(rows)
     answers = dict(stored) if isinstance(stored, Mapping) else {}
     answers.update({str(row.get("id")): row["value"] for row in rows if row.get("value") is not None})
@@ -70,7 +71,7 @@ def _form(title: str, rows: Iterable[Mapping[str, Any]], stored: object) -> tupl
 
 
 def _read_forms(org: str, run: Mapping[str, Any]) -> Flow[tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]]:
-    """Read the forms from their own address, where the run does not show them."""
+    """Read the forms from their own endpoint, because Tallyfy did not return them with the run."""
     request: Request = run_endpoints.get_form_fields(org, str(run["id"]))
     body = yield from ask(request)
     data = body.get("data", body) if isinstance(body, Mapping) else {}
@@ -80,7 +81,7 @@ def _read_forms(org: str, run: Mapping[str, Any]) -> Flow[tuple[list[Mapping[str
         raise about(
             request,
             Kind.SERVER,
-            f"{request.label}: Tallyfy does not show the forms of the run {describe(run)}, so there are no answers to "
-            "return. Is the connection's host the API?",
+            f"{request.label}: Tallyfy did not return the forms of the run {describe(run)}, so its answers are "
+            "unknown. Is the connection's host the API?",
         )
     return kickoff, steps

@@ -1,4 +1,4 @@
-"""What a task says about itself, and what may be asked of one. A task is the object that Tallyfy returns."""
+"""Read a task, which is the object that Tallyfy returns, and check the arguments of a change."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from airflow_provider_tallyfy.api.protocol.messages import related
 Task = dict[str, Any]
 
 APPROVAL = "approval"
-#: Kinds that complete by themselves after their deadline. A "rejection" of one would be recorded as "expired".
+#: Types of tasks that complete themselves after their deadline. Tallyfy records a rejection of one as "expired".
 EXPIRING = frozenset({"expiring", "expiring_email"})
-#: What a list of tasks can be filtered by.
+#: The statuses by which Tallyfy filters a list of tasks.
 STATUSES = (
     *("complete", "active", "active_visible", "incomplete", "inprogress", "not-started"),
     *("hasproblem", "overdue", "due_soon"),
@@ -26,7 +26,7 @@ _LABEL_OF_ISSUES = "problem"
 
 
 def complete_state(task: Mapping[str, Any]) -> bool | None:
-    """Whether the task is complete; ``None`` if it does not say.
+    """Return whether the task is complete; ``None`` if it does not show that.
 
     Reopening clears ``completed_at``, so either of ``completed_at`` and ``status`` is enough.
     """
@@ -36,25 +36,25 @@ def complete_state(task: Mapping[str, Any]) -> bool | None:
 
 
 def is_complete(task: Mapping[str, Any]) -> bool:
-    """Whether the task says that it is complete."""
+    """Return whether the task shows that it is complete."""
     return complete_state(task) is True
 
 
 def is_skipped(task: Mapping[str, Any]) -> bool:
-    """Whether a rule of the template has hidden the task. Such a task can't be completed."""
+    """Return whether a rule of the template hides the task. Such a task can't be completed."""
     return _status(task).startswith("auto-skipped")
 
 
 def kind_of(task: Mapping[str, Any]) -> str:
-    """The task's kind, such as ``task`` or ``approval``; empty if it does not say."""
+    """Return the task's type, such as ``task`` or ``approval``; empty if it does not show one."""
     kind = task.get("task_type")
     return kind.lower() if isinstance(kind, str) else ""
 
 
-def verdict(task: Mapping[str, Any]) -> bool | None:
-    """Whether a complete approval was approved; ``None`` = it does not say.
+def decision(task: Mapping[str, Any]) -> bool | None:
+    """Return whether a complete approval was approved; ``None`` = it does not show the decision.
 
-    Open tasks carry ``is_approved: false`` as well, so this says nothing about one that is not complete.
+    Open tasks have ``is_approved: false`` too, so the result means nothing for a task that is not complete.
     """
     value = task.get("is_approved")
     text = str(value).strip().lower() if isinstance(value, (str, int)) else ""
@@ -62,20 +62,20 @@ def verdict(task: Mapping[str, Any]) -> bool | None:
 
 
 def describe(task: Mapping[str, Any]) -> str:
-    """The task as a person would call it: title and id."""
+    """Return the task's title and id, for log lines and errors."""
     title = task.get("title")
     identity = str(task.get("id", "?"))
     return f"{title!r} ({identity})" if isinstance(title, str) and title else identity
 
 
 def included(value: Mapping[str, Any], name: str) -> list[Mapping[str, Any]] | None:
-    """The objects of an included relation; ``None`` = it is not included."""
+    """Return the objects of an included relation; ``None`` = it is not included."""
     rows = related(value.get(name))
     return None if rows is None else [row for row in rows if isinstance(row, Mapping)]
 
 
 def open_issues(task: Mapping[str, Any]) -> list[str]:
-    """What the open issues of a task say; an issue that the task only counts is "an issue"."""
+    """Return the texts of the task's open issues; ``"an issue"`` for an issue whose text Tallyfy does not show."""
     found = [
         plain(thread.get("content")) or "an issue"
         for thread in included(task, "threads") or []
@@ -85,7 +85,7 @@ def open_issues(task: Mapping[str, Any]) -> list[str]:
 
 
 def stored_answers(task: Mapping[str, Any]) -> dict[str, Any]:
-    """The answers in the task's form, by the id of their field."""
+    """Return the answers in the task's form, by field id."""
     found = {
         str(row["id"]): row["value"]
         for row in included(task, "form_fields") or []
@@ -98,13 +98,13 @@ def stored_answers(task: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plain(content: object) -> str:
-    """The text of a comment, without the mark-up that Tallyfy's editor puts around it."""
+    """Return the text of a comment, without the mark-up of Tallyfy's editor."""
     text = html.unescape(re.sub(r"<[^<>]*>", " ", content)) if isinstance(content, str) else ""
     return " ".join(text.split())
 
 
 def check_task(argument: str, value: object) -> str:
-    """Return the id, title or alias of a task.
+    """Return ``value`` if it can be the id, title or alias of a task.
 
     :raises ArgumentError: for anything else.
     """
@@ -113,7 +113,7 @@ def check_task(argument: str, value: object) -> str:
     text = check_text(argument, value).strip()
     if not text or text.lower() in {"none", "null"}:
         raise ArgumentError(
-            f"{argument}={show(value)} is neither the id nor the title nor the alias of a task. If it comes from XCom "
+            f"{argument}={show(value)} is not the id, title or alias of a task. If it comes from XCom "
             "or a template, the upstream task returned nothing."
         )
     check_rendered(argument, text)
@@ -125,7 +125,7 @@ def check_task(argument: str, value: object) -> str:
 def check_approve(argument: str, value: object) -> bool | None:
     """Return ``True``, ``False`` or ``None``.
 
-    :raises ArgumentError: for anything else. "False" as text would be true elsewhere in Python, so text is refused.
+    :raises ArgumentError: for anything else. Text is refused, because Python takes the text "False" for true.
     """
     if value is None or isinstance(value, bool):
         return value
@@ -145,5 +145,5 @@ def check_comment(argument: str, value: object) -> str | None:
 
 
 def _status(task: Mapping[str, Any]) -> str:
-    """The status in one of its spellings."""
+    """Return the status; Tallyfy spells some statuses in several ways."""
     return str(task.get("status") or "").lower().replace("_", "-")
