@@ -151,7 +151,7 @@ def show_sweep(organization: Sandbox, before: list[screen.Row], outcome: dict[st
 
 
 def show_launch(airflow: AirflowProcess, organization: Sandbox) -> None:
-    """Launch a run for each of three new hires, and show what people answered."""
+    """Launch a run for each of three new hires, and show the answers of people."""
     known = {run["id"] for run in organization.runs()}
     # A person who answers at once. In the real Tallyfy, people take hours or days.
     organization.people.always("fill", task="Create accounts", answers={"Work e-mail": "new.hire@northwind.example"})
@@ -159,7 +159,7 @@ def show_launch(airflow: AirflowProcess, organization: Sandbox) -> None:
     show_states(outcome)
     require_success(outcome, airflow.folder)
     launched = {run["id"] for run in organization.runs()} - known
-    screen.heading(6, f"Launched: {len(launched)} runs, whose steps people do now")
+    screen.heading(6, f"Launched: {len(launched)} runs, whose tasks people complete now")
     screen.table([row for row in screen.rows_of(organization) if row.run_id in launched])
     answers = {label: answer for label, answer in left_by(outcome, "read_answers")["answers"].items() if answer}
     screen.pair("Answers (XCom)", screen.wrapped(json.dumps(answers)))

@@ -1,13 +1,12 @@
-"""Launch one Tallyfy run for each new hire, and read what people answered.
+"""Launch one Tallyfy run for each new hire, and read the answers of people.
 
-``new_hires`` stands for your HR system: it makes up a list of people. ``launch`` is one task for each of them. It
-answers the kick-off form by the labels that people see in Tallyfy, and assigns one step to the manager, who may be a
+``new_hires`` stands for your HR system: it makes up a list of people. ``launch`` runs one mapped task for each of them.
+It answers the kick-off form by the labels that people see in Tallyfy, and assigns one step to the manager, who may be a
 guest. A launch happens once: a task that is retried or cleared finds the run that it launched before, and adopts it.
-``read_answers`` returns each run with its answers by label. Clear that task later to read what people have answered
-since.
+``read_answers`` returns each run with its answers by label. Clear this task later to read newer answers.
 
-Needs: the connection ``tallyfy_default``, and a template such as the sandbox's "New hire", with the fields and the step
-that are named below.
+Needs: the connection ``tallyfy_default``, and a template with the fields and the step that are named below, such as
+"New hire" in the sandbox.
 
 Params:
 
@@ -35,7 +34,7 @@ TEAMS = ("Engineering", "Finance", "Sales")
 
 with DAG(
     "tallyfy_onboarding",
-    description="Launch one Tallyfy run for each new hire, and read what people answered",
+    description="Launch one Tallyfy run for each new hire, and read the answers of people",
     schedule=None,
     default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
     tags=["tallyfy", "example"],
@@ -48,7 +47,7 @@ with DAG(
 
     @task
     def new_hires(params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Make up people: for each, the arguments of its launch that differ from those of the others."""
+        """Make up people, and return the arguments of each launch."""
         assert params is not None
         people = []
         for number in range(params["hires"]):
@@ -72,7 +71,7 @@ with DAG(
         task_id="launch", template="{{ params.template }}", max_active_tis_per_dag=4
     ).expand_kwargs(new_hires())
 
-    # Mapped again, so each run has its own row and its own button.
+    # One mapped task per run, so that each run has its own row and button in Airflow.
     read_answers = TallyfyGetRunOperator.partial(task_id="read_answers", max_active_tis_per_dag=4).expand(
         run_id=launch.output.map(lambda run: run["id"])
     )

@@ -1,4 +1,4 @@
-"""Launch a run, once."""
+"""The hook methods that launch a run once."""
 
 from __future__ import annotations
 
@@ -40,25 +40,26 @@ class LaunchRunsHook(TallyfyBaseHook):
         if_launched: IfLaunched = "adopt",
         extra_fields: Mapping[str, Any] | None = None,
     ) -> Run:
-        """Launch a run of a template and return it. Errors are those of :meth:`launch_run_outcome`.
+        """Launch a run of a template and return it. Raises the same exceptions as :meth:`launch_run_outcome`.
 
-        With ``launch_key``, calling it again launches nothing: the run that has the key is returned. Without, every
-        call launches a run, so a task that is retried launches a second one.
+        With ``launch_key``, a second call launches nothing: it returns the run that has the key. Without it, every call
+        launches a run, and so does the retry of a task.
 
         :param template: title or id of the template.
         :param name: name of the run, at most 550 characters; ``None`` = the template's title and the day.
-        :param summary: summary of the run; the marker of its key is written below it.
-        :param owner: id or e-mail address of the member who owns it; ``None`` = the token's user.
-        :param answers: answers to the kick-off form, by label, alias or id of its fields, as plain Python values.
-        :param assignees: who does a step, by its title, alias or id: e-mail addresses and ids of members, and e-mail
-            addresses of guests. They replace the step's own owners; other steps keep theirs.
-        :param deadlines: until when a step is to be done, by its title, alias or id: a ``datetime``, a ``date`` (the
-            end of that day), ISO 8601 text, or a ``timedelta`` (or ``"P3D"``) from now on.
+        :param summary: summary of the run. A line with the key of the launch is added below it.
+        :param owner: id or e-mail address of the member who owns the run; ``None`` = the token's user.
+        :param answers: answers to the kick-off form, by label, alias or id of the field, as plain Python values.
+        :param assignees: the assignees of steps, by title, alias or id of the step: e-mail addresses and ids of
+            members, and e-mail addresses of guests. They replace the owners of the step; other steps keep theirs.
+        :param deadlines: when steps are due, by title, alias or id of the step: a ``datetime``, a ``date`` (the end of
+            that day), ISO 8601 text, or a ``timedelta`` (or ``"P3D"``) from now.
         :param tags: ids or titles of tags.
         :param folders: ids or names of folders.
-        :param launch_key: which launches are one and the same, such as a customer's number; good for ever.
-        :param if_launched: what to do where a run has the key already: ``adopt`` it, ``launch_again``, or ``fail``.
+        :param launch_key: identifies what is launched, for example a customer number. It does not expire.
+        :param if_launched: what to do if a run already has the key: ``adopt`` it, ``launch_again``, or ``fail``.
         :param extra_fields: further fields of the API, by name.
+        :return: the run as Tallyfy returned it.
         """
         return self.launch_run_outcome(
             template,
@@ -93,38 +94,40 @@ class LaunchRunsHook(TallyfyBaseHook):
         task: TaskIdentity | None = None,
         on_launched: Callable[[Run], object] | None = None,
     ) -> Outcome:
-        """Do as :meth:`launch_run`, and tell how it came about.
+        """Launch a run as :meth:`launch_run` does, and return also whether this launched it.
 
-        The run is looked for by its key before it is launched: always with ``launch_key``, and where a task is tried
-        again. After an answer that was lost it is looked for as well, a second time after 20 seconds. The POST is never
-        repeated on a guess. What was launched is read and compared with what was asked for.
+        With ``launch_key``, and when a task is retried, the method first searches for a run that has the key. It also
+        does so if the answer to the POST is lost, and once more after 20 seconds. It never repeats the POST on a guess.
+        At the end it reads the new run, and compares it with the arguments.
+
+        .. seealso:: https://tallyfy.com/products/pro/integrations/open-api/ ("Launch process")
 
         :param template: title or id of the template.
         :param name: name of the run, at most 550 characters; ``None`` = the template's title and the day.
-        :param summary: summary of the run; the marker of its key is written below it.
-        :param owner: id or e-mail address of the member who owns it; ``None`` = the token's user.
-        :param answers: answers to the kick-off form, by label, alias or id of its fields, as plain Python values.
-        :param assignees: who does a step, by its title, alias or id: e-mail addresses and ids of members, and e-mail
-            addresses of guests. They replace the step's own owners; other steps keep theirs.
-        :param deadlines: until when a step is to be done, by its title, alias or id: a ``datetime``, a ``date`` (the
-            end of that day), ISO 8601 text, or a ``timedelta`` (or ``"P3D"``) from now on.
+        :param summary: summary of the run. A line with the key of the launch is added below it.
+        :param owner: id or e-mail address of the member who owns the run; ``None`` = the token's user.
+        :param answers: answers to the kick-off form, by label, alias or id of the field, as plain Python values.
+        :param assignees: the assignees of steps, by title, alias or id of the step: e-mail addresses and ids of
+            members, and e-mail addresses of guests. They replace the owners of the step; other steps keep theirs.
+        :param deadlines: when steps are due, by title, alias or id of the step: a ``datetime``, a ``date`` (the end of
+            that day), ISO 8601 text, or a ``timedelta`` (or ``"P3D"``) from now.
         :param tags: ids or titles of tags.
         :param folders: ids or names of folders.
-        :param launch_key: which launches are one and the same, such as a customer's number; good for ever.
-        :param if_launched: what to do where a run has the key already: ``adopt`` it, ``launch_again``, or ``fail``.
+        :param launch_key: identifies what is launched, for example a customer number. It does not expire.
+        :param if_launched: what to do if a run already has the key: ``adopt`` it, ``launch_again``, or ``fail``.
         :param extra_fields: further fields of the API, by name.
-        :param task: the task that launches: its key where ``launch_key`` is not given, and which try it is.
-        :param on_launched: called with the run as soon as its id is known, before it is compared. What it raises is
-            logged.
-        :return: ``how`` is ``changed`` = launched, ``already`` = launched before, ``checked`` = launched, but the
-            answer was lost.
-        :raises TallyfyArgumentError: for a bad value, and for labels, steps, people and titles that do not exist
-            (naming the nearest). Nothing was launched.
-        :raises TallyfyAlreadyError: if a run has the key, and ``if_launched="fail"``.
-        :raises TallyfyConflictError: if a run of another template has the key, and if Tallyfy has no free seat.
+        :param task: the task that launches the run, and its try. If ``launch_key`` is not given, it is the key.
+        :param on_launched: called with the run as soon as its id is known, before the run is compared with the
+            arguments. If it raises an exception, the exception is logged.
+        :return: the run, and how it was launched: ``changed`` = launched; ``already`` = launched before;
+            ``checked`` = launched, but the answer was lost, and a search found the run.
+        :raises TallyfyArgumentError: for a bad value, and for a label, step, person or title that does not exist (with
+            the nearest ones). Nothing was launched.
+        :raises TallyfyAlreadyError: if a run already has the key, and ``if_launched="fail"``.
+        :raises TallyfyConflictError: if a run of another template has the key, or Tallyfy has no free seat.
         :raises TallyfyForbiddenError: if the token's user may not launch the template, or it is a draft.
-        :raises TallyfyNotAppliedError: if the run was launched, but its tasks, owner or answers are not as wanted.
-        :raises TallyfyIndeterminateError: if it can't be found out whether the run was launched.
+        :raises TallyfyNotAppliedError: if the run was launched, but its tasks, owner or answers are not as requested.
+        :raises TallyfyIndeterminateError: if it is unknown whether the run was launched.
         """
         wanted = {
             "template": template,
@@ -147,7 +150,7 @@ class LaunchRunsHook(TallyfyBaseHook):
                 self.organization_id,
                 self._checked(Launch.of, wanted, now),
                 key,
-                on_launched=lambda run: self._tell(on_launched, run),
+                on_launched=lambda run: self._call(on_launched, run),
             )
         )
         note = f" ({outcome.note})" if outcome.note else ""
@@ -160,7 +163,7 @@ class LaunchRunsHook(TallyfyBaseHook):
             )
         else:
             self.log.info(
-                "Run %s was launched before with the key %s, so it is adopted and nothing is launched%s.",
+                "Adopted run %s, which was launched before with the key %s%s. Nothing was launched.",
                 describe(outcome.run),
                 key.code,
                 note,
@@ -184,19 +187,19 @@ class LaunchRunsHook(TallyfyBaseHook):
 
     @cached_property
     def _first_launch(self) -> float:
-        """When this hook launched first: what an earlier try launched is older than that."""
+        """The time of the first launch of this hook. Runs that an earlier try launched are older."""
         return self.clock.monotonic()
 
-    def _tell(self, on_launched: Callable[[Run], object] | None, run: Run) -> None:
+    def _call(self, on_launched: Callable[[Run], object] | None, run: Run) -> None:
         if on_launched is None:
             return
         try:
             on_launched(run)
-        except Exception as fault:  # the run is launched, whatever becomes of the message
-            self.log.warning("Run %s is launched; telling so failed with %s.", describe(run), type(fault).__name__)
+        except Exception as fault:  # the run is launched, so the error must not end the launch
+            self.log.warning("Run %s is launched, but on_launched raised %s.", describe(run), type(fault).__name__)
 
 
 def _tried_before() -> bool:
-    """Whether Airflow says, in the environment of a running task, that this is not its first try."""
+    """Return whether the environment variables that Airflow sets for a task say that this is a retry."""
     number = os.environ.get("AIRFLOW_CTX_TRY_NUMBER", "")
     return number.isascii() and number.isdigit() and int(number[:9]) > 1

@@ -1,4 +1,4 @@
-"""Tasks, kick-off forms, templates and the activity feed: one thin method per flow."""
+"""The hook methods for tasks, kick-off forms, templates and the activity feed."""
 
 from __future__ import annotations
 
@@ -24,15 +24,14 @@ from airflow_provider_tallyfy.hooks._base import TallyfyBaseHook
 
 
 class TasksHook(TallyfyBaseHook):
-    """The part of :class:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook` for what people do."""
+    """The part of :class:`~airflow_provider_tallyfy.hooks.tallyfy.TallyfyHook` for tasks, forms and activities."""
 
     # -- tasks -------------------------------------------------------------------------------------------------------
 
     def iter_tasks(self, run_id: str, *, status: str | None = None, include: Iterable[str] = ()) -> Iterator[Task]:
         """Yield the tasks of a run as Tallyfy returns them, in the order of its steps, page by page.
 
-        The tasks of an archived run are shown or not, as Tallyfy decides. A run that was launched a moment ago may not
-        show its tasks yet.
+        Tallyfy may hide the tasks of an archived run, and may not show those of a run launched a moment ago.
 
         :param run_id: 32-character id of the run.
         :param status: ``complete``, ``active``, ``active_visible``, ``incomplete``, ``inprogress``, ``not-started``,
@@ -49,9 +48,9 @@ class TasksHook(TallyfyBaseHook):
         """Return one task of a run.
 
         :param run_id: 32-character id of the run.
-        :param task: the task's id, title or alias. By its id it is one request.
-        :param include: relations to return with it, such as ``["form_fields", "threads"]``.
-        :raises TallyfyArgumentError: if no task of the run is called so (naming the nearest), or several are.
+        :param task: the task's id, title or alias. By id, it is one request.
+        :param include: relations to return with the task, such as ``["form_fields", "threads"]``.
+        :raises TallyfyArgumentError: if no task of the run has the name (with the nearest titles), or several have it.
         :raises TallyfyArchivedError: if the run is archived.
         :raises TallyfyNotFoundError: if there is no such run, or no task with this id in it.
         """
@@ -67,22 +66,24 @@ class TasksHook(TallyfyBaseHook):
         approve: bool | None = None,
         comment: str | None = None,
     ) -> Task:
-        """Complete a task, once, and return it. One that is complete already is returned as it is.
+        """Complete a task once and return it. A task that is already complete is returned unchanged.
 
-        Reads the task, checks the answers against its form, writes them where they are not there yet, completes it,
-        and comments. A completion whose answer was lost is settled by reading, and never sent a second time. It may be
-        called again after any error: it does only what is still to do.
+        The method reads the task, checks the answers, writes those that the task does not have yet, completes the task,
+        and comments. If the response to the completion is lost, it reads the task, and never sends a second request. It
+        can be called again after any error, and then makes only the remaining changes.
+
+        .. seealso:: https://tallyfy.com/products/pro/integrations/open-api/ ("Complete task")
 
         :param run_id: 32-character id of the run.
         :param task: the task's id, title or alias.
-        :param answers: answers to the fields of its form, by their label, alias or id, as plain values.
-        :param approve: ``True`` or ``False`` for an approval; ``None`` for any other kind.
-        :param comment: a comment to write when it is complete. Tallyfy takes 120 an hour from one organization.
+        :param answers: answers to its form, by label, alias or id of the field, as plain Python values.
+        :param approve: ``True`` or ``False`` for an approval; ``None`` for any other task.
+        :param comment: a comment to write after the completion. Tallyfy accepts 120 per hour and organization.
         :raises TallyfyArgumentError: for answers or a decision that do not fit the task, and for unknown titles.
-        :raises TallyfyConflictError: if an approval was decided in the other way, or an open issue or a rule that hides
-            the task is in the way.
+        :raises TallyfyConflictError: if an approval was decided the other way, the task or its run has an open issue,
+            or a rule hides the task.
         :raises TallyfyArchivedError: if the run is archived.
-        :raises TallyfyIndeterminateError: if it can't be found out whether it is complete; calling again reads first.
+        :raises TallyfyIndeterminateError: if it is unknown whether the task is complete. A second call reads it first.
         """
         return self.complete_task_outcome(run_id, task, answers=answers, approve=approve, comment=comment).task
 
@@ -96,14 +97,15 @@ class TasksHook(TallyfyBaseHook):
         comment: str | None = None,
         comment_if_already: bool = True,
     ) -> TaskOutcome:
-        """Do as :meth:`complete_task`, and tell how it came about.
+        """Complete a task as :meth:`complete_task` does, and return also whether this changed it.
 
         :param run_id: 32-character id of the run.
         :param task: the task's id, title or alias.
         :param answers: see :meth:`complete_task`.
         :param approve: see :meth:`complete_task`.
         :param comment: see :meth:`complete_task`.
-        :param comment_if_already: write the comment on a task that was complete before, too, unless it is there.
+        :param comment_if_already: also comment on a task that was already complete, unless it has the comment.
+        :return: the task, whether it was changed, and how this is known.
         """
         flow = complete.complete(
             self.organization_id,
@@ -117,45 +119,45 @@ class TasksHook(TallyfyBaseHook):
         return self._perform(flow)
 
     def reopen_task(self, run_id: str, task: str) -> Task:
-        """Reopen a complete task and return it; its run becomes active again. One that is open is returned as it is.
+        """Reopen a complete task and return it. Its run becomes active again. An open task is returned unchanged.
 
         :param run_id: 32-character id of the run.
         :param task: the task's id, title or alias.
-        :raises TallyfyIndeterminateError: if it can't be found out whether it is open; calling again reads first.
+        :raises TallyfyIndeterminateError: if it is unknown whether the task is open. A second call reads it first.
         """
         return self._perform(complete.reopen(self.organization_id, run_id, task)).task
 
     def comment_on_task(self, task_id: str, content: str) -> dict[str, Any]:
-        """Write a comment on a task and return it. Tallyfy takes 120 comments an hour from one organization.
+        """Write a comment on a task and return it. Tallyfy accepts 120 comments per hour and organization.
 
-        :param task_id: 32-character id of the task, of a run or one-off.
-        :param content: the text. Members are mentioned as ``@[1001]``.
-        :raises TallyfyRateLimitedError: if the organization has used up its comments of this hour.
-        :raises TallyfyUnrepeatableError: if it can't be found out whether it was written; look before writing it again.
+        :param task_id: 32-character id of the task, which may be a one-off task.
+        :param content: the text. ``@[1001]`` mentions the member with this id.
+        :raises TallyfyRateLimitedError: if the organization has reached the hourly limit.
+        :raises TallyfyUnrepeatableError: if it is unknown whether the comment was written. Look at the task first.
         """
         return self._perform(comments.comment(self.organization_id, task_id, content))
 
     # -- kick-off forms ----------------------------------------------------------------------------------------------
 
     def submit_kickoff(self, run_id: str) -> Run:
-        """Submit a run's kick-off form with the answers that it has, and return the run.
+        """Submit a run's kick-off form with its present answers, and return the run.
 
-        A form that is submitted already is left alone. To change its answers: :meth:`reopen_kickoff`,
-        :meth:`update_run` with ``prerun``, :meth:`submit_kickoff`.
+        A submitted form stays unchanged. To change its answers, call :meth:`reopen_kickoff`, then :meth:`update_run`
+        with ``prerun``, then this method.
 
         :param run_id: 32-character id of the run.
         :raises TallyfyArchivedError: if the run is archived.
         :raises TallyfyValidationError: if a required answer is missing.
-        :raises TallyfyIndeterminateError: if it can't be found out whether it is submitted; calling again reads first.
+        :raises TallyfyIndeterminateError: if it is unknown whether the form is submitted. A second call reads it first.
         """
         return self._perform(kickoff.submit(self.organization_id, run_id)).run
 
     def reopen_kickoff(self, run_id: str) -> Run:
-        """Reopen a run's kick-off form and return the run, which becomes active again. An open one is left alone.
+        """Reopen a run's kick-off form and return the run, which becomes active again. An open form stays open.
 
         :param run_id: 32-character id of the run.
         :raises TallyfyArchivedError: if the run is archived.
-        :raises TallyfyIndeterminateError: if it can't be found out whether it is open; calling again reads first.
+        :raises TallyfyIndeterminateError: if it is unknown whether the form is open. A second call reads it first.
         """
         return self._perform(kickoff.reopen(self.organization_id, run_id)).run
 
@@ -197,28 +199,29 @@ class TasksHook(TallyfyBaseHook):
         origin_id: str | None = None,
         per_page: int = PAGE_SIZE,
     ) -> Iterator[dict[str, Any]]:
-        """Yield who did what, newest first, page by page: Tallyfy's audit trail.
+        """Yield the activities in Tallyfy's audit trail (who did what), newest first, page by page.
 
-        Without ``entity_type`` and ``entity_id``, it is the feed of the whole organization. Admins see all of it;
-        others see what they may access, and Tallyfy does not say what it leaves out. A feed that grows while it is read
-        is read to its end all the same, and no activity comes twice. ``None`` = not given.
+        Without ``entity_type`` and ``entity_id``, these are the activities of the whole organization. Admins see all of
+        them. Others see those that they may access, and Tallyfy does not say what it leaves out. Activities that are
+        added during the reading do no harm: none is missed or yielded twice. ``None`` = not given.
 
         :param entity_type: ``checklist`` (a template), ``run``, ``step``, ``task`` or ``thread``; with ``entity_id``.
-        :param entity_id: whose activities.
+        :param entity_id: id of the object.
         :param type: type of the object that changed, as Tallyfy names it.
         :param verb: what was done, such as ``completed``, ``archived``, ``commented`` or ``issue-reported``.
-        :param actor_type: type of who did it, as Tallyfy names it.
-        :param actor_id: who did it: a member's number, or a guest's id.
-        :param actor_email: who did it.
+        :param actor_type: type of the person who did it, as Tallyfy names it.
+        :param actor_id: id of the person who did it: a number for a member, text for a guest.
+        :param actor_email: e-mail address of the person who did it.
         :param source: ``Member``, ``Guest`` or ``Webhook``.
-        :param created_after: from this day on: a date or ISO 8601 text; of a point in time, its day in UTC.
-        :param created_before: until this day, inclusive; likewise.
-        :param search: words in it, 2 to 100 characters.
-        :param field: the field that changed.
-        :param origin_type: type of what caused it, with ``origin_id``.
-        :param origin_id: what caused it.
+        :param created_after: the first day: a date or ISO 8601 text; for a point in time, its day in UTC.
+        :param created_before: the last day, in the same formats.
+        :param search: words to search for, 2 to 100 characters.
+        :param field: name of the field that changed.
+        :param origin_type: type of the object that caused the activity; with ``origin_id``.
+        :param origin_id: id of the object that caused it.
         :param per_page: rows per request, 1 to 100.
-        :raises TallyfyArgumentError: for a bad value, and for only one of ``entity_type`` and ``entity_id``.
+        :raises TallyfyArgumentError: for a bad value, and for only one of ``entity_type`` and ``entity_id``, or of
+            ``origin_type`` and ``origin_id``.
         """
         given = {name: value for name, value in locals().items() if name != "self"}
         params = self._checked(activity.checked_filters, given)

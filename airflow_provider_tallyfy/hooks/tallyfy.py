@@ -119,9 +119,9 @@ class TallyfyHook(FindRunsHook, BulkRunsHook, LaunchRunsHook, TasksHook, HttpHoo
 
         :param run_id: 32-character id.
         :param include: relations to return with the run, such as ``["tags", "folders", "tasks"]``.
-        :param answers: also return the answers in its kick-off form and its tasks: the key ``answers`` holds
-            ``{label: value}``, dates as ISO text, choices as their text, ``None`` for a field without an answer. A
-            label that occurs twice is followed by the title of its step: ``"Amount (Approve)"``.
+        :param answers: also return the answers in its kick-off form and its tasks, as the key ``answers``:
+            ``{label: value}``. A date is ISO 8601 text, an option its text, and an unanswered field is ``None``. If
+            several fields have the same label, the title of the step is added to it: ``"Amount (Approve)"``.
         :raises TallyfyNotFoundError: if there is no such run.
         """
         wanted = tuple(self._checked(check_texts, "include", include))

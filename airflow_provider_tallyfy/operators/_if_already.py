@@ -13,8 +13,8 @@ IF_ALREADY = get_args(IfAlready)
 def nothing_to_do(operator: Any, name: str, note: str) -> None:
     """End a task that found nothing to do, as its ``if_already`` says.
 
-    :param name: what there is nothing to do for: ``Run 'Onboarding' (0a1b...)``.
-    :param note: why, in brackets; empty = not known.
+    :param name: the run or the task, for the message: ``Run 'Onboarding' (0a1b...)``.
+    :param note: the reason, in parentheses; may be empty.
     :raises AirflowSkipException: for ``if_already="skip"``.
     :raises TallyfyAlreadyError: for ``if_already="fail"``.
     """

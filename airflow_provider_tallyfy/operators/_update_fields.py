@@ -1,4 +1,4 @@
-"""The fields that an update can change, as arguments of operators."""
+"""The fields that an update can change, as arguments of the update operators."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow_provider_tallyfy.operators._literals import checked, literals
 
-#: The fields that an update can change. Each is an argument of the update operators.
+#: Names of these fields.
 UPDATE_FIELDS = (
     "name",
     "summary",

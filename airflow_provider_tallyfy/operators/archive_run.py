@@ -24,7 +24,7 @@ class TallyfyArchiveRunOperator(TallyfySingleRunOperator):
     .. seealso:: https://tallyfy.com/products/pro/integrations/open-api/ ("Archive process")
 
     :param run_id: 32-character id of the run. (templated)
-    :param if_already: what to do if the run is archived already: ``succeed``, ``skip`` the task or ``fail`` it. For
+    :param if_already: what to do if the run is already archived: ``succeed``, ``skip`` the task or ``fail`` it. For
         ``skip`` and ``fail`` the run is read first (one more request), to know for certain.
     :param organization_id: 32-character id; ``None`` = the login of the connection. (templated)
     :param tallyfy_conn_id: id of the connection. (templated)

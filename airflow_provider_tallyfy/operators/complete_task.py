@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 
 
 class TallyfyCompleteTaskOperator(TallyfyBaseOperator):
-    """Complete a task of a run, once: write its answers, complete or decide it, comment.
+    """Complete a task of a run once: write the answers, complete the task or decide the approval, and comment.
 
     XCom ``return_value``: the task as Tallyfy returned it; ``tallyfy_run_url``: the address of its run. Safe to retry:
-    the task is read first, what is done already is not done again, and an answer that got lost is settled by reading.
-    The comment is written when the task is complete; a retry looks for it first.
+    the task is read first, and only the remaining changes are made. If a response is lost, the task is read to find out
+    its state.
 
     .. seealso:: https://tallyfy.com/products/pro/integrations/open-api/ ("Complete task")
 
     :param run_id: 32-character id of the run. (templated)
     :param task: the task's id, title or alias. (templated)
-    :param answers: answers to the fields of its form, by their label, alias or id, as plain values. (templated)
-    :param approve: ``True`` or ``False`` for an approval; ``None`` for any other kind.
-    :param comment: a comment to write when it is complete. Tallyfy takes 120 an hour from one organization. (templated)
-    :param if_already: what to do with a task that is complete already: ``succeed``, ``skip`` the Airflow task or
-        ``fail`` it. An approval that was decided in the other way is an error in any case.
-    :param organization_id: 32-character id; ``None`` = the connection's. (templated)
-    :param tallyfy_conn_id: the connection. (templated)
-    :raises TallyfyConflictError: if an approval was decided in the other way, or an open issue is in the way; further
-        errors in :mod:`airflow_provider_tallyfy.exceptions`.
+    :param answers: answers to its form, by label, alias or id of the field, as plain Python values. (templated)
+    :param approve: ``True`` or ``False`` for an approval; ``None`` for any other task.
+    :param comment: a comment to write after the completion. Tallyfy accepts 120 per hour and organization. (templated)
+    :param if_already: what to do if the task is already complete: ``succeed``, ``skip`` the Airflow task or ``fail``
+        it. An approval that was decided the other way is always an error.
+    :param organization_id: 32-character id; ``None`` = the login of the connection. (templated)
+    :param tallyfy_conn_id: id of the connection. (templated)
+    :raises TallyfyConflictError: if an approval was decided the other way, or the task or its run has an open issue;
+        further errors in :mod:`airflow_provider_tallyfy.exceptions`.
     """
 
     template_fields: Sequence[str] = ("run_id", "task", "answers", "comment", *TallyfyBaseOperator.template_fields)
@@ -80,7 +80,7 @@ class TallyfyCompleteTaskOperator(TallyfyBaseOperator):
         )
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Complete it once, safely, and return it as Tallyfy returned it."""
+        """Complete the task and return it as Tallyfy returned it."""
         from airflow_provider_tallyfy.api.tasks.model import describe
 
         run_id: Any = self.run_id
@@ -101,8 +101,8 @@ class TallyfyCompleteTaskOperator(TallyfyBaseOperator):
         note = f" ({outcome.note})" if outcome.note else ""
         self.log.debug("Requests to Tallyfy: %d.", self.hook.request_count)
         if outcome.how != "already":
-            did = {True: "approved", False: "rejected", None: "complete"}[self.approve]
-            self.log.info("Task %s is %s%s.", name, did, note)
+            result = {True: "approved", False: "rejected", None: "complete"}[self.approve]
+            self.log.info("Task %s is %s%s.", name, result, note)
         else:
             nothing_to_do(self, f"Task {name}", note)
         return outcome.task

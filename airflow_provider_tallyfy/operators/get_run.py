@@ -1,4 +1,4 @@
-"""The operator that reads a run and what people wrote into its forms."""
+"""The operator that reads a run and the answers in its forms."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ if TYPE_CHECKING:
 
 
 class TallyfyGetRunOperator(TallyfyBaseOperator):
-    """Read a run, live or archived, and what people wrote into its kick-off form and its tasks.
+    """Read a live or archived run, with the answers in its kick-off form and its tasks.
 
-    XCom ``return_value``: the run as Tallyfy returned it, with one key more: ``answers``, ``{label: value}``. Dates are
-    ISO text, choices their text, people as Tallyfy stores them, and a field without an answer is ``None``. A label that
-    occurs twice is followed by the title of its step: ``"Amount (Approve)"``. XCom ``tallyfy_run_url``: its address.
+    XCom ``return_value``: the run as Tallyfy returned it, plus the key ``answers``: ``{label: value}``. A date is ISO
+    8601 text, an option its text, and an unanswered field is ``None``. People are as Tallyfy stores them. If several
+    fields have the same label, the title of the step is added to it: ``"Amount (Approve)"``. XCom ``tallyfy_run_url``:
+    the address of the run.
 
     .. seealso:: https://tallyfy.com/products/pro/integrations/open-api/ ("Get process")
 
     :param run_id: 32-character id of the run. (templated)
-    :param organization_id: 32-character id; ``None`` = the connection's. (templated)
-    :param tallyfy_conn_id: the connection. (templated)
+    :param organization_id: 32-character id; ``None`` = the login of the connection. (templated)
+    :param tallyfy_conn_id: id of the connection. (templated)
     :raises TallyfyNotFoundError: if there is no such run; further errors in
         :mod:`airflow_provider_tallyfy.exceptions`.
     """
@@ -49,19 +50,19 @@ class TallyfyGetRunOperator(TallyfyBaseOperator):
         check_literals(self, {"run_id": check_id})
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Read it, and return it with its answers."""
+        """Read the run and return it with its answers."""
         from airflow_provider_tallyfy.api.runs.model import describe
 
         run_id: Any = self.run_id
         context["ti"].xcom_push(key=RUN_URL_KEY, value=self.hook.run_url(run_id))
         run = self.hook.get_run(run_id, answers=True)
-        given = sum(value is not None for value in run["answers"].values())
+        answered = sum(value is not None for value in run["answers"].values())
         self.log.info(
             "Run %s of organization %s is %s: %d of %d fields have an answer.",
             describe(run),
             self.hook.organization_id,
             run.get("status") or "in an unknown state",
-            given,
+            answered,
             len(run["answers"]),
         )
         return run

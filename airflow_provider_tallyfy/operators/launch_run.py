@@ -1,4 +1,4 @@
-"""The operator that launches a run ("process" in Tallyfy's web app), once."""
+"""The operator that launches a run once."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from airflow_provider_tallyfy.api.runs.launch_key import TaskIdentity
     from airflow_provider_tallyfy.operators._task_arguments import TaskArguments
 
-#: Arguments of the launch by the names that the hook has for them. ``owner`` of an operator is Airflow's own, which
-#: ``default_args`` mostly set.
+#: The arguments of the launch, and their names in the hook. The argument ``owner`` of an operator is Airflow's own, and
+#: ``default_args`` usually set it.
 _ARGUMENTS: Mapping[str, str] = {
     "template": "template",
     "name": "name",
@@ -41,41 +41,42 @@ RUN_ID_KEY = "tallyfy_run_id"
 
 
 class TallyfyLaunchRunOperator(TallyfyBaseOperator):
-    """Launch a run of a template, and launch it once: a try that is repeated or cleared adopts the run of the first.
+    """Launch a run of a template once. A retry, or a task that is cleared, adopts the run that the first try launched.
 
-    The summary of the run ends in a marker, "Launched by Airflow: <DAG>, <DAG run>, <task> (key ...)". Before anything
-    is launched, every try but the first looks for it among all runs since the DAG run was created, and so does the try
-    itself after an answer that was lost. Without ``launch_key`` the marker stands for the DAG run, the task and its map
-    index; where a list that is mapped over may change between two tries, or two Airflows with equal DAGs launch into
-    one organization, give a ``launch_key`` instead. Afterwards the run is read and compared with what was asked for.
+    The summary of the run ends with "Launched by Airflow: <DAG>, <DAG run>, <task> (key ...)". Every try except the
+    first searches for this key before it launches a run, among all runs since the DAG run was created. Any try does so
+    if the response to the launch is lost. At the end, the operator reads the run and compares it with the arguments.
 
-    XCom ``return_value``: the run as Tallyfy returned it. As soon as the run's id is known: ``tallyfy_run_id``, so that
-    a later task can take ``launch.output["tallyfy_run_id"]``, and ``tallyfy_run_url``, its address.
+    Without ``launch_key``, the key is made from the DAG run, the task and its map index. Give a ``launch_key`` if the
+    list of a mapped task may change between two tries, or if several Airflows run the same DAG for one organization.
+
+    XCom ``return_value``: the run as Tallyfy returned it. As soon as the id of the run is known, ``tallyfy_run_id`` is
+    its id, which a later task can use as ``launch.output["tallyfy_run_id"]``, and ``tallyfy_run_url`` its address.
 
     .. seealso:: https://tallyfy.com/products/pro/integrations/open-api/ ("Launch process")
 
     :param template: title or id of the template. (templated)
     :param name: name of the run, at most 550 characters; ``None`` = the template's title and the day. (templated)
-    :param summary: summary of the run; the marker is written below it. (templated)
-    :param run_owner: id or e-mail address of the member who owns the run; ``None`` = the token's user. Airflow has an
-        argument ``owner`` of its own: an id or an address that is given there, and not by ``default_args``, counts as
-        ``run_owner``. (templated)
-    :param answers: answers to the kick-off form, by label, alias or id of its fields, as plain Python values.
+    :param summary: summary of the run. A line with the key of the launch is added below it. (templated)
+    :param run_owner: id or e-mail address of the member who owns the run; ``None`` = the token's user. The
+        argument ``owner`` is Airflow's own. But a user id or e-mail address in ``owner``, unless it comes from
+        ``default_args``, counts as ``run_owner``. (templated)
+    :param answers: answers to the kick-off form, by label, alias or id of the field, as plain Python values.
         (templated)
-    :param assignees: who does a step, by its title, alias or id: e-mail addresses and ids of members, and e-mail
-        addresses of guests. They replace the step's own owners; other steps keep theirs. (templated)
-    :param deadlines: until when a step is to be done, by its title, alias or id: a ``datetime``, a ``date`` (the end of
-        that day), ISO 8601 text, or a ``timedelta`` (or ``"P3D"``) from the launch on. (templated)
+    :param assignees: the assignees of steps, by title, alias or id of the step: e-mail addresses and ids of members,
+        and e-mail addresses of guests. They replace the owners of the step; other steps keep theirs. (templated)
+    :param deadlines: when steps are due, by title, alias or id of the step: a ``datetime``, a ``date`` (the end of that
+        day), ISO 8601 text, or a ``timedelta`` (or ``"P3D"``) from the launch. (templated)
     :param tags: ids or titles of tags. (templated)
     :param folders: ids or names of folders. (templated)
-    :param launch_key: which launches are one and the same, such as a customer's number; good for all DAG runs.
-        ``None`` = one launch per task, map index and DAG run. (templated)
-    :param if_launched: what to do where the run is there already: ``adopt`` it, ``launch_again`` (once for each time
-        that the task is cleared), or ``fail``. (templated)
+    :param launch_key: identifies what is launched in all DAG runs, for example a customer number. ``None`` = one launch
+        per task, map index and DAG run. (templated)
+    :param if_launched: what to do if a run already has the key: ``adopt`` it, ``launch_again`` (one more run each time
+        the task is cleared), or ``fail``. (templated)
     :param extra_fields: further fields of the API, by name. (templated)
-    :param organization_id: 32-character id; ``None`` = the connection's. (templated)
-    :param tallyfy_conn_id: the connection. (templated)
-    :raises TallyfyIndeterminateError: if it can't be found out whether the run was launched; further errors in
+    :param organization_id: 32-character id; ``None`` = the login of the connection. (templated)
+    :param tallyfy_conn_id: id of the connection. (templated)
+    :raises TallyfyIndeterminateError: if it is unknown whether the run was launched; further errors in
         :mod:`airflow_provider_tallyfy.exceptions`.
     """
 
@@ -120,7 +121,7 @@ class TallyfyLaunchRunOperator(TallyfyBaseOperator):
         self.launch_key = launch_key
         self.if_launched = if_launched
         self.extra_fields = extra_fields
-        #: For the error where nothing is left of it.
+        #: For the error if the template renders to nothing.
         self._launch_key_as_given = launch_key
         self._check_literals()
 
@@ -130,7 +131,7 @@ class TallyfyLaunchRunOperator(TallyfyBaseOperator):
         check_literals(self, {name: CHECKS[called] for name, called in _ARGUMENTS.items()})
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Launch the run, or adopt it; return it as Tallyfy returned it."""
+        """Launch or adopt the run, and return it as Tallyfy returned it."""
         arguments: dict[str, Any] = {called: getattr(self, name) for name, called in _ARGUMENTS.items()}
         if self._launch_key_as_given is not None:
             arguments["launch_key"] = checked(self._check_rendered_key, "launch_key", self.launch_key)
@@ -161,10 +162,10 @@ class TallyfyLaunchRunOperator(TallyfyBaseOperator):
 
 
 def is_run_owner(owner: object, dag: Any) -> bool:
-    """Whether the ``owner`` of a launch means a member of Tallyfy, and not the owner of the Airflow task.
+    """Return whether the argument ``owner`` means a member of Tallyfy, not the owner of the Airflow task.
 
-    :param owner: the argument.
-    :param dag: the DAG. A mapped task passes the owner of its ``default_args`` as if it was given.
+    :param owner: the value of the argument.
+    :param dag: the DAG. A mapped task gets the owner of its ``default_args`` like a given one.
     """
     default_args = getattr(dag, "default_args", None) or {}
     if owner is None or owner == default_args.get("owner"):
@@ -175,12 +176,13 @@ def is_run_owner(owner: object, dag: Any) -> bool:
 
 
 def identity_of(context: Context, task_id: str, retries: object) -> TaskIdentity:
-    """Which try of which task runs.
+    """Return the running task and its try.
 
-    Clearing a task lets ``try_number`` grow on, and sets ``max_tries`` to the tries so far and all retries anew.
+    When a task is cleared, ``try_number`` is not reset, and ``max_tries`` becomes the number of tries so far plus
+    ``retries``.
 
-    :param task_id: of the task, with those of its task groups.
-    :param retries: of the task.
+    :param task_id: id of the task, including its task groups.
+    :param retries: number of retries of the task.
     """
     from airflow_provider_tallyfy.api.runs.launch_key import TaskIdentity
 
@@ -199,7 +201,7 @@ def identity_of(context: Context, task_id: str, retries: object) -> TaskIdentity
 
 
 def _created(dag_run: object) -> datetime | None:
-    """When a DAG run was created, or before: its ``start_date`` is set anew when it is cleared."""
+    """Return a time not after the creation of a DAG run. It is not ``start_date``, because clearing changes that."""
     now = datetime.now(timezone.utc)
     for name in ("run_after", "logical_date"):
         moment = getattr(dag_run, name, None)

@@ -42,7 +42,7 @@ class TallyfyUpdateRunOperator(TallyfySingleRunOperator):
     :param groups: group ids; replaces all groups. (templated)
     :param publicly_hidden_fields: what guests don't see, such as ``["comments"]``. (templated)
     :param extra_fields: further fields of the API, by name. (templated)
-    :param if_already: what to do if the run has all the values already: ``succeed``, ``skip`` the task or ``fail`` it.
+    :param if_already: what to do if the run already has all values: ``succeed``, ``skip`` the task or ``fail`` it.
     :param organization_id: 32-character id; ``None`` = the login of the connection. (templated)
     :param tallyfy_conn_id: id of the connection. (templated)
     :raises TallyfyArchivedError: if the run is archived; further errors in :mod:`airflow_provider_tallyfy.exceptions`.

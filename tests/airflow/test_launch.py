@@ -1,4 +1,4 @@
-"""Launches in real DAG runs: mapped, tried again, and cleared."""
+"""Launches in real DAG runs: mapped, retried and cleared."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from airflow_provider_tallyfy.sandbox import Fault, Sandbox
 from tests.airflow.conftest import RunAgain, RunDag, WriteDag
 
 HIRES = 50
-#: One run for each new hire, by the index of the task.
+#: A mapped task that launches one run for each new hire.
 ONBOARD = """
 TallyfyLaunchRunOperator.partial(
     task_id="onboard",
@@ -60,7 +60,7 @@ def posts(sandbox: Sandbox) -> int:
     return sum(call == "POST /runs" for call in sandbox.calls)
 
 
-def test_mapped_launch_that_is_cleared_and_run_again_launches_none_twice(
+def test_cleared_mapped_launch_adopts_all_runs(
     run_dag: RunDag, run_again: RunAgain, tallyfy_sandbox: Sandbox, hired_by: str
 ) -> None:
     done = run_dag(LIST + ONBOARD, hires=hires(HIRES), hired_by=hired_by)
@@ -84,7 +84,7 @@ def test_mapped_launch_that_is_cleared_and_run_again_launches_none_twice(
     assert [task.xcom()["id"] for task in again.tasks("onboard")] == [
         launched[f"Onboard Hire {number}"]["id"] for number in range(HIRES)
     ]
-    assert again.log.count("so it is adopted and nothing is launched") >= HIRES
+    assert again.log.count("Adopted run") >= HIRES
 
     # Another DAG run is another launch.
     third = run_dag(LIST + ONBOARD, hires=hires(2), hired_by=hired_by)
@@ -97,10 +97,10 @@ ONE = f'TallyfyLaunchRunOperator(task_id="t", template="Onboarding", answers={{"
 
 
 @pytest.mark.parametrize("fault", [Fault.drop_after(), Fault.error_after(502), Fault.truncated()], ids=lambda f: f.name)
-def test_launch_whose_answers_are_lost_is_launched_once(
+def test_launch_with_lost_answers_is_made_once(
     fault: Fault, run_dag: RunDag, tallyfy_sandbox: Sandbox, hired_by: str
 ) -> None:
-    # The first try does not find it either, because the list can't be read.
+    # The first try does not find the run, because the search fails too.
     tallyfy_sandbox.fail("POST", "/runs", fault)
     tallyfy_sandbox.fail("GET", "/runs", Fault.status(400), times=1)
     done = run_dag(
@@ -113,12 +113,12 @@ def test_launch_whose_answers_are_lost_is_launched_once(
     assert posts(tallyfy_sandbox) == 1
 
 
-#: A launch whose first try runs in a child of the worker, as all tasks of Airflow 3 do, and dies there.
-DYING = """
+#: A launch whose first try runs in a child process, like every task of Airflow 3, so that it can be killed.
+KILLABLE = """
 import os
 from pathlib import Path
 
-class Dying(TallyfyLaunchRunOperator):
+class Killable(TallyfyLaunchRunOperator):
     def execute(self, context):
         if context["ti"].try_number > 1:
             return super().execute(context)
@@ -135,8 +135,8 @@ class Dying(TallyfyLaunchRunOperator):
 """
 
 
-@pytest.mark.parametrize("is_launched", [False, True], ids=["before the POST", "after it, before its answer"])
-def test_task_whose_process_is_killed_launches_once(
+@pytest.mark.parametrize("is_launched", [False, True], ids=["before the POST", "after it, before the answer"])
+def test_killed_task_and_its_retry_launch_one_run(
     is_launched: bool,
     run_dag: RunDag,
     tallyfy_sandbox: Sandbox,
@@ -160,16 +160,16 @@ def test_task_whose_process_is_killed_launches_once(
         threading.Thread(target=kill_after_launch, daemon=True).start()
     else:
         tallyfy_sandbox.when("GET", "/checklists/*", kill)
-    done = run_dag(DYING + ONE.replace("TallyfyLaunchRunOperator", "Dying"), pid_file=str(pid_file))
+    done = run_dag(KILLABLE + ONE.replace("TallyfyLaunchRunOperator", "Killable"), pid_file=str(pid_file))
 
     assert "the process of the task ended with -9" in done.log
     assert (done.task("t").state, done.task("t").tries) == ("success", 2), done.log
     assert [run["id"] for run in tallyfy_sandbox.runs()] == [done.task("t").xcom()["id"]]
     assert posts(tallyfy_sandbox) == 1
-    assert ("so it is adopted and nothing is launched" in done.log) is is_launched
+    assert ("Adopted run" in done.log) is is_launched
 
 
-def test_key_holds_across_dag_runs_and_launch_again_does_not_care(
+def test_key_is_adopted_in_another_dag_run_unless_launch_again(
     run_dag: RunDag, run_again: RunAgain, tallyfy_sandbox: Sandbox, hired_by: str
 ) -> None:
     body = """
@@ -190,7 +190,7 @@ def test_key_holds_across_dag_runs_and_launch_again_does_not_care(
 
 
 @pytest.mark.parametrize("hire", ["", None])
-def test_key_that_is_empty_after_rendering_is_an_error_that_names_its_template(
+def test_error_for_an_empty_rendered_key_names_its_template(
     hire: Any, run_dag: RunDag, tallyfy_sandbox: Sandbox, hired_by: str
 ) -> None:
     done = run_dag(
@@ -231,7 +231,7 @@ def test_owner_in_default_args_is_airflows(write_dag: WriteDag, run_dag: RunDag,
         (None, "data-team", False),
     ],
 )
-def test_owner_that_is_a_member_is_the_owner_of_the_run(
+def test_owner_that_is_a_member_counts_as_run_owner(
     run_dag: RunDag, tallyfy_sandbox: Sandbox, hired_by: str, default: str | None, owner: str | None,
     is_run_owner: bool, mapped: bool,
 ) -> None:  # fmt: skip
@@ -248,7 +248,7 @@ def test_owner_that_is_a_member_is_the_owner_of_the_run(
     assert (task.xcom("tallyfy_run_id"), task.link.rpartition("/")[2]) == (run["id"], run["id"])
 
 
-def test_run_that_is_not_as_wanted_has_its_button(
+def test_task_has_its_button_although_the_run_is_not_as_requested(
     run_dag: RunDag, tallyfy_sandbox: Sandbox, hired_by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(launch, "READ_BACK", (0.0,))

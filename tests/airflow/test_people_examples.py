@@ -1,4 +1,4 @@
-"""The example DAGs that hand work to people, in real Airflow: people of the sandbox do the work."""
+"""The example DAGs that hand work to people, in real Airflow. Scripted people of the sandbox do the work."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def office(tallyfy_sandbox: Sandbox) -> Sandbox:
     return tallyfy_sandbox
 
 
-def test_onboarding_launches_a_run_for_each_hire_and_reads_what_people_answered(
+def test_onboarding_launches_a_run_for_each_hire_and_reads_the_answers(
     run_example: RunExample, office: Sandbox
 ) -> None:
     office.people.always("fill", task="Order equipment", answers={"Serial number": "SN-1"})
@@ -44,4 +44,4 @@ def test_onboarding_launches_a_run_for_each_hire_and_reads_what_people_answered(
         steps = {task["title"]: task["owners"] for task in office.tasks(run["id"])}
         assert list(steps) == ["Order equipment", "Create accounts", "Approve access", "First-day check"]
         assert "manager" in str(steps["First-day check"]["guests"])
-        assert len(steps["Order equipment"]["users"]) == 1, "the step keeps its own assignee"
+        assert len(steps["Order equipment"]["users"]) == 1, "the step keeps its assignee"

@@ -1,4 +1,4 @@
-"""What the tests of launches share: a template, and clocks for Tallyfy's read replicas."""
+"""Fixtures for tests of launches: members, a template, and a clock for the lag of read replicas."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def people(sandbox: Sandbox) -> dict[str, int]:
 
 @pytest.fixture
 def template(sandbox: Sandbox, people: dict[str, int]) -> str:
-    """A template with a step of every kind that a full map must keep."""
+    """A template whose steps have every kind of owner that a launch must keep."""
     return sandbox.add_template(
         "Onboarding",
         [
@@ -41,7 +41,7 @@ def template(sandbox: Sandbox, people: dict[str, int]) -> str:
 
 
 def posts(sandbox: Sandbox) -> list[Any]:
-    """What the launches said that were sent."""
+    """Return the bodies of the launch requests."""
     return [record.json for record in sandbox.requests if record.method == "POST" and record.route == "/runs"]
 
 
@@ -67,7 +67,7 @@ class LagClock(FastClock):
 
 @pytest.fixture
 def lag(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], LagClock]:
-    """Let reads lag behind writes by so many seconds, of which none passes."""
+    """Return a function that makes reads lag behind writes. Only the clock's sleeps reduce the lag."""
 
     def lag(seconds: float) -> LagClock:
         clock = LagClock(sandbox)
@@ -79,5 +79,5 @@ def lag(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], 
 
 
 def connect_again(hook: TallyfyHook) -> TallyfyHook:
-    """The hook of the next try."""
+    """Return a new hook, like that of the next try."""
     return TallyfyHook(hook.tallyfy_conn_id)

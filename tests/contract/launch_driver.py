@@ -1,9 +1,9 @@
-"""Launches that are killed at random moments, each followed by a second try, as Airflow makes one.
+"""Kill launches at random times, and retry each of them.
 
-``python launch_driver.py <moments> <first DAG run> <template> <connection id>``. Each launch runs in a process of its
-own, which gets SIGKILL somewhere between its first request and a little after its usual end. Prints one line for each:
-its DAG run, ``killed`` or ``ended``, and how the second try ended. Where a launch waits for Tallyfy's read replicas,
-time runs as fast as ``SPEED`` says.
+``python launch_driver.py <launches> <first DAG run> <template> <connection id>``. Each launch runs in its own process,
+which gets a SIGKILL between its first request and a little after its usual end. Then a second process retries it. The
+script prints one line per launch: its DAG run, ``killed`` or ``ended``, and how the second try ended. Waiting for
+Tallyfy's read replicas is ``SPEED`` times as fast as usual.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WARM_UPS = 5
 
 
 class SpeedyClock(Clock):
-    """A clock whose sleeps are short."""
+    """A clock that sleeps ``SPEED`` times as fast."""
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds / SPEED)
@@ -38,8 +38,8 @@ class SpeedyClock(Clock):
 class Launches:
     """The tries of one task, in many DAG runs.
 
-    :param template: what is launched.
-    :param conn_id: the connection.
+    :param template: the template to launch.
+    :param conn_id: id of the connection.
     """
 
     def __init__(self, template: str, conn_id: str) -> None:
@@ -47,11 +47,12 @@ class Launches:
         self.conn_id = conn_id
         self.created = datetime.now(timezone.utc)
 
-    def attempt(self, number: int, try_number: int, tell: Callable[[str], object]) -> None:
+    def attempt(self, number: int, try_number: int, report: Callable[[str], object]) -> None:
         """Execute the operator.
 
-        :param number: of the DAG run.
-        :param tell: told ``.`` before the first request, and at the end how the launch came about.
+        :param number: number of the DAG run.
+        :param try_number: number of the try.
+        :param report: called with ``.`` before the first request, and with the outcome at the end.
         """
         operator = TallyfyLaunchRunOperator(
             task_id="launch",
@@ -61,11 +62,11 @@ class Launches:
             tallyfy_conn_id=self.conn_id,
         )
         hook = operator.hook
-        assert hook.settings.token  # looked up before the moments begin
+        assert hook.settings.token  # looked up now, so that it is not part of the measured time
         outcomes: list[str] = []
 
         def launch(*args: Any, **more: Any) -> Any:
-            tell(".")
+            report(".")
             outcome = TallyfyHook.launch_run_outcome(hook, *args, **more)
             outcomes.append(outcome.how)
             return outcome
@@ -81,13 +82,13 @@ class Launches:
         )
         context: Any = {"ti": ti, "dag_run": SimpleNamespace(run_id=ti.run_id, run_after=self.created)}
         operator.execute(context)
-        tell(outcomes[0])
+        report(outcomes[0])
 
     def forked(self, number: int, try_number: int, kill_after: float | None = None) -> tuple[str, float]:
-        """Execute it in a process of its own.
+        """Execute the operator in a child process.
 
-        :param kill_after: seconds after which the process is killed, from the first request on.
-        :return: how it came about, empty if it was killed; and the seconds that it took from the first request on.
+        :param kill_after: seconds after the first request at which the process is killed.
+        :return: the outcome, empty if the process was killed; and the seconds after the first request.
         """
         read, write = os.pipe()
         pid = os.fork()
@@ -111,13 +112,13 @@ class Launches:
         return how, took
 
 
-def main(moments: int, first: int, template: str, conn_id: str) -> None:
+def main(count: int, first: int, template: str, conn_id: str) -> None:
     logging.disable(logging.INFO)
     TallyfyHook.clock = SpeedyClock()
     launches = Launches(template, conn_id)
-    whole = min(launches.forked(-first - warm_up, 1)[1] for warm_up in range(1, WARM_UPS + 1))
-    for number in range(first, first + moments):
-        how, _ = launches.forked(number, 1, random.uniform(0, 1.3 * whole))
+    duration = min(launches.forked(-first - warm_up, 1)[1] for warm_up in range(1, WARM_UPS + 1))
+    for number in range(first, first + count):
+        how, _ = launches.forked(number, 1, random.uniform(0, 1.3 * duration))
         again, _ = launches.forked(number, 2)
         print(f"r{number}", "ended" if how else "killed", again or "nothing", flush=True)
 

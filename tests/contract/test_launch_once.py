@@ -1,4 +1,4 @@
-"""A launch happens once: lost answers, next tries, given keys, and the operator."""
+"""A launch happens once: lost answers, retries, given keys, and the operator."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ __all__ = ["lag", "people", "template"]
 
 TASK = TaskIdentity("hr", "manual", "launch", since=datetime.now(timezone.utc) - timedelta(hours=1))
 RETRY = replace(TASK, try_number=2)
-#: The POST was carried out, and its answer says something else, or nothing.
+#: Faults in which the POST is carried out, but its answer does not show the run.
 LOST = {
     "dropped": Fault.drop_after(),
     "reset": Fault.drop_after(reset=True),
@@ -47,13 +47,13 @@ LOST = {
     "an error": Fault.error_after(502, html=True),
     "nothing": Fault.other_answer({}),
     "another object": Fault.other_answer({"data": {"id": "f" * 32, "name": "Other"}}),
-    "an id that is none": Fault.other_id(7),
+    "a bad id": Fault.other_id(7),
     "another id": Fault.other_id(),
 }
 
 
 @pytest.mark.parametrize("name", LOST)
-def test_launch_whose_answer_is_lost_is_found_by_its_key(
+def test_run_is_found_by_its_key_after_a_lost_answer(
     name: str, sandbox: Sandbox, hook: TallyfyHook, template: str
 ) -> None:
     sandbox.fail("POST", "/runs", LOST[name])
@@ -63,7 +63,7 @@ def test_launch_whose_answer_is_lost_is_found_by_its_key(
     assert len(posts(sandbox)) == 1
 
 
-def test_launch_whose_answer_is_lost_is_looked_for_again_after_the_lag(
+def test_search_after_a_lost_answer_is_repeated_after_the_lag(
     sandbox: Sandbox, hook: TallyfyHook, template: str, lag: Callable[[float], LagClock]
 ) -> None:
     clock = lag(LAG - 1)
@@ -89,17 +89,17 @@ def test_post_is_never_repeated_on_a_guess(
     code = posts(sandbox)[0]["summary"][-13:-1]
     for text in ("may or may not", "'Onboarding'", "named 'Acme'", f"(key {code})", "archived"):
         assert text in str(error.value)
-    # Only a task has a next try, which looks for the same key.
+    # Only the retry of a task has the same key.
     assert isinstance(error.value, TallyfyUnrepeatableError) is (task is None)
     if task is not None:
         outcome = hook.launch_run_outcome(template, name="Acme", answers=ANSWERS, task=RETRY)
         assert (outcome.how, len(sandbox.runs())) == ("changed", 1)
 
 
-def test_doubt_stays_where_the_list_cannot_be_read(sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
+def test_launch_is_indeterminate_if_the_search_fails_too(sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
     sandbox.fail("POST", "/runs", Fault.drop_after())
     sandbox.fail("GET", "/runs", Fault.server_error(503), times=None)
-    with pytest.raises(TallyfyIndeterminateError, match="looking for it failed"):
+    with pytest.raises(TallyfyIndeterminateError, match="searching for it failed"):
         hook.launch_run_outcome(template, answers=ANSWERS, task=TASK)
     sandbox.forget_faults()
     assert hook.launch_run_outcome(template, answers=ANSWERS, task=RETRY).how == "already"
@@ -112,9 +112,9 @@ def test_rate_limited_post_is_repeated(sandbox: Sandbox, hook: TallyfyHook, temp
     assert (len(posts(sandbox)), len(sandbox.runs())) == (3, 1)
 
 
-class TestNextTry:
+class TestRetry:
     @pytest.mark.parametrize("lagging", [0.0, LAG - 1])
-    def test_adopts_what_a_killed_one_launched(
+    def test_adopts_the_run_of_a_killed_try(
         self,
         lagging: float,
         sandbox: Sandbox,
@@ -135,8 +135,8 @@ class TestNextTry:
         assert (again.how, again.run["id"]) == ("already", first.run["id"])
         assert len(posts(sandbox)) == 1
         assert clock.slept == ([LAG] if lagging else [])
-        assert "was launched before with the key" in caplog.text
-        assert "it is adopted and nothing is launched" in caplog.text
+        assert "which was launched before with the key" in caplog.text
+        assert "Nothing was launched." in caplog.text
 
     def test_adopts_an_archived_run(self, sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
         first = hook.launch_run_outcome(template, answers=ANSWERS, task=TASK)
@@ -144,9 +144,7 @@ class TestNextTry:
         again = hook.launch_run_outcome(template, answers=ANSWERS, task=RETRY)
         assert (again.how, again.run["id"], again.note) == ("already", first.run["id"], "it is archived")
 
-    def test_tells_what_is_not_as_this_launch_wants_it(
-        self, sandbox: Sandbox, hook: TallyfyHook, template: str
-    ) -> None:
+    def test_note_lists_how_the_adopted_run_differs(self, sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
         hook.launch_run_outcome(template, name="Ann", answers=ANSWERS, task=TASK)
         again = hook.launch_run_outcome(
             template,
@@ -155,11 +153,11 @@ class TestNextTry:
             assignees={"Approve": ["cfo@acme.com"]},
             task=RETRY,
         )
-        for text in ("its name is not the 'Ben'", "its answers to 'Company'", "step 'Approve': its owners are"):
+        for text in ("its name is not 'Ben'", "its answers to 'Company'", "step 'Approve': its owners are"):
             assert text in again.note
         assert len(posts(sandbox)) == 1
 
-    def test_fails_where_it_was_told_so(self, sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
+    def test_fails_with_if_launched_fail(self, sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
         first = hook.launch_run_outcome(template, answers=ANSWERS, task=TASK, if_launched="fail")
         with pytest.raises(TallyfyAlreadyError, match=first.run["id"]):
             hook.launch_run_outcome(template, answers=ANSWERS, task=RETRY, if_launched="fail")
@@ -178,20 +176,20 @@ class TestNextTry:
         assert len(sandbox.runs()) == 2
         assert launch(replace(TASK, try_number=4, first_try=3)).run["id"] == cleared.run["id"]
 
-    def test_launches_what_nobody_launched(
+    def test_launches_if_no_earlier_try_did(
         self, sandbox: Sandbox, hook: TallyfyHook, template: str, waits: list[float]
     ) -> None:
         sandbox.add_runs(3, template=template)
         outcome = hook.launch_run_outcome(template, answers=ANSWERS, task=RETRY)
         assert (outcome.how, waits) == ("changed", [LAG])
-        # A hook that launches more does not wait again: what an earlier try launched is shown by now.
+        # The next launch of the hook does not wait again, because Tallyfy shows the runs of earlier tries by now.
         TallyfyHook.clock.speed = 1e9  # type: ignore[attr-defined]  # it is a FastClock
         hook.launch_run_outcome(template, answers=ANSWERS, task=replace(RETRY, map_index=1))
         assert waits == [LAG]
 
 
 class TestGivenKey:
-    def test_holds_in_every_dag_run_for_ever(self, sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
+    def test_old_run_is_adopted_in_another_dag_run(self, sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
         first = hook.launch_run_outcome(template, name="Acme", answers=ANSWERS, launch_key="4711", task=TASK)
         sandbox.organization.runs[first.run["id"]].created_at -= 300 * 86400
         for days in (100, 200):
@@ -203,21 +201,21 @@ class TestGivenKey:
         assert any("q=Acme" in call for call in sandbox.calls)
         assert posts(sandbox) == []
 
-    def test_without_a_task(self, sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
+    def test_identifies_a_run_without_a_task(self, sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
         first = hook.launch_run(template, answers=ANSWERS, launch_key="4711")
         assert hook.launch_run(template, answers=ANSWERS, launch_key="4711")["id"] == first["id"]
         assert hook.launch_run(template, answers=ANSWERS, launch_key="4712")["id"] != first["id"]
         assert hook.launch_run(template, answers=ANSWERS, launch_key="4711", if_launched="launch_again") != first
         assert len(sandbox.runs()) == 3
 
-    def test_of_another_template_is_an_error(self, sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
+    def test_key_of_another_templates_run_is_an_error(self, sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
         hook.launch_run(template, answers=ANSWERS, launch_key="4711")
         sandbox.add_template("Offboarding")
-        with pytest.raises(TallyfyConflictError, match=r"another template, 'Onboarding' and not 'Offboarding'"):
+        with pytest.raises(TallyfyConflictError, match=r"its template is 'Onboarding', not 'Offboarding'"):
             hook.launch_run("Offboarding", launch_key="4711")
         assert len(posts(sandbox)) == 1
 
-    def test_looks_again_in_a_second_try_of_a_python_task(
+    def test_retry_of_a_python_task_repeats_the_search(
         self, sandbox: Sandbox, hook: TallyfyHook, template: str, waits: list[float], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("AIRFLOW_CTX_TRY_NUMBER", "2")
@@ -225,7 +223,7 @@ class TestGivenKey:
         assert waits == [LAG]
 
 
-def test_without_a_key_every_call_launches(sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
+def test_every_call_without_a_key_launches_a_run(sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
     assert hook.launch_run(template, answers=ANSWERS) != hook.launch_run(template, answers=ANSWERS)
     assert len(sandbox.runs()) == 2
 
@@ -234,7 +232,7 @@ def test_without_a_key_every_call_launches(sandbox: Sandbox, hook: TallyfyHook, 
 
 
 def execute(hook: TallyfyHook, try_number: int = 1, max_tries: int = 0, **arguments: Any) -> tuple[Any, dict[str, Any]]:
-    """Run the operator as a task would; return its result and what it pushed."""
+    """Execute the operator as a task would, and return its result and its XComs."""
     pushed: dict[str, Any] = {}
     operator = TallyfyLaunchRunOperator(task_id="launch", tallyfy_conn_id=hook.tallyfy_conn_id, **arguments)
     now = datetime.now(timezone.utc)
@@ -252,13 +250,15 @@ def execute(hook: TallyfyHook, try_number: int = 1, max_tries: int = 0, **argume
 
 
 class TestOperator:
-    def test_returns_the_run_and_pushes_its_address(self, sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
+    def test_returns_the_run_and_pushes_address_and_id(
+        self, sandbox: Sandbox, hook: TallyfyHook, template: str
+    ) -> None:
         run, pushed = execute(hook, template=template, answers=ANSWERS, run_owner="cfo@acme.com")
         assert run["id"] == sandbox.runs()[0]["id"]
         assert pushed == {"tallyfy_run_url": hook.run_url(run["id"]), "tallyfy_run_id": run["id"]}
         assert run["summary"] == f"Launched by Airflow: hr, manual, launch (key {run['summary'][-13:-1]})"
 
-    def test_address_is_pushed_although_the_run_is_not_as_wanted(
+    def test_address_is_pushed_although_the_run_is_not_as_requested(
         self, sandbox: Sandbox, hook: TallyfyHook, template: str
     ) -> None:
         sandbox.when("GET", "/runs/*", lambda: next(iter(sandbox.organization.runs.values())).prerun.clear())
@@ -269,7 +269,7 @@ class TestOperator:
             "tallyfy_run_id": launched,
         }
 
-    def test_second_try_and_cleared_task_adopt(self, sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
+    def test_retried_and_cleared_tasks_adopt_the_run(self, sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
         first, _ = execute(hook, template=template, answers=ANSWERS)
         retried, pushed = execute(hook, 2, 1, template=template, answers=ANSWERS, retries=1)
         cleared, _ = execute(hook, 3, 3, template=template, answers=ANSWERS, retries=1)
@@ -278,12 +278,12 @@ class TestOperator:
         again, _ = execute(hook, 3, 3, template=template, answers=ANSWERS, retries=1, if_launched="launch_again")
         assert again["id"] != first["id"]
 
-    def test_owner_of_default_args_is_airflows(self, hook: TallyfyHook, template: str) -> None:
+    def test_owner_that_is_not_a_member_is_airflows(self, hook: TallyfyHook, template: str) -> None:
         run, _ = execute(hook, template=template, answers=ANSWERS, owner="data-team")
         assert run["id"]
 
     @pytest.mark.parametrize("rendered", ["", "None", None])
-    def test_key_that_is_empty_after_rendering_names_its_template(
+    def test_error_for_an_empty_rendered_key_names_its_template(
         self, rendered: Any, sandbox: Sandbox, hook: TallyfyHook, template: str
     ) -> None:
         operator = TallyfyLaunchRunOperator(
@@ -298,22 +298,22 @@ class TestOperator:
         assert sandbox.requests == []
 
     @pytest.mark.parametrize(
-        ("arguments", "says"),
+        ("arguments", "words"),
         [
             ({"template": ""}, "template=''"),
             ({"answers": [1]}, "answers=[1] is not an object"),
             ({"assignees": {"Approve": ["x"]}}, "'x' is neither an e-mail address"),
-            ({"deadlines": {"Approve": "soon"}}, "is no deadline"),
+            ({"deadlines": {"Approve": "soon"}}, "is not a deadline"),
             ({"launch_key": ""}, "launch_key='' is empty"),
             ({"if_launched": "never"}, "if_launched='never'"),
             ({"run_owner": "x"}, "owner='x'"),
             ({"extra_fields": {"tasks": {}}}, "use the argument assignees and deadlines"),
         ],
     )
-    def test_literal_values_are_checked_when_the_dag_file_is_parsed(self, arguments: Any, says: str) -> None:
+    def test_literal_values_are_checked_when_the_dag_file_is_parsed(self, arguments: Any, words: str) -> None:
         with pytest.raises(ValueError, match=r"\w") as error:
             TallyfyLaunchRunOperator(**{"task_id": "t", "template": "Onboarding", **arguments})
-        assert says in str(error.value)
+        assert words in str(error.value)
 
-    def test_deadline_that_has_passed_is_no_error_of_the_dag_file(self) -> None:
+    def test_past_deadline_is_accepted_when_the_dag_file_is_parsed(self) -> None:
         TallyfyLaunchRunOperator(task_id="t", template="Onboarding", deadlines={"Approve": date(2020, 1, 1)})

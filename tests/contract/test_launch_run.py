@@ -1,4 +1,4 @@
-"""What a launch sends, what it refuses, and how it checks the run afterwards."""
+"""What a launch sends, what it refuses, and how it verifies the run."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from tests.contract._launches import (
 __all__ = ["lag", "people", "template"]
 
 
-class TestWhatIsLaunched:
-    def test_all_arguments_by_the_names_that_people_use(
+class TestRequest:
+    def test_all_arguments_are_set_by_titles_labels_and_addresses(
         self, sandbox: Sandbox, hook: TallyfyHook, template: str, people: dict[str, int]
     ) -> None:
         tag, folder = sandbox.add_tag("VIP"), sandbox.add_folder("HR")
@@ -61,20 +61,20 @@ class TestWhatIsLaunched:
             "Buddy": {"users": [people["ann"]], "guests": ["guest@example.org"], "groups": []},
         }
         assert true["summary"].startswith("As agreed\n\nLaunched by Airflow: ")
-        assert "tasks" not in posts(sandbox)[0], "nobody was assigned, so the steps keep what the template says"
+        assert "tasks" not in posts(sandbox)[0], "no assignees were given, so the steps keep those of the template"
 
-    def test_name_is_that_of_the_template_and_the_day_where_none_is_given(
+    def test_default_name_is_the_title_of_the_template_and_the_day(
         self, sandbox: Sandbox, hook: TallyfyHook, template: str
     ) -> None:
         run = hook.launch_run(template, answers=ANSWERS)
         assert run["name"] == f"Onboarding - {datetime.now(timezone.utc).date().isoformat()}"
 
-    def test_requests_without_titles_are_three(self, sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
+    def test_launch_by_ids_needs_three_requests(self, sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
         run = hook.launch_run(template, answers=ANSWERS)
         assert sandbox.calls == [f"GET /checklists/{template}?with=steps", "POST /runs", f"GET /runs/{run['id']}"]
 
     @pytest.mark.parametrize("tasks_map", ["truncates", "overrides"])
-    def test_full_map_of_tasks_keeps_all_that_is_not_spoken_of(
+    def test_steps_that_are_not_named_keep_their_owners(
         self, tasks_map: Any, sandbox: Sandbox, hook: TallyfyHook, template: str, people: dict[str, int]
     ) -> None:
         sandbox.behaviour = Behaviour(launch_tasks_map=tasks_map)
@@ -100,9 +100,9 @@ class TestWhatIsLaunched:
             (timedelta(days=10), None),
             ("P10D", None),
         ],
-        ids=["datetime", "no zone", "other zone", "date", "date text", "length", "length text"],
+        ids=["datetime", "no zone", "other zone", "date", "date text", "duration", "duration text"],
     )
-    def test_deadline_in_every_form(
+    def test_deadline_is_accepted_in_every_format(
         self, deadline: Any, wanted: datetime | None, sandbox: Sandbox, hook: TallyfyHook, template: str
     ) -> None:
         run = hook.launch_run(template, answers=ANSWERS, deadlines={"Approve": deadline})
@@ -115,12 +115,12 @@ class TestWhatIsLaunched:
         assert set(tasks.values()) == {None}
 
 
-#: Arguments, what the error says, and what was sent before.
+#: Arguments, parts of the error, and whether anything was read before.
 BAD: dict[str, tuple[dict[str, Any], tuple[str, ...], bool]] = {
-    "template that none has": ({"template": "Onbarding"}, ("no template has this title", "'Onboarding'"), True),
-    "template that two have": ({"template": "Twice"}, ("2 templates are titled 'Twice'", "Use the id"), True),
-    "template that is empty": ({"template": ""}, ("template=''",), False),
-    "answers that are text": ({"answers": "{'Company': 'Acme'}"}, ("is not an object", "native"), False),
+    "unknown template": ({"template": "Onbarding"}, ("no template has this title", "'Onboarding'"), True),
+    "ambiguous template": ({"template": "Twice"}, ("2 templates are titled 'Twice'", "Use the id"), True),
+    "empty template": ({"template": ""}, ("template=''",), False),
+    "answers rendered to text": ({"answers": "{'Company': 'Acme'}"}, ("is not an object", "native"), False),
     "answer by label and by alias": (
         {"answers": {"Company": "Acme", "company": "Acme"}},
         ("'Company' and 'company' name the same field",),
@@ -131,37 +131,37 @@ BAD: dict[str, tuple[dict[str, Any], tuple[str, ...], bool]] = {
         ("'Compny' (did you mean 'Company'?)", "'XL'", "'S', 'L'", "'Company' is required"),
         True,
     ),
-    "step that does not exist": ({"assignees": {"Aprove": ["cfo@acme.com"]}}, ("'Aprove'", "mean 'Approve'"), True),
+    "unknown step": ({"assignees": {"Aprove": ["cfo@acme.com"]}}, ("'Aprove'", "mean 'Approve'"), True),
     "step twice": (
         {"assignees": {"Approve": ["cfo@acme.com"], "approve": ["cfo@acme.com"]}},
         ("names the step 'Approve' twice: 'Approve' and 'approve'",),
         True,
     ),
-    "address that is none": ({"assignees": {"Approve": ["cfo[at]acme.com"]}}, ("'cfo[at]acme.com' is neither",), False),
-    "list that became text": ({"assignees": {"Approve": "['cfo@acme.com']"}}, ("is not a list",), False),
-    "nobody": ({"assignees": {"Approve": []}}, ("name somebody",), False),
-    "user who is no member": (
+    "bad address": ({"assignees": {"Approve": ["cfo[at]acme.com"]}}, ("'cfo[at]acme.com' is neither",), False),
+    "list rendered to text": ({"assignees": {"Approve": "['cfo@acme.com']"}}, ("is not a list",), False),
+    "empty list": ({"assignees": {"Approve": []}}, ("name a person",), False),
+    "unknown user id": (
         {"assignees": {"Approve": ["cfo@acme.com", 7]}},
-        ("assignees['Approve']", "no member of the organization has the id 7"),
+        ("assignees['Approve']", "the organization has no member with the id 7"),
         True,
     ),
-    "guest where none may be": (
+    "guest in a step without guests": (
         {"assignees": {"Pay": ["guest@example.org"]}},
-        ("assignees['Pay']: guest@example.org is no member", "allow_guest_owners: false"),
+        ("assignees['Pay']: guest@example.org is not a member", "allow_guest_owners is false"),
         True,
     ),
     "deadline in the past": (
         {"deadlines": {"Approve": "2020-01-01"}},
-        ("deadlines['Approve']='2020-01-01' is past", "ISO 8601", "timedelta(days=3)"),
+        ("deadlines['Approve']='2020-01-01' is in the past", "ISO 8601", "timedelta(days=3)"),
         False,
     ),
     "deadline that can't be read": (
         {"deadlines": {"Approve": "next week", "Pay": 7}},
-        ("deadlines['Approve']='next week' is no deadline", "deadlines['Pay']=7 is no deadline", "'P3D'"),
+        ("deadlines['Approve']='next week' is not a deadline", "deadlines['Pay']=7 is not a deadline", "'P3D'"),
         False,
     ),
     "deadline of an unknown step": ({"deadlines": {"Aprove": "P3D"}}, ("deadlines: no step", "'Approve'"), True),
-    "owner who is no member": ({"owner": "cfo@acme.co"}, ("owner: no member", "'cfo@acme.com'"), True),
+    "unknown owner": ({"owner": "cfo@acme.co"}, ("owner: no member", "'cfo@acme.com'"), True),
     "unknown tag": ({"tags": ["VPI"]}, ("tags: no tag has this title or id: 'VPI'", "'VIP'"), True),
     "unknown folder": ({"folders": ["HQ"]}, ("folders: no folder has this name or id: 'HQ'",), True),
     "blank key": ({"launch_key": " "}, ("launch_key=' ' is empty",), False),
@@ -173,28 +173,28 @@ BAD: dict[str, tuple[dict[str, Any], tuple[str, ...], bool]] = {
     ),
     "several arguments": (
         {"name": " ", "deadlines": {"Approve": "2020-01-01"}, "owner": "nobody"},
-        ("name=' '", "is past", "owner='nobody'"),
+        ("name=' '", "is in the past", "owner='nobody'"),
         False,
     ),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_input_is_refused_before_anything_is_launched(
+def test_bad_argument_is_refused_before_the_launch(
     name: str, sandbox: Sandbox, hook: TallyfyHook, template: str
 ) -> None:
     sandbox.add_tag("VIP")
     sandbox.add_template("Twice")
     sandbox.add_template("Twice")
-    bad, says, looked = BAD[name]
+    bad, words, reads = BAD[name]
     with pytest.raises(TallyfyArgumentError) as error:
         hook.launch_run(**{"template": template, "answers": ANSWERS, **bad})
-    assert [text for text in says if text not in str(error.value)] == [], str(error.value)
-    assert {record.method for record in sandbox.requests} == ({"GET"} if looked else set())
+    assert [text for text in words if text not in str(error.value)] == [], str(error.value)
+    assert {record.method for record in sandbox.requests} == ({"GET"} if reads else set())
     assert sandbox.runs() == []
 
 
-def test_empty_list_of_members_makes_nobody_a_guest(sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
+def test_empty_list_of_members_is_an_error(sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
     sandbox.fail("GET", "/users", Fault.other_answer({"data": []}))
     with pytest.raises(TallyfyServerError, match=r"did not return the members"):
         hook.launch_run(template, answers=ANSWERS, assignees={"Approve": ["cfo@acme.com"]})
@@ -213,18 +213,18 @@ REFUSALS: dict[str, tuple[Fault, type[TallyfyError], tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-def test_refusal_says_what_it_is_about(name: str, sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
-    fault, kind, says = REFUSALS[name]
+def test_refusal_is_explained(name: str, sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
+    fault, kind, words = REFUSALS[name]
     sandbox.fail("POST", "/runs", fault)
     with pytest.raises(kind) as error:
         hook.launch_run(template, answers=ANSWERS)
-    assert [text for text in says if text not in str(error.value)] == []
+    assert [text for text in words if text not in str(error.value)] == []
     assert isinstance(error.value, AirflowFailException)
     assert len(posts(sandbox)) == 1
 
 
 @pytest.mark.parametrize("template_of", [{"draft": True}, {"launchers": ["ann@acme.com"]}])
-def test_draft_and_missing_right_are_told(
+def test_draft_and_missing_permission_are_explained(
     template_of: dict[str, Any], sandbox: Sandbox, hook: TallyfyHook, people: dict[str, int]
 ) -> None:
     template = sandbox.add_template("Payroll", **template_of)
@@ -232,7 +232,7 @@ def test_draft_and_missing_right_are_told(
         hook.launch_run(template)
 
 
-def test_refused_field_is_told_by_its_label(sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
+def test_refused_field_is_named_by_its_label(sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
     field = sandbox.template(template)["prerun"][0]["id"]
     step = sandbox.template(template)["steps"][1]["id"]
     errors = {f"prerun.{field}": ["is wrong"], f"tasks.{step}.owners.guests.0": [f"{step} takes no such guest"]}
@@ -247,10 +247,10 @@ def test_refused_field_is_told_by_its_label(sandbox: Sandbox, hook: TallyfyHook,
     assert step not in str(error.value)
 
 
-# -- afterwards -------------------------------------------------------------------------------------------------------
+# -- verification -----------------------------------------------------------------------------------------------------
 
 
-def test_run_that_is_not_shown_at_once_is_read_again(
+def test_new_run_that_tallyfy_does_not_show_yet_is_read_again(
     sandbox: Sandbox, hook: TallyfyHook, template: str, lag: Callable[[float], LagClock]
 ) -> None:
     clock = lag(2.9)
@@ -260,16 +260,16 @@ def test_run_that_is_not_shown_at_once_is_read_again(
     assert [found["id"] for found in sandbox.runs()] == [run["id"]]
 
 
-def test_run_whose_tasks_are_not_as_wanted_is_an_error_that_names_them(
+def test_error_names_the_steps_whose_tasks_are_not_as_requested(
     sandbox: Sandbox, hook: TallyfyHook, template: str, people: dict[str, int]
 ) -> None:
-    def meddle() -> None:
+    def change() -> None:
         run = next(iter(sandbox.organization.runs.values()))
         first, second, *_, last = sandbox.organization.tasks_of(run).values()
         first.users, second.deadline = [people["ben"]], None
         del run.tasks[last.id]  # type: ignore[union-attr]  # they were made above
 
-    sandbox.when("GET", "/runs/*", meddle)
+    sandbox.when("GET", "/runs/*", change)
     seen: list[Any] = []
     with pytest.raises(TallyfyNotAppliedError) as error:
         hook.launch_run_outcome(template, answers=ANSWERS, deadlines={"Approve": "P3D"}, on_launched=seen.append)
@@ -284,7 +284,7 @@ def test_run_whose_tasks_are_not_as_wanted_is_an_error_that_names_them(
     assert "its task is missing" in str(error.value)
 
 
-def test_rules_of_a_template_may_change_tasks(sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
+def test_rules_of_the_template_may_change_tasks(sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
     def hide() -> None:
         run = next(iter(sandbox.organization.runs.values()))
         tasks = sandbox.organization.tasks_of(run)
@@ -294,21 +294,21 @@ def test_rules_of_a_template_may_change_tasks(sandbox: Sandbox, hook: TallyfyHoo
     sandbox.fail("GET", "/checklists/*", Fault.other_answer(rules))
     sandbox.when("GET", "/runs/*", hide)
     outcome = hook.launch_run_outcome(template, answers=ANSWERS, deadlines={"Approve": "P3D"})
-    assert "the rules of the template may have changed its tasks: step 'Collect': its task is missing" in outcome.note
+    assert "rules of the template may have changed its tasks: step 'Collect': its task is missing" in outcome.note
 
 
-def test_answer_that_was_dropped_is_an_error(sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
+def test_answer_that_tallyfy_dropped_is_an_error(sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
     sandbox.when("GET", "/runs/*", lambda: next(iter(sandbox.organization.runs.values())).prerun.clear(), times=None)
     with pytest.raises(TallyfyNotAppliedError, match=r"answer to 'Company': was not stored"):
         hook.launch_run(template, answers=ANSWERS)
 
 
-def test_tasks_that_cannot_be_read_are_an_error_that_a_retry_settles(
+def test_retry_succeeds_after_a_run_that_could_not_be_verified(
     sandbox: Sandbox, hook: TallyfyHook, template: str
 ) -> None:
     sandbox.fail("GET", "/runs/*", Fault.server_error(503), times=None)
     arguments: dict[str, Any] = {"answers": ANSWERS, "assignees": {"Approve": ["cfo@acme.com"]}, "launch_key": "k"}
-    with pytest.raises(TallyfyServerError, match=r"was launched, but whether it is as wanted can't be read") as error:
+    with pytest.raises(TallyfyServerError, match=r"was launched, but it is unknown whether it is as") as error:
         hook.launch_run(template, **arguments)
     assert not isinstance(error.value, AirflowFailException)
     sandbox.forget_faults()

@@ -1,4 +1,4 @@
-"""The arguments of a launch: checked, and with all titles, labels and addresses looked up for the request."""
+"""The arguments of a launch: check them, and look up all titles, labels and e-mail addresses for the request."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from airflow_provider_tallyfy.api.runs.launch_tasks import (
 from airflow_provider_tallyfy.api.templates import Template
 
 IF_LAUNCHED = ("adopt", "launch_again", "fail")
-#: Fields of the request that are arguments of their own, under another name.
-_CALLED: Mapping[str, str] = {
+#: Fields of the request, and the arguments that set them.
+_ARGUMENT_OF: Mapping[str, str] = {
     "checklist_id": "template",
     "template_id": "template",
     "owner_id": "owner",
@@ -35,16 +35,19 @@ _CALLED: Mapping[str, str] = {
 
 
 def check_extra_fields(argument: str, value: object) -> dict[str, Any]:
-    """Return further fields of the API, by name; those that are arguments of their own are refused."""
+    """Return further fields of the API, by name.
+
+    :raises ArgumentError: for a field that another argument sets.
+    """
     fields = check_object(argument, value)
-    if doubled := sorted(set(fields) & set(_CALLED)):
+    if doubled := sorted(set(fields) & set(_ARGUMENT_OF)):
         raise ArgumentError(
-            "\n".join(f"{argument} holds {name}: use the argument {_CALLED[name]} instead." for name in doubled)
+            "\n".join(f"{argument} contains {name}: use the argument {_ARGUMENT_OF[name]} instead." for name in doubled)
         )
     return fields
 
 
-#: By the name of an argument: its check. That of deadlines checks the form alone, because it has no clock.
+#: The check of each argument. For deadlines, it only checks the format, because this module has no clock.
 CHECKS: Mapping[str, Callable[[str, object], Any]] = {
     "template": lambda name, value: titles.check_title(name, value, titles.TEMPLATE),
     "name": check.check_name,
@@ -63,9 +66,9 @@ CHECKS: Mapping[str, Callable[[str, object], Any]] = {
 
 @dataclass(frozen=True)
 class Launch:
-    """What is to be launched, checked: each argument of a launch but its key; ``None`` = not given.
+    """The arguments of a launch, checked; ``None`` = not given.
 
-    :param now: the time.
+    :param now: the current time.
     """
 
     template: str
@@ -84,7 +87,7 @@ class Launch:
     def of(cls, arguments: Mapping[str, Any], now: datetime) -> Launch:
         """Check the arguments.
 
-        :raises ArgumentError: for every bad value, one line each.
+        :raises ArgumentError: for bad values; one line for each.
         """
         mistakes: list[str] = []
         values: dict[str, Any] = {}
@@ -100,18 +103,18 @@ class Launch:
         return cls(now=now, **values)
 
     def name_for(self, template: Template) -> str:
-        """The run's name: as given, or what Tallyfy would call it."""
+        """Return the name of the run: the given one, or the one that Tallyfy would choose."""
         day = f" - {self.now.date().isoformat()}"
         return self.name or template.title[: check.NAME_LIMIT - len(day)] + day
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A launch with all titles, labels and addresses looked up.
+    """A launch, ready to be sent.
 
     :param template: the template.
-    :param body: what is sent.
-    :param tasks: the tasks as they are to be; empty = as the template says.
+    :param body: the body of the request.
+    :param tasks: the wanted assignees and deadlines of all tasks; empty = those of the template.
     """
 
     template: Template
@@ -125,9 +128,9 @@ class Prepared:
 
 
 def prepare(org: str, wanted: Launch, key: LaunchKey, template: Template) -> Flow[Prepared]:
-    """Look up everything that people call by names, and make the body of the request.
+    """Look up titles, labels and e-mail addresses, and build the body of the request.
 
-    :raises ArgumentError: for what the organization or the template does not have.
+    :raises ArgumentError: if the organization or the template does not have them.
     """
     body: dict[str, Any] = {
         "checklist_id": template.id,
@@ -135,7 +138,7 @@ def prepare(org: str, wanted: Launch, key: LaunchKey, template: Template) -> Flo
         "summary": key.summary(wanted.summary),
     }
     members = Members(org)
-    if prerun := (yield from encoded(template, wanted.answers, members)):
+    if prerun := (yield from encode_answers(template, wanted.answers, members)):
         body["prerun"] = prerun
     tasks = yield from plan_tasks(members, template, wanted.assignees, wanted.deadlines)
     if tasks:
@@ -149,12 +152,13 @@ def prepare(org: str, wanted: Launch, key: LaunchKey, template: Template) -> Flo
     return Prepared(template, {**(wanted.extra_fields or {}), **body}, tasks)
 
 
-def encoded(
+def encode_answers(
     template: Template, answers: Mapping[str, Any] | None, members: Members, *, complete: bool = True
 ) -> Flow[dict[str, Any]]:
-    """The answers by the ids of their fields, as Tallyfy takes them.
+    """Encode the answers to the kick-off form. Members whom they name by e-mail address are looked up.
 
     :param complete: whether a required field without an answer is a mistake.
+    :return: ``{field id: encoded value}``.
     """
     addresses = None
     if forms.needs_members(template.kickoff, answers):

@@ -1,7 +1,7 @@
-"""What makes a launch happen once: a key, its marker in the run's summary, and the search for a run that has it.
+"""Launch keys: the key of a launch, its marker in the summary of the run, and the search for the run with the key.
 
-Tallyfy has no idempotency key: a second POST launches a second run. So the run itself carries a short code that is
-made from the key, and a try that may not be the first looks for it before it launches anything.
+Tallyfy has no idempotency key: a second POST launches a second run. So the summary of each run contains a short code,
+a hash of its launch key. A try that may not be the first searches for the code before it launches a run.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from airflow_provider_tallyfy.api.runs.model import Run, describe
 from airflow_provider_tallyfy.api.timestamps import instant
 
 CODE_LENGTH = 12
-#: Seconds after which a read shows what was launched before. Nobody has measured Tallyfy's read replicas.
+#: Seconds after which a read should show a new run. This is a guess: the lag of Tallyfy's read replicas is unknown.
 LAG = 20.0
-KEY_LIMIT = 1000  # characters of a key that a user gives
-_WORDS_LIMIT = 120  # characters of each id that the marker tells
-#: How far the clocks of Airflow and Tallyfy may be apart.
+KEY_LIMIT = 1000  # characters of the argument launch_key
+_ORIGIN_LIMIT = 120  # characters of each id in the marker
+#: The largest difference between the clocks of Airflow and Tallyfy.
 _CLOCK_SKEW = timedelta(minutes=10)
 _MARKER = re.compile(rf"\s*Launched by Airflow: [^\n]* \(key [a-z2-7]{{{CODE_LENGTH}}}\)")
 
 
 @dataclass(frozen=True)
 class TaskIdentity:
-    """Which try of which task launches.
+    """The task that launches a run, and its try.
 
-    :param dag_id: the DAG.
-    :param run_id: the DAG run.
-    :param task_id: the task.
+    :param dag_id: id of the DAG.
+    :param run_id: id of the DAG run.
+    :param task_id: id of the task.
     :param map_index: the index of a mapped task; -1 = not mapped.
-    :param try_number: the try, counted from 1; clearing a task does not set it back.
-    :param first_try: the first try since the task was cleared last.
-    :param since: when the DAG run was created, or before; ``None`` = not known.
+    :param try_number: the number of the try, from 1 on; clearing the task does not reset it.
+    :param first_try: the number of the first try after the task was last cleared.
+    :param since: a time that is not after the creation of the DAG run; ``None`` = unknown.
     """
 
     dag_id: str
@@ -53,71 +53,71 @@ class TaskIdentity:
     since: datetime | None = None
 
     @property
-    def words(self) -> str:
-        """The task as a person would name it."""
+    def description(self) -> str:
+        """The task in a form that people can read, for the marker."""
         index = f" [{self.map_index}]" if self.map_index >= 0 else ""
         return ", ".join(_short(part) for part in (self.dag_id, self.run_id, self.task_id)) + index
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """What tells it from every other task."""
+        """The values that identify the task, for the hash."""
         return (self.dag_id, self.run_id, self.task_id, str(self.map_index))
 
 
 @dataclass(frozen=True)
 class LaunchKey:
-    """The key of a launch, as its run carries it.
+    """The key of a launch, and how to search for its run.
 
-    :param code: what the run's summary is searched for.
-    :param words: who launched it, for people.
-    :param since: runs created before that are not looked at; ``None`` = all are.
-    :param everywhere: whether runs of this name are looked at over all time as well: a key that a user gave.
-    :param wait: seconds after which a run that an earlier try launched is shown; 0 = by now, or there was no such try.
-    :param look_first: whether the run is looked for before anything is launched.
-    :param lasting: whether another try would look for the same code.
+    :param code: the code that the summary of the run contains.
+    :param origin: the task or the ``launch_key``, for people who read the marker.
+    :param since: runs created before this time are not searched; ``None`` = all runs are.
+    :param all_time: whether older runs with the same name are searched too; true for the argument ``launch_key``.
+    :param wait: seconds until Tallyfy shows a run that an earlier try launched; 0 = no such try, or it is long ago.
+    :param look_first: whether to search for the run before the launch.
+    :param repeatable: whether a retry has the same key.
     """
 
     code: str
-    words: str
+    origin: str
     since: datetime | None
-    everywhere: bool = False
+    all_time: bool = False
     wait: float = 0.0
     look_first: bool = False
-    lasting: bool = True
+    repeatable: bool = True
 
     @property
     def marker(self) -> str:
-        """What stands in the summary of the run."""
-        return f"Launched by Airflow: {self.words} (key {self.code})"
+        """The line in the summary of the run."""
+        return f"Launched by Airflow: {self.origin} (key {self.code})"
 
     def summary(self, own: str | None) -> str:
-        """The summary of the run: the user's own, and the marker.
+        """Return the summary of the run: the user's own text, and the marker.
 
-        A marker that is in it already came along with the summary of another run. It is taken out, because a search
-        would take this run for that one.
+        If the text was copied from another run, it contains that run's marker, which is removed. Otherwise, a search
+        for the key of that run would find this one.
         """
         text = _MARKER.sub("", own or "").rstrip()
         return f"{text}\n\n{self.marker}" if text else self.marker
 
     def is_in(self, summary: object) -> bool:
-        """Whether a summary has the code. Only the code counts: people and Tallyfy may change the words around it."""
+        """Return whether a summary contains the code. People and Tallyfy may change the text around it."""
         return isinstance(summary, str) and bool(re.search(rf"(?<![0-9a-z]){self.code}(?![0-9a-z])", summary, re.I))
 
 
 def check_launch_key(argument: str, value: object) -> str:
-    """Return a key that a user gives.
+    """Return a launch key.
 
-    :raises ArgumentError: for anything that is no text, and for a blank one: every launch would have it.
+    :raises ArgumentError: for anything but text, and for blank text, which many launches would share by mistake.
     """
     text = check_text(argument, value).strip()
     if not text or text.lower() in {"none", "null", "nan"}:
         raise ArgumentError(
-            f"{argument}={show(value)} is empty. A key says which launches are one and the same, such as a customer's "
-            "number; leave it out for one launch per task of a DAG run."
+            f"{argument}={show(value)} is empty. It must identify what is launched, for example by a customer number. "
+            "Leave it out for one launch per task and DAG run."
         )
     check_rendered(argument, text)
     if len(text) > KEY_LIMIT:
-        raise ArgumentError(f"{argument} has {len(text)} characters; it has at most {KEY_LIMIT}: {show(text)}")
+        raise ArgumentError(f"{argument} has {len(text)} characters; the limit is {KEY_LIMIT}: {show(text)}")
     return text
 
 
@@ -133,48 +133,49 @@ def key_of(
 ) -> LaunchKey:
     """Make the key of a launch.
 
-    :param given: the key that the user gave.
-    :param task: the task that launches; ``None`` = no task.
-    :param again: whether what was launched before does not count (``if_launched="launch_again"``). Then each clearing
-        of the task makes a key of its own, so that a try after a lost answer finds what the try before it launched.
-    :param now: the time.
-    :param tried: without ``task``: whether the caller may have tried before.
-    :param unique: something that no other launch has.
-    :param lag: seconds from now on, after which all that was launched before is shown.
+    :param given: the argument ``launch_key``; ``None`` = not given.
+    :param task: the task that launches the run; ``None`` = no task.
+    :param again: whether to launch although the run exists (``if_launched="launch_again"``). Then the task gets a new
+        key each time it is cleared. Its retries keep the key, so that they find the run of a try whose answer was lost.
+    :param now: the current time.
+    :param tried: if there is no ``task``: whether the caller may have tried before.
+    :param unique: a text that no other launch has.
+    :param lag: seconds until Tallyfy shows all runs that were launched before ``now``.
     """
     parts = ("given", given) if given is not None else ("task", *task.parts) if task is not None else ("once", unique)
-    lasting = given is not None or task is not None
+    repeatable = given is not None or task is not None
     if again and task is not None:
         parts = (*parts, *task.parts, str(task.first_try))
     elif again:
-        parts, lasting = (*parts, unique), False
+        parts, repeatable = (*parts, unique), False
     since: datetime | None = now - timedelta(days=1)
     if task is not None:
         tried = task.try_number > (task.first_try if again else 1)
         since = None if task.since is None else min(task.since, now)
-    elif not lasting:
+    elif not repeatable:
         tried, since = False, now
-    words = task.words if task is not None else "a Python call" if given is None else _short(given)
+    origin = task.description if task is not None else "a Python call" if given is None else _short(given)
     return LaunchKey(
         code=_code(parts),
-        words=words,
-        since=None if since is None else _earlier(since),
-        everywhere=given is not None and not again,
+        origin=origin,
+        since=None if since is None else _search_start(since),
+        all_time=given is not None and not again,
         wait=lag if tried else 0.0,
         look_first=tried or (given is not None and not again),
-        lasting=lasting,
+        repeatable=repeatable,
     )
 
 
 def find_launched(org: str, key: LaunchKey, name: str | None = None, *, pause: Pause | None = None) -> Flow[Run | None]:
-    """Look for the run of a key: among the newest runs of all templates, live and archived.
+    """Search the newest runs of all templates, live and archived, for the run with a key.
 
-    :param name: the run's name, by which a key that a user gave is looked for over all time as well.
-    :param pause: what is waited before.
-    :raises Rejected: where the list can't be read, or its rows do not show their summaries.
+    :param name: the name of the run. If ``key.all_time`` is set, older runs with this name are searched too.
+    :param pause: a pause before the search.
+    :return: the run; ``None`` if no run has the key.
+    :raises Rejected: if the list can't be read, or its rows have no summaries.
     """
     found = yield from _search(org, key, key.since, pause)
-    if found is None and name is not None and key.everywhere and key.since is not None:
+    if found is None and name is not None and key.all_time and key.since is not None:
         found = yield from _search(org, key, None, None, name)
     return found
 
@@ -191,8 +192,8 @@ def _search(
                 raise about(
                     exchange.request,
                     Kind.SERVER,
-                    f"{exchange.request.label}: Tallyfy returned the run {describe(row)} without its summary, so there "
-                    "is no telling whether this launch has happened before. Nothing was launched.",
+                    f"{exchange.request.label}: Tallyfy returned the run {describe(row)} without its summary, so it is "
+                    "unknown whether this launch happened before. Nothing was launched.",
                     like=exchange,
                 )
             if key.is_in(row["summary"]):
@@ -203,11 +204,11 @@ def _search(
 
 
 def _ends_before(page: Page, since: datetime) -> bool:
-    """Whether a page shows, newest first, that all further runs are older."""
+    """Return whether a page shows that the rows are sorted, newest first, and that all further runs are older."""
     moments = [instant(row.get("created_at")) for row in page.rows]
     known = [moment for moment in moments if moment is not None]
     in_order = len(known) == len(moments) > 0 and known == sorted(known, reverse=True)
-    # Rows of a single second have no order to see.
+    # Rows that were all created in the same second do not show an order.
     return in_order and known[-1] < since and (known[0] > known[-1] or len(known) == 1)
 
 
@@ -216,8 +217,8 @@ def _code(parts: tuple[str, ...]) -> str:
     return base64.b32encode(digest).decode("ascii").lower()[:CODE_LENGTH]
 
 
-def _earlier(moment: datetime) -> datetime:
-    """The moment in whole seconds, as Tallyfy tells ``created_at``, less what the clocks may differ."""
+def _search_start(moment: datetime) -> datetime:
+    """Return a time in whole seconds, like ``created_at``, minus the largest difference of the clocks."""
     try:
         return moment.replace(microsecond=0) - _CLOCK_SKEW
     except OverflowError:
@@ -226,4 +227,4 @@ def _earlier(moment: datetime) -> datetime:
 
 def _short(text: Any) -> str:
     flat = " ".join(str(text).split())
-    return flat if len(flat) <= _WORDS_LIMIT else f"{flat[:_WORDS_LIMIT]}..."
+    return flat if len(flat) <= _ORIGIN_LIMIT else f"{flat[:_ORIGIN_LIMIT]}..."

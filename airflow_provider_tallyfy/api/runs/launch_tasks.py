@@ -1,8 +1,9 @@
-"""Who does which step of a new run, and until when.
+"""The assignees and deadlines of the tasks of a new run.
 
-A ``tasks`` object that names only some steps truncates the run to them, and ``owners`` replace those of the step
-(measured by Tallyfy's own clients on 2026-09-11). So the object names every step of the template: those that the caller
-does not speak of keep the owners that they have, or the person who launches.
+If the object ``tasks`` in the request names only some steps, Tallyfy leaves the other steps out of the run, and
+``owners`` replace the owners of a step (observed by Tallyfy's own clients on 2026-09-11). So the object always names
+every step of the template. A step that the caller does not name keeps its owners, or is assigned to the user who
+launches the run.
 """
 
 from __future__ import annotations
@@ -25,19 +26,19 @@ from airflow_provider_tallyfy.api.timestamps import check_duration, check_instan
 BUCKETS = ("users", "guests", "groups")
 _EMAIL = re.compile(r"[^@\s,;:<>()\[\]'\"]+@[^@\s,;:<>()\[\]'\".]+(\.[^@\s,;:<>()\[\]'\".]+)+")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_DEADLINE_FORMS = (
+_DEADLINE_FORMATS = (
     "Use a datetime, a date (the end of that day), ISO 8601 text such as '2026-12-24' or '2026-12-24T12:00:00+01:00' "
-    "(UTC where it names no zone), or the time from now on: timedelta(days=3) or 'P3D'."
+    "(UTC if it names no time zone), or a duration from now: timedelta(days=3) or 'P3D'."
 )
 
 
 @dataclass(frozen=True)
 class WantedTask:
-    """The task of one step as it is to be.
+    """The wanted assignees and deadline of the task of a step.
 
     :param step: the step.
     :param owners: ids of members, e-mail addresses of guests, ids of groups; ``None`` = as Tallyfy decides.
-    :param deadline: until when; ``None`` = as the template says.
+    :param deadline: when the task is due; ``None`` = as the template says.
     """
 
     step: Step
@@ -46,7 +47,7 @@ class WantedTask:
 
     @property
     def body(self) -> dict[str, Any]:
-        """Its value in ``tasks``. Empty owners leave those of the step, or whoever launches where it says so."""
+        """The value of the step in ``tasks``. Without owners, Tallyfy assigns the task as the template says."""
         owners = self.owners or {}
         body: dict[str, Any] = {"owners": {bucket: list(owners.get(bucket, ())) for bucket in BUCKETS}}
         if self.deadline is not None:
@@ -55,9 +56,9 @@ class WantedTask:
 
 
 def check_assignees(argument: str, value: object) -> dict[str, list[int | str]]:
-    """Return people by step: ids of members, and e-mail addresses of members and guests.
+    """Return the assignees by step: ids of members, and e-mail addresses of members and guests.
 
-    :raises ArgumentError: for anything else, with all mistakes.
+    :raises ArgumentError: for mistakes; one line for each.
     """
     found: dict[str, list[int | str]] = {}
     mistakes: list[str] = []
@@ -69,7 +70,7 @@ def check_assignees(argument: str, value: object) -> dict[str, list[int | str]]:
         try:
             entries = listed(place, people)
             if not entries:
-                mistakes.append(f"{place} is empty: name somebody, or leave the step out to keep its owners.")
+                mistakes.append(f"{place} is empty: name a person, or leave the step out to keep its owners.")
             found[step] = list(dict.fromkeys(_person(place, person) for person in entries))
         except ArgumentError as mistake:
             mistakes.append(str(mistake))
@@ -88,11 +89,10 @@ def _person(place: str, value: object) -> int | str:
 
 
 def check_deadlines(argument: str, value: object, now: datetime | None = None) -> dict[str, datetime]:
-    """Return points in time by step.
+    """Return the deadlines by step, as points in time.
 
-    :param now: the time, against which lengths of time count and nothing may be past. Without it, only the form is
-        checked.
-    :raises ArgumentError: for anything else, with all mistakes.
+    :param now: the current time. Durations start at it, and a deadline must be later. ``None`` = only check the format.
+    :raises ArgumentError: for mistakes; one line for each.
     """
     found: dict[str, datetime] = {}
     mistakes: list[str] = []
@@ -101,10 +101,10 @@ def check_deadlines(argument: str, value: object, now: datetime | None = None) -
         try:
             moment = _moment(place, when, now or datetime(2000, 1, 1, tzinfo=timezone.utc))
         except ArgumentError:
-            mistakes.append(f"{place}={show(when)} is no deadline. {_DEADLINE_FORMS}")
+            mistakes.append(f"{place}={show(when)} is not a deadline. {_DEADLINE_FORMATS}")
             continue
         if now is not None and moment <= now:
-            mistakes.append(f"{place}={show(when)} is past: it is {readable(now)} now. {_DEADLINE_FORMS}")
+            mistakes.append(f"{place}={show(when)} is in the past: it is {readable(now)} now. {_DEADLINE_FORMATS}")
         found[step] = moment
     if mistakes:
         raise ArgumentError("\n".join(mistakes))
@@ -128,8 +128,8 @@ def _moment(place: str, value: object, now: datetime) -> datetime:
 def _by_step(argument: str, value: object, example: str) -> list[tuple[str, Any]]:
     if not isinstance(value, Mapping):
         raise ArgumentError(
-            f"{argument}={show(value)} is not an object of steps and {example}. An object that went through a Jinja "
-            "string becomes text: pass it as task.output, or set render_template_as_native_obj=True on the DAG."
+            f"{argument}={show(value)} is not an object of steps and {example}. Jinja renders an object to text: pass "
+            "it as task.output, or set render_template_as_native_obj=True on the DAG."
         )
     pairs = [(check_text(f"step in {argument}", step).strip(), inner) for step, inner in value.items()]
     if "" in dict(pairs):
@@ -143,13 +143,12 @@ def plan_tasks(
     assignees: Mapping[str, list[int | str]] | None,
     deadlines: Mapping[str, datetime] | None,
 ) -> Flow[list[WantedTask]]:
-    """Say of every step of a template who does it and until when; an empty list where nothing is asked for.
+    """Return the wanted assignees and deadlines of all steps; an empty list if none are given.
 
-    Reads the members where e-mail addresses are given, and the caller's own id where a step is to be done by whoever
-    launches.
+    This reads the members if e-mail addresses are given, and the token's user if a step is assigned to the user who
+    launches the run.
 
-    :raises ArgumentError: for steps that the template does not have, guests where a step takes none, and users that are
-        no members.
+    :raises ArgumentError: for unknown steps, guests in a step that does not allow them, and ids that are not members'.
     """
     if not assignees and not deadlines:
         return []
@@ -160,14 +159,14 @@ def plan_tasks(
     tasks = []
     for step in template.steps:
         owners = wanted.get(step.id)
-        own = {bucket: list(step.owners.get(bucket) or ()) for bucket in BUCKETS}
+        current = {bucket: list(step.owners.get(bucket) or ()) for bucket in BUCKETS}
         if owners is None and step.unreadable:
             raise ArgumentError(
                 f"The {' and '.join(step.unreadable)} of the step {step.title!r} can't be read from the template, and "
-                "a launch that names assignees or deadlines would remove them. Name the assignees of this step as well."
+                "a launch with assignees or deadlines would remove them. Give the assignees of this step too."
             )
-        if owners is None and any(own.values()):
-            owners = own
+        if owners is None and any(current.values()):
+            owners = current
         if owners is None and step.assign_run_starter:
             if starter is None:
                 starter = yield from _starter(members.org, template)
@@ -177,7 +176,7 @@ def plan_tasks(
 
 
 def _steps_by_id(argument: str, template: Template, by_name: Mapping[str, Any]) -> dict[str, Any]:
-    """The values by the id of their step."""
+    """Return the values by step id."""
     found: dict[str, Any] = {}
     names: dict[str, str] = {}
     mistakes: list[str] = []
@@ -198,7 +197,7 @@ def _steps_by_id(argument: str, template: Template, by_name: Mapping[str, Any]) 
 def _owners(
     members: Members, template: Template, given: Mapping[str, list[int | str]]
 ) -> Flow[list[dict[str, list[Any]]]]:
-    """The owners of some steps: members by their ids, everybody else as a guest."""
+    """Return the owners of steps: members by their ids, everybody else as guests."""
     by_address: Mapping[str, int] = {}
     if any(isinstance(person, str) for entries in given.values() for person in entries):
         by_address = yield from members.by_address()
@@ -217,11 +216,11 @@ def _owners(
             else:
                 users.append(member)
             if isinstance(person, int) and known and person not in known:
-                mistakes.append(f"assignees[{step.title!r}]: no member of the organization has the id {person}.")
+                mistakes.append(f"assignees[{step.title!r}]: the organization has no member with the id {person}.")
         if guests and step.allow_guest_owners is False:
             mistakes.append(
-                f"assignees[{step.title!r}]: {', '.join(guests)} is no member of the organization, and this step takes "
-                "no guests (the template says allow_guest_owners: false)."
+                f"assignees[{step.title!r}]: {', '.join(guests)} is not a member of the organization, and this step "
+                "does not allow guests (allow_guest_owners is false)."
             )
         owners.append({"users": list(dict.fromkeys(users)), "guests": guests, "groups": []})
     if mistakes:
@@ -230,14 +229,14 @@ def _owners(
 
 
 def _starter(org: str, template: Template) -> Flow[int | None]:
-    """Who launches: the token's user; for a bot, Tallyfy takes the owner of the template."""
+    """Return the user who launches the run: the token's user; for a bot, Tallyfy uses the owner of the template."""
     me = yield from ask(organization_endpoints.get_member(org))
     is_bot = str(me.get("type") or "").lower() == "bot"
     return whole_number(template.raw.get("owner_id") if is_bot else me["id"])
 
 
 def task_differences(run: Mapping[str, Any], wanted: Iterable[WantedTask]) -> dict[str, list[str]]:
-    """By the title of its step: in what a run's tasks are not as they were to be.
+    """Return how the tasks of a run differ from the wanted ones, by title of the step.
 
     :param run: the run, with its ``tasks``.
     """
@@ -246,18 +245,18 @@ def task_differences(run: Mapping[str, Any], wanted: Iterable[WantedTask]) -> di
     found: dict[str, list[str]] = {}
     for task in wanted:
         row = by_step.get(task.step.id)
-        texts = ["its task is missing"] if row is None else list(_of_task(row, task))
+        texts = ["its task is missing"] if row is None else list(_differences(row, task))
         if texts:
             found[task.step.title] = texts
     return found
 
 
-def _of_task(row: Mapping[str, Any], task: WantedTask) -> Iterable[str]:
+def _differences(row: Mapping[str, Any], task: WantedTask) -> Iterable[str]:
     if task.owners is not None:
         have, want = _people(row.get("owners")), _people(task.owners)
         if have != want:
-            now, then = (", ".join(sorted(who)) or "nobody" for who in (have, want))
-            yield f"its owners are {now}, but should be {then}"
+            actual, wanted = (", ".join(sorted(people)) or "nobody" for people in (have, want))
+            yield f"its owners are {actual}, but should be {wanted}"
     if task.deadline is not None:
         shown = instant(row.get("deadline"))
         if shown is None or abs(shown - task.deadline) >= timedelta(minutes=1):
@@ -265,7 +264,7 @@ def _of_task(row: Mapping[str, Any], task: WantedTask) -> Iterable[str]:
 
 
 def _people(owners: object) -> set[str]:
-    """Everybody in the buckets of an ``owners``, as texts."""
+    """Return the ids and e-mail addresses in ``owners``, as text."""
     if not isinstance(owners, Mapping):
         return set()
     found = set()
