@@ -151,7 +151,7 @@ def show_sweep(organization: Sandbox, before: list[screen.Row], outcome: dict[st
 
 
 def show_launch(airflow: AirflowProcess, organization: Sandbox) -> None:
-    """Launch a run for each of three new hires, and show the answers of people."""
+    """Launch a run for each of three new hires, and show people's answers."""
     known = {run["id"] for run in organization.runs()}
     # A person who answers at once. In the real Tallyfy, people take hours or days.
     organization.people.always("fill", task="Create accounts", answers={"Work e-mail": "new.hire@northwind.example"})

@@ -1,4 +1,4 @@
-"""Launch one Tallyfy run for each new hire, and read the answers of people.
+"""Launch one Tallyfy run for each new hire, and read people's answers.
 
 ``new_hires`` stands for your HR system: it makes up a list of people. ``launch`` runs one mapped task for each of them.
 It answers the kick-off form by the labels that people see in Tallyfy, and assigns one step to the manager, who may be a
@@ -34,7 +34,7 @@ TEAMS = ("Engineering", "Finance", "Sales")
 
 with DAG(
     "tallyfy_onboarding",
-    description="Launch one Tallyfy run for each new hire, and read the answers of people",
+    description="Launch one Tallyfy run for each new hire, and read people's answers",
     schedule=None,
     default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
     tags=["tallyfy", "example"],

@@ -86,7 +86,7 @@ def write_once(
 
 
 def _undecided(exchange: Exchange, found: Exchange, shown: str) -> Rejected:
-    """Return the error for a write of which it is unknown whether it was carried out.
+    """Return the error for a write that may or may not have been carried out.
 
     :param found: the read after it.
     :param shown: what that read shows, if it succeeded.

@@ -35,7 +35,7 @@ class TallyfySingleRunOperator(TallyfyBaseOperator):
 
     @property
     def rendered_run_id(self) -> Any:
-        """The id of the run, rendered. It is checked where the request is built."""
+        """The id of the run, rendered. It is checked when the request is built."""
         return self.run_id
 
     @abstractmethod

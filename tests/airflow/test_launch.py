@@ -182,9 +182,9 @@ def test_key_is_adopted_in_another_dag_run_unless_launch_again(
     assert run_dag(body.format(choice="fail"), number="4711").state == "failed"
     assert posts(tallyfy_sandbox) == 1
 
-    anew = run_dag(body.format(choice="launch_again"), number="4711")
+    launched_again = run_dag(body.format(choice="launch_again"), number="4711")
     assert posts(tallyfy_sandbox) == 2
-    again = run_again(anew)
+    again = run_again(launched_again)
     assert posts(tallyfy_sandbox) == 3
     assert len({run.task("t").xcom()["id"] for run in (first, again)}) == 2
 

@@ -312,7 +312,7 @@ class TestRefusals:
             ({"name": "x" * 551}, "name has 551 characters; Tallyfy allows 550"),
             ({"owner_id": "ann@example.com"}, "owner_id='ann@example.com' is not a Tallyfy user id"),
             ({"tags": "Urgent"}, "tags='Urgent' is not a list"),
-            ({"prerun": "Amount=5"}, "prerun='Amount=5' does not have a known form"),
+            ({"prerun": "Amount=5"}, "prerun='Amount=5' does not have a known format"),
             ({"extra_fields": {"when": object()}}, "which can't be sent as JSON"),
         ],
     )

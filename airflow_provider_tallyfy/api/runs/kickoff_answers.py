@@ -24,7 +24,7 @@ def check_kickoff_answers(argument: str, value: object) -> dict[str, Any]:
         pairs = [_kickoff_pair(f"{argument}[{i}]", item) for i, item in enumerate(listed(argument, value))]
     else:
         raise ArgumentError(
-            f"{argument}={show(value)} does not have a known form. Use {{field_id: answer}}, "
+            f"{argument}={show(value)} does not have a known format. Use {{field_id: answer}}, "
             '[{field_id: answer}, ...] or [{"id": field_id, "value": answer}, ...].'
         )
     if not pairs:
@@ -57,6 +57,6 @@ def _kickoff_pair(argument: str, item: object) -> tuple[Any, Any]:
         if len(item) == 1 and not set(item) & {"id", "field_id", "value"}:
             return next(iter(item.items()))
     raise ArgumentError(
-        f"{argument}={show(item)} does not have a known form. Use {{field_id: answer}} or "
+        f"{argument}={show(item)} does not have a known format. Use {{field_id: answer}} or "
         '{"id": field_id, "value": answer}.'
     )

@@ -69,13 +69,13 @@ def launch(
     elif not exchange.ok and not exchange.maybe_done:
         raise _refused(exchange, ready)
     # A run that Tallyfy does not show yet still counts as launched. A run without the key does not.
-    run = yield from _find_unanswered(org, exchange, ready, key, answered if shown is not None else None)
+    run = yield from _find_after_unclear_answer(org, exchange, ready, key, answered if shown is not None else None)
     if answered is not None and run["id"] == answered["id"]:
         return Outcome(answered, "changed", "; ".join(_verify(exchange, answered, {}, ready)))
     on_launched(run)
     shown = yield from _read_back(org, run, ready, key)
     notes = _verify(exchange, run, shown or {}, ready)
-    return Outcome(run, "checked", "; ".join([f"{describe_reply(exchange)}; the list of runs shows it", *notes]))
+    return Outcome(run, "checked", "; ".join([f"{describe_reply(exchange)}; the run was found by its key", *notes]))
 
 
 # -- a run of an earlier try ------------------------------------------------------------------------------------------
@@ -102,7 +102,7 @@ def _find_earlier(org: str, wanted: Launch, key: LaunchKey, template: Template) 
 
 
 def _check_template(org: str, run: Run, key: LaunchKey, template: Template) -> Run:
-    """Return the run.
+    """Return the run if its template is the given one.
 
     :raises Rejected: if it is a run of another template.
     """
@@ -112,8 +112,9 @@ def _check_template(org: str, run: Run, key: LaunchKey, template: Template) -> R
     raise about(
         run_endpoints.launch_run(org, {}),
         Kind.CONFLICT,
-        f"The run {describe(run)} already has this launch_key (key {key.code}), but its template is "
-        f"{run.get('checklist_title') or actual!r}, not {template.title!r}. Nothing was launched. Use another key.",
+        f"The run {describe(run)} already has the key {key.code} of this launch, but its template is "
+        f"{run.get('checklist_title') or actual!r}, not {template.title!r}. Nothing was launched. Use another "
+        "launch_key.",
     )
 
 
@@ -182,10 +183,12 @@ def _read_back(org: str, run: Run, ready: Prepared, key: LaunchKey) -> Flow[Run 
     return shown
 
 
-def _find_unanswered(org: str, exchange: Exchange, ready: Prepared, key: LaunchKey, answered: Run | None) -> Flow[Run]:
+def _find_after_unclear_answer(
+    org: str, exchange: Exchange, ready: Prepared, key: LaunchKey, answered: Run | None
+) -> Flow[Run]:
     """Search for the run of a POST whose answer was unclear: at once, and after the lag.
 
-    :param answered: the run in the answer, if Tallyfy only does not show it yet.
+    :param answered: the run in the answer, if there is one, which Tallyfy does not show yet.
     :raises Rejected: if the run is not found, so that it is unknown whether it was launched.
     """
     why = f"no run has this key in its summary, not even after {LAG:.0f} s"

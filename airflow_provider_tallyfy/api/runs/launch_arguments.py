@@ -155,7 +155,7 @@ def prepare(org: str, wanted: Launch, key: LaunchKey, template: Template) -> Flo
 def encode_answers(
     template: Template, answers: Mapping[str, Any] | None, members: Members, *, complete: bool = True
 ) -> Flow[dict[str, Any]]:
-    """Encode the answers to the kick-off form. Members whom they name by e-mail address are looked up.
+    """Encode the answers to the kick-off form. If they name members by e-mail address, the members are read.
 
     :param complete: whether a required field without an answer is a mistake.
     :return: ``{field id: encoded value}``.

@@ -29,7 +29,7 @@ def read_with_answers(org: str, run_id: str, include: Iterable[str] = ()) -> Flo
 
     :param include: relations to return with the run. Other relations, which are only read for the answers, are removed.
     :return: the run.
-    :raises Rejected: if there is no such run, or Tallyfy does not show its forms.
+    :raises Rejected: if there is no such run, or Tallyfy does not return its forms.
     """
     kept = tuple(include)
     wanted = tuple(dict.fromkeys((*kept, *INCLUDE)))
@@ -63,7 +63,7 @@ def answers_of(
 
 
 def _form(title: str, rows: Iterable[Mapping[str, Any]], stored: object) -> tuple[str, list[forms.FormField], Any]:
-    """Return the title, fields and answers of a form. Tallyfy returns an answer in the row of its field, or apart."""
+    """Return the title, fields and answers of a form. Tallyfy returns answers with the fields, or separately."""
     rows = list(rows)
     answers = dict(stored) if isinstance(stored, Mapping) else {}
     answers.update({str(row.get("id")): row["value"] for row in rows if row.get("value") is not None})

@@ -72,8 +72,8 @@ def was_written(task: Task, text: str) -> bool | None:
         return None
     completed = instant(task.get("completed_at"))
     for row in comments_with(task, text):
-        made = instant(row.get("created_at"))
-        if completed is None or made is None or made >= completed:
+        created = instant(row.get("created_at"))
+        if completed is None or created is None or created >= completed:
             return True
     return False
 

@@ -225,7 +225,7 @@ def _complete(
 def _encode(
     org: str, fields: list[forms.FormField], given: Mapping[str, Any], stored: Mapping[str, Any], complete: bool = True
 ) -> Flow[dict[str, Any]]:
-    """Encode the answers. Members whom they name by e-mail address are looked up."""
+    """Encode the answers. If they name members by e-mail address, the members are read."""
     addresses = None
     if forms.needs_members(fields, given):
         addresses = yield from Members(org).by_address()

@@ -125,7 +125,7 @@ def check_task(argument: str, value: object) -> str:
 def check_approve(argument: str, value: object) -> bool | None:
     """Return ``True``, ``False`` or ``None``.
 
-    :raises ArgumentError: for anything else. Text is refused, because Python takes the text "False" for true.
+    :raises ArgumentError: for anything else. Text is refused, because the text "False" counts as true in Python.
     """
     if value is None or isinstance(value, bool):
         return value
