@@ -86,7 +86,7 @@ def test_cleared_mapped_launch_adopts_all_runs(
     ]
     assert again.log.count("Adopted run") >= HIRES
 
-    # Another DAG run is another launch.
+    # Another DAG run launches its own runs.
     third = run_dag(LIST + ONBOARD, hires=hires(2), hired_by=hired_by)
     assert third.state == "success"
     assert posts(tallyfy_sandbox) == HIRES + 2
@@ -169,7 +169,7 @@ def test_killed_task_and_its_retry_launch_one_run(
     assert ("Adopted run" in done.log) is is_launched
 
 
-def test_key_is_adopted_in_another_dag_run_unless_launch_again(
+def test_run_with_the_key_is_adopted_in_another_dag_run(
     run_dag: RunDag, run_again: RunAgain, tallyfy_sandbox: Sandbox, hired_by: str
 ) -> None:
     body = """

@@ -36,7 +36,7 @@ __all__ = ["lag", "people", "template"]
 
 
 class TestRequest:
-    def test_all_arguments_are_set_by_titles_labels_and_addresses(
+    def test_all_arguments_accept_titles_labels_and_addresses(
         self, sandbox: Sandbox, hook: TallyfyHook, template: str, people: dict[str, int]
     ) -> None:
         tag, folder = sandbox.add_tag("VIP"), sandbox.add_folder("HR")

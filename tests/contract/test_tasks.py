@@ -31,7 +31,7 @@ class TestFinding:
             (COLLECT, COLLECT),
             ("collect", COLLECT),
             ("collect DETAILS", COLLECT),
-            ("Confirm", "Confirm"),  # another task differs only in the case of its letters
+            ("Confirm", "Confirm"),  # another task differs only in letter case
             ("confirm", "Confirm"),  # the alias of one task counts before the title of another
             ("confirm-again", "confirm"),
         ],
@@ -187,7 +187,7 @@ class TestRefusing:
                 method(desk.run_id, "Confirm")
         assert desk.writes == []
 
-    def test_missing_right_is_reported_with_tallyfys_message(self, desk: Desk, hook: TallyfyHook) -> None:
+    def test_missing_permission_is_reported_with_tallyfys_message(self, desk: Desk, hook: TallyfyHook) -> None:
         desk.sandbox.fail("POST", "*", Fault.status(403, {"error": True, "message": "Only assignees may complete."}))
         with pytest.raises(TallyfyForbiddenError, match="Only assignees may complete"):
             hook.complete_task(desk.run_id, "Confirm")

@@ -23,7 +23,7 @@ from tests.contract._clock import FastClock
 from tests.contract._desk import APPLIED, APPROVE, COLLECT, COMPLETED, NOT_APPLIED, Desk
 
 
-def test_pauses_between_reads_after_a_lost_answer(desk: Desk, hook: TallyfyHook, clock: FastClock) -> None:
+def test_reads_after_a_lost_answer_pause_for_the_replica(desk: Desk, hook: TallyfyHook, clock: FastClock) -> None:
     desk.sandbox.fail("POST", "*", Fault.drop_before())
     with pytest.raises(TallyfyIndeterminateError):
         hook.complete_task(desk.run_id, "Confirm")

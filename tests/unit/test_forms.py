@@ -185,7 +185,7 @@ class TestEncode:
         with pytest.raises(ArgumentError):
             check_answers("answers", answers)
 
-    def test_no_answers_and_no_fields(self) -> None:
+    def test_answers_may_be_none_and_a_form_may_have_no_fields(self) -> None:
         assert encode("answers", FORM, None, complete=False) == {}
         assert refused([], {"a": 1}) == ["answers: no field has the id, alias or label 'a'. There are no fields."]
 

@@ -87,7 +87,7 @@ class TestDecode:
             return
         text = decode(FORM, {"f4": sent})["Start"]
         if isinstance(moment, datetime):
-            # In UTC, because in Python, a time in the hour that a zone repeats equals no time in another zone.
+            # In UTC, because Python never takes a time in an hour that a zone repeats for equal to one in another zone.
             assert datetime.fromisoformat(text.replace("Z", "+00:00")) == moment.astimezone(timezone.utc)
         else:
             assert date.fromisoformat(text) == moment

@@ -66,9 +66,7 @@ class TestFindTemplate:
             ("Sales", {}, "There are no templates"),
         ],
     )  # fmt: skip
-    def test_title_that_no_template_or_several_have_is_an_error(
-        self, name: str, known: dict[str, str], words: str
-    ) -> None:
+    def test_unknown_or_ambiguous_title_is_an_error(self, name: str, known: dict[str, str], words: str) -> None:
         with pytest.raises(ArgumentError, match=words):
             find(name, titles(**known))
 

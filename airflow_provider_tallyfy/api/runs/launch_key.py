@@ -25,7 +25,7 @@ CODE_LENGTH = 12
 #: Seconds after which a read should show a new run. This is a guess: the lag of Tallyfy's read replicas is unknown.
 LAG = 20.0
 KEY_LIMIT = 1000  # characters of the argument launch_key
-_ORIGIN_LIMIT = 120  # characters of each id in the marker
+_ORIGIN_LIMIT = 120  # characters of each part of the marker
 #: The largest difference between the clocks of Airflow and Tallyfy.
 _CLOCK_SKEW = timedelta(minutes=10)
 _MARKER = re.compile(rf"\s*Launched by Airflow: [^\n]* \(key [a-z2-7]{{{CODE_LENGTH}}}\)")
@@ -72,7 +72,7 @@ class LaunchKey:
     :param origin: the task or the ``launch_key``, for people who read the marker.
     :param since: runs created before this time are not searched; ``None`` = all runs are.
     :param all_time: whether older runs with the same name are searched too; true for the argument ``launch_key``.
-    :param wait: seconds until Tallyfy shows a run that an earlier try launched; 0 = no such try, or it is long ago.
+    :param wait: seconds until Tallyfy shows a run that an earlier try launched; 0 = no such try, or long enough ago.
     :param look_first: whether to search for the run before the launch.
     :param repeatable: whether a retry has the same key.
     """
