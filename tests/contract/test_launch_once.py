@@ -157,6 +157,22 @@ class TestRetry:
             assert text in again.note
         assert len(posts(sandbox)) == 1
 
+    def test_relative_deadline_counts_from_the_launch_of_the_adopted_run(
+        self, sandbox: Sandbox, hook: TallyfyHook, template: str
+    ) -> None:
+        wanted: dict[str, Any] = {"answers": ANSWERS, "deadlines": {"Approve": timedelta(days=3), "Pay": "P5D"}}
+        first = hook.launch_run_outcome(template, **wanted, task=TASK)
+        # The retry comes an hour after the launch.
+        run = sandbox.organization.runs[first.run["id"]]
+        run.created_at -= 3600
+        for task in sandbox.organization.tasks_of(run).values():
+            task.deadline = task.deadline and task.deadline - 3600
+        again = hook.launch_run_outcome(template, **wanted, task=RETRY)
+        assert (again.how, again.run["id"], again.note) == ("already", first.run["id"], "")
+        wanted["deadlines"] = {"Approve": timedelta(days=4), "Pay": "P5D"}
+        changed = hook.launch_run_outcome(template, **wanted, task=RETRY)
+        assert changed.note.count("its deadline is") == 1
+
     def test_fails_with_if_launched_fail(self, sandbox: Sandbox, hook: TallyfyHook, template: str) -> None:
         first = hook.launch_run_outcome(template, answers=ANSWERS, task=TASK, if_launched="fail")
         with pytest.raises(TallyfyAlreadyError, match=first.run["id"]):

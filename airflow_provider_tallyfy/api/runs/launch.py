@@ -28,6 +28,7 @@ from airflow_provider_tallyfy.api.runs.launch_tasks import (
 from airflow_provider_tallyfy.api.runs.model import Run, archived_state, describe, folder_ids, tag_ids
 from airflow_provider_tallyfy.api.runs.read import GONE, describe_reply
 from airflow_provider_tallyfy.api.templates import Template, find_template
+from airflow_provider_tallyfy.api.timestamps import instant
 
 #: Pauses before the reads of a launched run, in seconds. Their sum is ``LAG``.
 READ_BACK = (0.0, 1.0, 2.0, 5.0, 12.0)
@@ -132,7 +133,8 @@ def _notes_on_adopted(org: str, run: Run, wanted: Launch, template: Template) ->
     try:
         members = Members(org)
         sent = yield from encode_answers(template, wanted.answers, members, complete=False)
-        tasks = yield from plan_tasks(members, template, wanted.assignees, wanted.deadlines)
+        deadlines = wanted.deadlines_since(instant(run.get("created_at")))
+        tasks = yield from plan_tasks(members, template, wanted.assignees, deadlines)
     except ArgumentError as mistake:
         return "; ".join([*texts, f"this launch would now be refused ({str(mistake).splitlines()[0]})"])
     labels, stored = {field.id: field.name for field in template.kickoff}, answers_of(run)

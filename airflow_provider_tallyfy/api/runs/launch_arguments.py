@@ -18,6 +18,7 @@ from airflow_provider_tallyfy.api.runs.launch_tasks import (
     WantedTask,
     check_assignees,
     check_deadlines,
+    is_relative,
     plan_tasks,
 )
 from airflow_provider_tallyfy.api.templates import Template
@@ -69,10 +70,12 @@ class Launch:
     """The arguments of a launch, checked; ``None`` = not given.
 
     :param now: the current time.
+    :param relative: the steps whose deadlines were given as durations.
     """
 
     template: str
     now: datetime
+    relative: frozenset[str] = frozenset()
     name: str | None = None
     summary: str | None = None
     owner: int | str | None = None
@@ -100,7 +103,21 @@ class Launch:
                 mistakes.append(str(mistake))
         if mistakes:
             raise ArgumentError("\n".join(mistakes))
-        return cls(now=now, **values)
+        deadlines = arguments.get("deadlines") or {}
+        relative = frozenset(step.strip() for step, deadline in deadlines.items() if is_relative(deadline))
+        return cls(now=now, relative=relative, **values)
+
+    def deadlines_since(self, launched: datetime | None) -> dict[str, datetime]:
+        """Return the deadlines of a run that was launched before.
+
+        :param launched: the time of its launch; ``None`` = unknown, so durations are left out.
+        """
+        deadlines = dict(self.deadlines or {})
+        for step in self.relative:
+            deadline = deadlines.pop(step)
+            if launched is not None:
+                deadlines[step] = deadline + (launched - self.now)
+        return deadlines
 
     def name_for(self, template: Template) -> str:
         """Return the name of the run: the given one, or the one that Tallyfy would choose."""

@@ -111,8 +111,13 @@ def check_deadlines(argument: str, value: object, now: datetime | None = None) -
     return found
 
 
+def is_relative(deadline: object) -> bool:
+    """Whether a deadline is a duration, which counts from the launch: ``timedelta(days=3)`` or ``"P3D"``."""
+    return isinstance(deadline, timedelta) or (isinstance(deadline, str) and deadline.strip()[:1] in {"P", "p"})
+
+
 def _moment(place: str, value: object, now: datetime) -> datetime:
-    if isinstance(value, timedelta) or (isinstance(value, str) and value.strip()[:1] in {"P", "p"}):
+    if is_relative(value):
         try:
             return (now + check_duration(place, value)).astimezone(timezone.utc)
         except OverflowError:
