@@ -19,6 +19,7 @@ from airflow_provider_tallyfy.api.protocol.arguments import (
     check_text,
     check_user_id,
     did_you_mean,
+    is_absent,
     show,
 )
 from airflow_provider_tallyfy.api.protocol.messages import Flow, Request, related
@@ -67,7 +68,7 @@ def check_title(argument: str, value: object, kind: Kind = TAG) -> str:
     :raises ArgumentError: for anything else.
     """
     text = check_text(argument, value).strip()
-    if not text or text.lower() in {"none", "null"}:
+    if is_absent(text):
         raise ArgumentError(f"{argument}={show(text)} is neither the {kind.called} nor the id of a {kind.what}.")
     check_rendered(argument, text)
     if len(text) > kind.limit and not looks_like_id(text):

@@ -130,9 +130,9 @@ def _told(text: str) -> dict[str, Any]:
     try:
         told = json.loads(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no JSON") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not JSON") from None
     if not isinstance(told, dict) or "act" not in told:
-        raise argparse.ArgumentTypeError(f"{text!r} is no JSON object with an act")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object with an act")
     return told
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         completed_at: Moment | None
         archived_at: Moment | None
         days_old: float
-        untouched_days: float | None
+        unmodified_days: float | None
         completed_days_ago: float | None
         tags: Iterable[str]
         folders: Iterable[str]
@@ -146,7 +146,7 @@ class Contents:
         completed_at: Moment | None = None,
         archived_at: Moment | None = None,
         days_old: float | None = None,
-        untouched_days: float | None = None,
+        unmodified_days: float | None = None,
         completed_days_ago: float | None = None,
         tags: Iterable[str] = (),
         folders: Iterable[str] = (),
@@ -176,7 +176,7 @@ class Contents:
         :param completed_at: when its last task was completed; makes it complete.
         :param archived_at: when it was archived; makes it archived.
         :param days_old: ``created_at`` in days ago.
-        :param untouched_days: ``last_updated`` in days ago.
+        :param unmodified_days: ``last_updated`` in days ago.
         :param completed_days_ago: ``completed_at`` in days ago.
         :param tags: ids of tags.
         :param folders: ids of folders.
@@ -202,7 +202,7 @@ class Contents:
                 completed_at=completed_at,
                 archived_at=archived_at,
                 days_old=days_old,
-                untouched_days=untouched_days,
+                unmodified_days=unmodified_days,
                 completed_days_ago=completed_days_ago,
                 tags=tags,
                 folders=folders,

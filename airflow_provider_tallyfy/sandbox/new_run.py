@@ -25,7 +25,7 @@ def add_new_run(
     completed_at: Moment | None,
     archived_at: Moment | None,
     days_old: float | None,
-    untouched_days: float | None,
+    unmodified_days: float | None,
     completed_days_ago: float | None,
     tags: Iterable[str],
     folders: Iterable[str],
@@ -43,7 +43,7 @@ def add_new_run(
     """
     now = time.time()
     created = _one_of("created_at", created_at, "days_old", days_old, now)
-    updated = _one_of("last_updated", last_updated, "untouched_days", untouched_days, now)
+    updated = _one_of("last_updated", last_updated, "unmodified_days", unmodified_days, now)
     completed = _one_of("completed_at", completed_at, "completed_days_ago", completed_days_ago, now)
     gone = None if archived_at is None else seconds_since_epoch("archived_at", archived_at, now)
     if status == "complete" and completed is None:

@@ -270,7 +270,7 @@ def _state(chance: random.Random, number: int, steps: int) -> RunAttributes:
         return {
             "days_old": chance.uniform(90, 200),
             "completed_days_ago": 60.0,
-            "untouched_days": chance.uniform(0.1, 5),
+            "unmodified_days": chance.uniform(0.1, 5),
         }
     if kind == 4 and number % 2:  # archived
         finished = chance.uniform(60, 300)
@@ -278,6 +278,6 @@ def _state(chance: random.Random, number: int, steps: int) -> RunAttributes:
     if kind == 5:  # in trouble
         status = ("problem", "issue", "delayed")[number // 9 % 3]
         age = chance.uniform(3, 40)
-        return {"status": status, "days_old": age, "untouched_days": age / 3, "done": chance.randint(0, steps - 1)}
+        return {"status": status, "days_old": age, "unmodified_days": age / 3, "done": chance.randint(0, steps - 1)}
     age = chance.uniform(0.1, 30)  # under way
-    return {"days_old": age, "untouched_days": chance.uniform(0.02, age), "done": chance.randint(0, steps - 1)}
+    return {"days_old": age, "unmodified_days": chance.uniform(0.02, age), "done": chance.randint(0, steps - 1)}

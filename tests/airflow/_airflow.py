@@ -83,6 +83,35 @@ class Task:
         return RenderedTaskInstanceFields.get_templated_fields(self.instance)
 
 
+def killable(operator: str, pid_file: str) -> str:
+    """Return code for a DAG file: a class ``Killable`` whose first try runs in a child process.
+
+    All tasks of Airflow 3 run in one. The child writes its process id to a file, so that a test can kill it.
+
+    :param operator: the class of the operator.
+    :param pid_file: the expression for the path of that file.
+    """
+    return f"""
+import os
+from pathlib import Path
+
+class Killable({operator}):
+    def execute(self, context):
+        if context["ti"].try_number > 1:
+            return super().execute(context)
+        child = os.fork()
+        if child == 0:
+            try:
+                Path({pid_file}).write_text(str(os.getpid()))
+                super().execute(context)
+            finally:
+                os._exit(1)
+        _, status = os.waitpid(child, 0)
+        raise RuntimeError(f"the process of the task ended with {{os.waitstatus_to_exitcode(status)}}")
+
+"""
+
+
 @dataclass(frozen=True)
 class DagRun:
     """A DAG run that has ended.

@@ -17,9 +17,9 @@ STALE, KEPT, ARCHIVED = 1200, 700, 100
 @pytest.fixture
 def organization(tallyfy_sandbox: Sandbox) -> Sandbox:
     """Two thousand runs: stale, recently modified, live and archived ones."""
-    tallyfy_sandbox.add_runs(STALE, name="Stale", days_old=200, completed_days_ago=100, untouched_days=90)
-    tallyfy_sandbox.add_runs(KEPT // 2, name="Fresh", days_old=200, completed_days_ago=100, untouched_days=2)
-    tallyfy_sandbox.add_runs(KEPT // 2, name="Live", days_old=200, untouched_days=90)
+    tallyfy_sandbox.add_runs(STALE, name="Stale", days_old=200, completed_days_ago=100, unmodified_days=90)
+    tallyfy_sandbox.add_runs(KEPT // 2, name="Fresh", days_old=200, completed_days_ago=100, unmodified_days=2)
+    tallyfy_sandbox.add_runs(KEPT // 2, name="Live", days_old=200, unmodified_days=90)
     tallyfy_sandbox.add_runs(ARCHIVED, name="Archived before", days_old=300, completed_days_ago=200, archived=True)
     return tallyfy_sandbox
 
@@ -141,7 +141,7 @@ def test_tag_the_runs_of_a_template(run_example: RunExample, tallyfy_sandbox: Sa
     urgent = tallyfy_sandbox.add_tag("Urgent")
     waiting = list(tallyfy_sandbox.add_runs(30, name="A", template=template, days_old=90, tags=[urgent]))
     others = [
-        tallyfy_sandbox.add_run("B", template=template, days_old=90, untouched_days=1),
+        tallyfy_sandbox.add_run("B", template=template, days_old=90, unmodified_days=1),
         tallyfy_sandbox.add_run("C", days_old=90),
     ]
     done = run_example("tallyfy_tag_runs_of_template")

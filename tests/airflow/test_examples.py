@@ -73,7 +73,7 @@ def furnished(tallyfy_sandbox: Sandbox) -> Sandbox:
     tallyfy_sandbox.add_run("stale", completed_days_ago=40)
     tallyfy_sandbox.add_run("staler", template=onboarding, completed_days_ago=90)
     tallyfy_sandbox.add_run("fresh", completed_days_ago=5)
-    tallyfy_sandbox.add_run("looked at yesterday", completed_days_ago=90, untouched_days=1)
+    tallyfy_sandbox.add_run("looked at yesterday", completed_days_ago=90, unmodified_days=1)
     tallyfy_sandbox.add_run("forgotten, not complete", days_old=200)
     tallyfy_sandbox.add_run("archived before", completed_days_ago=90, archived=True)
     return tallyfy_sandbox

@@ -15,6 +15,7 @@ import pytest
 from airflow_provider_tallyfy.api.runs import launch
 from airflow_provider_tallyfy.hooks import _launch
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
+from tests.airflow import _airflow
 from tests.airflow.conftest import RunAgain, RunDag, WriteDag
 
 HIRES = 50
@@ -113,26 +114,7 @@ def test_launch_with_lost_answers_is_made_once(
     assert posts(tallyfy_sandbox) == 1
 
 
-#: A launch whose first try runs in a child process, like every task of Airflow 3, so that it can be killed.
-KILLABLE = """
-import os
-from pathlib import Path
-
-class Killable(TallyfyLaunchRunOperator):
-    def execute(self, context):
-        if context["ti"].try_number > 1:
-            return super().execute(context)
-        child = os.fork()
-        if child == 0:
-            try:
-                Path(dag.params["pid_file"]).write_text(str(os.getpid()))
-                super().execute(context)
-            finally:
-                os._exit(1)
-        _, status = os.waitpid(child, 0)
-        raise RuntimeError(f"the process of the task ended with {os.waitstatus_to_exitcode(status)}")
-
-"""
+KILLABLE = _airflow.killable("TallyfyLaunchRunOperator", 'dag.params["pid_file"]')
 
 
 @pytest.mark.parametrize("is_launched", [False, True], ids=["before the POST", "after it, before the answer"])

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_tallyfy.sandbox import Fault, Sandbox
+from tests.airflow import _airflow
 from tests.airflow.conftest import RunDag, WriteDag
 from tests.contract._bulk import live, rows_in, times
 from tests.contract._example_organization import truth
@@ -184,27 +185,7 @@ def test_report_is_saved_although_airflow_loses_the_xcom(
 
 # -- a kill -----------------------------------------------------------------------------------------------------------
 
-#: A bulk archive whose first try runs in a child process, like all tasks of Airflow 3, and is killed there. The child
-#: writes its process id to a file, so that the test can kill it.
-DYING = """
-import os
-
-class Dying(TallyfyBulkArchiveRunsOperator):
-    def execute(self, context):
-        if context["ti"].try_number > 1:
-            return super().execute(context)
-        child = os.fork()
-        if child == 0:
-            try:
-                with open(f"{self.report_path}.pid", "w") as file:
-                    file.write(str(os.getpid()))
-                super().execute(context)
-            finally:
-                os._exit(1)
-        _, status = os.waitpid(child, 0)
-        raise RuntimeError(f"the process of the task ended with {os.waitstatus_to_exitcode(status)}")
-
-"""
+KILLABLE = _airflow.killable("TallyfyBulkArchiveRunsOperator", 'f"{self.report_path}.pid"')
 #: The numbers of archived runs after which the process is killed.
 MOMENTS = (0, 1, 17, RUNS - 1)
 
@@ -232,9 +213,9 @@ def test_undo_of_a_task_whose_process_was_killed(
     for part, moment, report in zip(parts, MOMENTS, reports, strict=True):
         kill_after(tallyfy_sandbox, part, moment, Path(f"{report}.pid").read_text)
     done = run_dag(
-        DYING
+        KILLABLE
         + f"""
-        Dying.partial(
+        Killable.partial(
             task_id="archive", concurrency=4, retries={int(retried)}, retry_delay=timedelta(0)
         ).expand_kwargs(dag.params["parts"])
         """.replace("\n        ", "\n"),

@@ -67,7 +67,7 @@ class TestCode:
         assert len(after["tags"]) == 1
 
     def test_many_runs(self, dags_folder: Path, tallyfy_sandbox: Sandbox, printed: Any, tmp_path: Path) -> None:
-        stale = tallyfy_sandbox.add_run("Old", days_old=90, completed_days_ago=60, untouched_days=60)
+        stale = tallyfy_sandbox.add_run("Old", days_old=90, completed_days_ago=60, unmodified_days=60)
         fresh = tallyfy_sandbox.add_run("New", completed_days_ago=1)
         code = block("tallyfy_sweep").replace("s3://aws_default@reports", str(tmp_path))
         done = run(dags_folder, code, printed)

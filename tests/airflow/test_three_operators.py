@@ -40,7 +40,7 @@ def run_id(tallyfy_sandbox: Sandbox, tag_before: str) -> str:
         groups=[tallyfy_sandbox.add_group("Finance", [member])],
         tags=[tag_before],
         archived=True,
-        untouched_days=40,
+        unmodified_days=40,
     )
 
 

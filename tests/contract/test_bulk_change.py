@@ -194,7 +194,7 @@ class TestRefusedBeforeAnythingIsSent:
 
 class TestDryRun:
     def test_archive(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        live, done = sandbox.add_runs(150, untouched_days=9), sandbox.add_runs(3, archived=True)
+        live, done = sandbox.add_runs(150, unmodified_days=9), sandbox.add_runs(3, archived=True)
         rows = rows_of(sandbox, live)
         sandbox.touch(live[7])
         report = hook.archive_runs([*rows, *done, UNKNOWN], dry_run=True)
@@ -233,7 +233,7 @@ class TestModifiedMeanwhile:
     """Runs that somebody modified after they were found are skipped."""
 
     def test_modified_runs_are_skipped_and_reported(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        ids = sandbox.add_runs(220, untouched_days=60)
+        ids = sandbox.add_runs(220, unmodified_days=60)
         rows = rows_of(sandbox, ids)
         busy = ids[::20]
         for run_id in busy:
@@ -248,7 +248,7 @@ class TestModifiedMeanwhile:
 
     def test_run_modified_while_the_task_writes_is_skipped(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         # The list is read from its end, one page ahead. The first page is read again before its runs are written.
-        ids = sandbox.add_runs(400, untouched_days=60)
+        ids = sandbox.add_runs(400, unmodified_days=60)
         rows = rows_of(sandbox, ids)
         sandbox.when("DELETE", "/runs/*", lambda: sandbox.touch(ids[0]))
         report = hook.archive_runs(rows)
@@ -256,14 +256,14 @@ class TestModifiedMeanwhile:
         assert report.counts["changed"] == 399
 
     def test_skip_modified_false_changes_modified_runs_too(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        ids = sandbox.add_runs(30, untouched_days=60)
+        ids = sandbox.add_runs(30, unmodified_days=60)
         rows = rows_of(sandbox, ids)
         sandbox.touch(ids[0])
         assert hook.archive_runs(rows, skip_modified=False).counts["changed"] == 30
         assert len(sandbox.requests) == 30
 
     def test_only_rows_with_a_timestamp_are_checked(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        first, second = sandbox.add_runs(2, untouched_days=60)
+        first, second = sandbox.add_runs(2, unmodified_days=60)
         rows = [*rows_of(sandbox, [first]), {"id": second, "name": "no timestamp"}]
         for run_id in (first, second):
             sandbox.touch(run_id)
@@ -271,13 +271,13 @@ class TestModifiedMeanwhile:
         assert [entry.result for entry in report.entries.values()] == ["modified", "changed"]
 
     def test_another_format_of_the_same_time_is_not_a_modification(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        rows = rows_of(sandbox, sandbox.add_runs(3, untouched_days=60))
+        rows = rows_of(sandbox, sandbox.add_runs(3, unmodified_days=60))
         for row in rows:
             row["last_updated"] = row["last_updated"].replace(".000Z", "Z")
         assert hook.archive_runs(rows).counts["changed"] == 3
 
     def test_update(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        ids = sandbox.add_runs(20, untouched_days=60)
+        ids = sandbox.add_runs(20, unmodified_days=60)
         rows = rows_of(sandbox, ids)
         sandbox.touch(ids[3])
         report = hook.update_runs(rows, {"summary": "Seen"})
@@ -286,7 +286,7 @@ class TestModifiedMeanwhile:
         assert truth(sandbox, ids[3])["summary"] == ""
 
     def test_activate(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        ids = sandbox.add_runs(20, archived=True, untouched_days=60)
+        ids = sandbox.add_runs(20, archived=True, unmodified_days=60)
         rows = rows_of(sandbox, ids)
         sandbox.activate(ids[3])
         sandbox.archive(ids[3])  # somebody wants it to stay archived
@@ -295,7 +295,7 @@ class TestModifiedMeanwhile:
         assert truth(sandbox, ids[3])["is_archived"]
 
     def test_undo_activates_runs_that_nobody_modified(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        ids = sandbox.add_runs(120, untouched_days=60)
+        ids = sandbox.add_runs(120, unmodified_days=60)
         archived = hook.archive_runs(rows_of(sandbox, ids))
         restored = hook.activate_runs([entry.as_row() for entry in archived.entries.values()])
         assert restored.counts["changed"] == 120
@@ -306,7 +306,7 @@ class TestChangedByOthers:
     """Others change the same runs, and rows move between pages."""
 
     def test_runs_archived_by_others_are_not_written_again(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        ids = sandbox.add_runs(220, untouched_days=60)
+        ids = sandbox.add_runs(220, unmodified_days=60)
         rows = rows_of(sandbox, ids)
         for run_id in ids[::2]:
             sandbox.archive(run_id)
@@ -330,7 +330,7 @@ class TestChangedByOthers:
         assert not report.retryable()
 
     def test_two_tasks_at_once_do_each_run_once(self, sandbox: Sandbox, connect: Connect) -> None:
-        ids = sandbox.add_runs(200, untouched_days=60)
+        ids = sandbox.add_runs(200, unmodified_days=60)
         rows = rows_of(sandbox, ids)
         reports: list[Report] = []
         tasks = [
@@ -354,7 +354,7 @@ class TestChangedByOthers:
     ) -> None:
         sandbox.behaviour = Behaviour(get_archived=get_archived)
         others = sandbox.add_runs(60, days_old=500)
-        ids = sandbox.add_runs(340, days_old=100, untouched_days=60)
+        ids = sandbox.add_runs(340, days_old=100, unmodified_days=60)
         rows = rows_of(sandbox, ids)
         sandbox.when("GET", "/runs", lambda: each(sandbox.archive, others), after=2)
         report = hook.archive_runs(rows)
@@ -364,7 +364,7 @@ class TestChangedByOthers:
     def test_no_run_is_missed_when_rows_move_to_later_pages(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         # Activated runs appear before the others, so some rows move from an unread page to one that was read.
         others = sandbox.add_runs(15, days_old=500, archived=True)
-        ids = sandbox.add_runs(340, days_old=100, untouched_days=60)
+        ids = sandbox.add_runs(340, days_old=100, unmodified_days=60)
         rows = rows_of(sandbox, ids)
         sandbox.when("GET", "/runs", lambda: each(sandbox.activate, others), after=2)
         report = hook.archive_runs(rows)
@@ -383,7 +383,7 @@ class TestChangedByOthers:
         assert not [call for call in sandbox.calls if call.startswith("PUT") and call.split("/")[2] in live]
 
     def test_a_page_that_cannot_be_read(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        rows = rows_of(sandbox, sandbox.add_runs(350, untouched_days=60))
+        rows = rows_of(sandbox, sandbox.add_runs(350, unmodified_days=60))
         sandbox.fail("GET", "/runs", Fault.unreadable_page(), times=None, after=3)
         change = hook.bulk_change("archive", rows)
         with pytest.raises(TallyfyServerError):
@@ -434,7 +434,7 @@ class TestRetry:
     def test_runs_that_the_first_try_archived_count_as_already_archived(
         self, sandbox: Sandbox, hook: TallyfyHook
     ) -> None:
-        rows = rows_of(sandbox, sandbox.add_runs(50, untouched_days=60))
+        rows = rows_of(sandbox, sandbox.add_runs(50, unmodified_days=60))
         assert hook.archive_runs(rows).counts["changed"] == 50
         assert hook.archive_runs(rows, look_first=True).counts["already"] == 50
 

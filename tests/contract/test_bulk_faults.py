@@ -125,7 +125,7 @@ class TestArchive:
         self, name: str, given: str, sandbox: Sandbox, connect: Connect
     ) -> None:
         case = CASES[name]
-        ids = sandbox.add_runs(RUNS, "Old", untouched_days=90)
+        ids = sandbox.add_runs(RUNS, "Old", unmodified_days=90)
         others = sandbox.add_runs(5, "Current")
         hook = connect(sandbox, extra={"timeout": TIMEOUT})
         wanted: Any = rows_of(sandbox, ids) if given == "rows" else ids

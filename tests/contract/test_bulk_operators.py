@@ -170,7 +170,7 @@ class TestArguments:
             task.execute(TallyfyBulkArchiveRunsOperator, run_ids=ids, max_runs="25", max_failures=" 2 ")
 
     def test_flag_in_a_string_is_a_rendered_template(self, sandbox: Sandbox, task: Task) -> None:
-        ids = sandbox.add_runs(3, untouched_days=30)
+        ids = sandbox.add_runs(3, unmodified_days=30)
         rows = rows_of(sandbox, ids)
         sandbox.touch(ids[0])
         assert task.execute(TallyfyBulkArchiveRunsOperator, run_ids=rows, skip_modified="false")["changed"] == 3
@@ -253,7 +253,7 @@ class TestUpdate:
         # The first try wrote the summary but could not attach the tag, so that try itself modified the run.
         sandbox.behaviour = Behaviour(put_tags="ignore")
         sandbox.add_tag("Stale")
-        ids = sandbox.add_runs(3, untouched_days=60)
+        ids = sandbox.add_runs(3, unmodified_days=60)
         arguments: dict[str, Any] = {
             "run_ids": rows_of(sandbox, ids),
             "report_path": str(tmp_path / "r.jsonl"),
@@ -272,7 +272,7 @@ class TestUpdate:
         self, sandbox: Sandbox, task: Task
     ) -> None:
         # Without the report of the earlier try, nobody knows who modified the run.
-        ids = sandbox.add_runs(2, untouched_days=60)
+        ids = sandbox.add_runs(2, unmodified_days=60)
         rows = rows_of(sandbox, ids)
         sandbox.touch(ids[0])
         result = task.execute(TallyfyBulkUpdateRunsOperator, try_number=2, run_ids=rows, summary="Seen")
@@ -282,8 +282,8 @@ class TestUpdate:
 
 class TestListToBulk:
     def test_the_whole_sweep_and_its_undo(self, sandbox: Sandbox, task: Task, report_path: str) -> None:
-        stale = sandbox.add_runs(230, "Old", untouched_days=60)
-        busy = sandbox.add_runs(120, "Busy", days_old=60, untouched_days=1)
+        stale = sandbox.add_runs(230, "Old", unmodified_days=60)
+        busy = sandbox.add_runs(120, "Busy", days_old=60, unmodified_days=1)
         rows = task.execute(TallyfyListRunsOperator, stale_after="P30D", status="active")
         assert json.loads(json.dumps(rows)) == rows
         assert task.pushed["run_ids"] == [row["id"] for row in rows]

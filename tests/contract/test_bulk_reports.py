@@ -48,7 +48,7 @@ class TestReportFile:
         assert rows[ids[0]]["name"] == "Grüße 1"
 
     def test_undo(self, report_path: str, sandbox: Sandbox, task: Task) -> None:
-        rows = rows_of(sandbox, sandbox.add_runs(120, untouched_days=60))
+        rows = rows_of(sandbox, sandbox.add_runs(120, unmodified_days=60))
         done = sandbox.add_runs(3, archived=True)
         task.execute(TallyfyBulkArchiveRunsOperator, run_ids=[*rows, *done], report_path=report_path)
         modified = rows[7]["id"]

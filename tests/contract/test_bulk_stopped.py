@@ -132,7 +132,7 @@ class TestStopped:
 
     def test_failure_is_noticed_while_pages_are_read(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
         # One run on each page, so that the task waits for pages while writes fail.
-        ids = sandbox.add_runs(600, untouched_days=60)
+        ids = sandbox.add_runs(600, unmodified_days=60)
         rows = rows_of(sandbox, ids[::100])
         sandbox.fail("GET", "/runs", Fault.slow(0.05), times=None)
         sandbox.fail("DELETE", "/runs/*", Fault.rate_limited("86400"), times=None)

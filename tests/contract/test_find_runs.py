@@ -155,13 +155,13 @@ def heed_nothing(sandbox: Sandbox) -> None:
 class TestStale:
     @pytest.mark.parametrize("stale_after", ["P30D", timedelta(days=30), "PT720H"])
     def test_by_the_last_change(self, stale_after: Any, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        old = sandbox.add_run(untouched_days=31)
-        sandbox.add_run(days_old=400, untouched_days=29)
+        old = sandbox.add_run(unmodified_days=31)
+        sandbox.add_run(days_old=400, unmodified_days=29)
         sandbox.add_run()
         assert ids(hook.find_runs(stale_after=stale_after).rows) == [old]
 
     def test_by_each_timestamp(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        created = sandbox.add_run("created", days_old=40, untouched_days=1)
+        created = sandbox.add_run("created", days_old=40, unmodified_days=1)
         completed = sandbox.add_run("completed", completed_days_ago=35)
         sandbox.add_run("completed lately", days_old=20, completed_days_ago=5)
         found = {
@@ -182,8 +182,8 @@ class TestStale:
     @pytest.mark.parametrize("timestamps", Behaviour.positions()["timestamps"])
     def test_timestamps_in_both_formats(self, timestamps: Any, sandbox: Sandbox, hook: TallyfyHook) -> None:
         sandbox.behaviour = Behaviour(timestamps=timestamps)
-        old = sandbox.add_run(untouched_days=31)
-        sandbox.add_run(untouched_days=29)
+        old = sandbox.add_run(unmodified_days=31)
+        sandbox.add_run(unmodified_days=29)
         assert ids(hook.find_runs(stale_after="P30D").rows) == [old]
 
 
@@ -191,9 +191,9 @@ class TestOrderAndLimit:
     @pytest.fixture
     def rows(self, sandbox: Sandbox) -> dict[str, str]:
         return {
-            "b": sandbox.add_run("b", days_old=30, untouched_days=3),
-            "c": sandbox.add_run("c", days_old=20, completed_days_ago=10, untouched_days=1),
-            "a": sandbox.add_run("a", days_old=10, completed_days_ago=4, untouched_days=2),
+            "b": sandbox.add_run("b", days_old=30, unmodified_days=3),
+            "c": sandbox.add_run("c", days_old=20, completed_days_ago=10, unmodified_days=1),
+            "a": sandbox.add_run("a", days_old=10, completed_days_ago=4, unmodified_days=2),
         }
 
     @pytest.mark.parametrize(
@@ -234,8 +234,8 @@ class TestOrderAndLimit:
         assert len(sandbox.requests) == 1
 
     def test_order_that_tallyfy_lacks_reads_all_pages(self, sandbox: Sandbox, hook: TallyfyHook) -> None:
-        sandbox.add_runs(249, untouched_days=2)
-        last = sandbox.add_run(untouched_days=9)
+        sandbox.add_runs(249, unmodified_days=2)
+        last = sandbox.add_run(unmodified_days=9)
         assert ids(hook.find_runs(order="last_updated", limit=1).rows) == [last]
         assert len(sandbox.requests) == 3
 

@@ -115,8 +115,8 @@ class TestWhenRendered:
 
     def test_everything_but_the_runs_with_a_tag(self, find: Any, sandbox: Sandbox) -> None:
         keep = sandbox.add_tag("Keep")
-        sandbox.add_run("kept", tags=[keep], untouched_days=60)
-        old = sandbox.add_run("old", untouched_days=60)
+        sandbox.add_run("kept", tags=[keep], unmodified_days=60)
+        old = sandbox.add_run("old", unmodified_days=60)
         sandbox.add_run("busy")
         rows = find(exclude_tags=["keep"], stale_after=timedelta(days=30), fields=["name", "tags"])
         assert rows == [{"id": old, "name": "old", "tags": [], "tag_ids": []}]
@@ -130,7 +130,7 @@ class TestLog:
     def test_names_the_cut_off_date_and_why_runs_did_not_match(
         self, find: Any, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
     ) -> None:
-        sandbox.add_run("old", untouched_days=60)
+        sandbox.add_run("old", unmodified_days=60)
         sandbox.add_runs(2)
         find(status="active", stale_after="P30D", limit="3", order="last_updated")
         cut_off = datetime.now(timezone.utc) - timedelta(days=30)

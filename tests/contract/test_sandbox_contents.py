@@ -143,7 +143,7 @@ def test_bad_time_is_refused_with_the_name_of_its_argument(
 def test_a_time_given_twice_is_refused(sandbox: Sandbox) -> None:
     for one, other in (
         ("created_at", "days_old"),
-        ("last_updated", "untouched_days"),
+        ("last_updated", "unmodified_days"),
         ("completed_at", "completed_days_ago"),
     ):
         said: Any = {one: timedelta(days=3), other: 3}

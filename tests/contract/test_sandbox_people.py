@@ -346,8 +346,8 @@ def test_the_command_takes_rules() -> None:
         people = requests.get(f"{url}/_sandbox/people", timeout=5).json()
         assert [one["act"] for one in people["rules"]] == ["approve", "complete_run"]
     for wrong, message in (
-        ("{", "is no JSON"),
-        ("[1]", "is no JSON object with an act"),
+        ("{", "is not JSON"),
+        ("[1]", "is not a JSON object with an act"),
         ('{"act": "x"}', "nobody can"),
     ):
         with process("--people", wrong) as running:

@@ -93,7 +93,7 @@ def test_update_stores_known_fields_and_removes_members_that_are_not_sent(sandbo
     template = sandbox.add_template("T", kickoff_fields=["One", "Two"])
     one, two = (item["id"] for item in sandbox.template(template)["prerun"])
     run_id = sandbox.add_run(
-        "Old", template=template, users=[member], groups=[group], tags=tags[:2], prerun={"One": "1"}, untouched_days=9
+        "Old", template=template, users=[member], groups=[group], tags=tags[:2], prerun={"One": "1"}, unmodified_days=9
     )
     before = sandbox.run(run_id)
     assert before is not None

@@ -50,7 +50,7 @@ def get_archived(tallyfy: Client) -> Any:
 
 
 def second_archive(tallyfy: Client) -> Any:
-    run_id = tallyfy.sandbox.add_run(archived=True, untouched_days=3)
+    run_id = tallyfy.sandbox.add_run(archived=True, unmodified_days=3)
     before = tallyfy.true(run_id)
     status = tallyfy("DELETE", f"/runs/{run_id}").status_code
     assert tallyfy.true(run_id) == before
@@ -58,7 +58,7 @@ def second_archive(tallyfy: Client) -> Any:
 
 
 def activate_live(tallyfy: Client) -> Any:
-    run_id = tallyfy.sandbox.add_run(untouched_days=3)
+    run_id = tallyfy.sandbox.add_run(unmodified_days=3)
     before = tallyfy.true(run_id)
     status = tallyfy("PUT", f"/runs/{run_id}/activate").status_code
     assert tallyfy.true(run_id) == before

@@ -109,11 +109,11 @@ def test_runs_of_every_age_and_state() -> None:
         stale = sandbox.add_run(days_old=60, completed_days_ago=45)
         ages = [age(stale, field) for field in ("created_at", "started_at", "completed_at", "last_updated")]
         assert ages == [60, 60, 45, 45]
-        touched = sandbox.add_run(days_old=60, completed_days_ago=45, untouched_days=2)
+        touched = sandbox.add_run(days_old=60, completed_days_ago=45, unmodified_days=2)
         assert [age(touched, field) for field in ("completed_at", "last_updated")] == [45, 2]
         young = sandbox.add_run(completed_days_ago=10)
         assert age(young, "created_at") == 10
-        archived = sandbox.add_run(archived=True, untouched_days=5)
+        archived = sandbox.add_run(archived=True, unmodified_days=5)
         assert [age(archived, field) for field in ("archived_at", "last_updated", "completed_at")] == [5, 5, None]
         for status in ("active", "complete", "problem", "issue", "delayed"):
             run = sandbox.run(sandbox.add_run(status=status)) or {}

@@ -54,10 +54,10 @@ def check_id(argument: str, value: object) -> str:
     :param value: the id.
     :raises ArgumentError: for anything else.
     """
-    if isinstance(value, str) and value.strip().lower() in _ABSENT:
-        raise ArgumentError(f"{argument}={show(value)} is not an id. {_FROM_XCOM}")
     if value is None or (isinstance(value, str) and not value.strip()):
         raise ArgumentError(f"{argument}={show(value)} is empty. {_FROM_XCOM}")
+    if isinstance(value, str) and is_absent(value):
+        raise ArgumentError(f"{argument}={show(value)} is not an id. {_FROM_XCOM}")
     if isinstance(value, Mapping) and "id" in value:
         raise ArgumentError(f"{argument}={show(value)} is a whole object. Pass its id: row['id'].")
     if not isinstance(value, str):
@@ -75,6 +75,11 @@ def check_id(argument: str, value: object) -> str:
             "Pass the id alone, not a URL or a path."
         )
     return value
+
+
+def is_absent(text: str) -> bool:
+    """Whether a text is blank, or what a template renders for a value that does not exist: ``None``, ``nan`` ..."""
+    return not text.strip() or text.strip().lower() in _ABSENT
 
 
 def check_rendered(argument: str, text: str) -> None:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_provider_tallyfy.api.endpoints import runs as run_endpoints
-from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_rendered, check_text, show
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_rendered, check_text, is_absent, show
 from airflow_provider_tallyfy.api.protocol.messages import Flow, Page, Pause
 from airflow_provider_tallyfy.api.protocol.pagination import Walk
 from airflow_provider_tallyfy.api.protocol.problems import Kind, about
@@ -110,7 +110,7 @@ def check_launch_key(argument: str, value: object) -> str:
     :raises ArgumentError: for anything but text, and for blank text, which many launches would share by mistake.
     """
     text = check_text(argument, value).strip()
-    if not text or text.lower() in {"none", "null", "nan"}:
+    if is_absent(text):
         raise ArgumentError(
             f"{argument}={show(value)} is empty. It must identify what is launched, for example by a customer number. "
             "Leave it out for one launch per task and DAG run."

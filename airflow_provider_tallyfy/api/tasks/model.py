@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_rendered, check_text, show
+from airflow_provider_tallyfy.api.protocol.arguments import ArgumentError, check_rendered, check_text, is_absent, show
 from airflow_provider_tallyfy.api.protocol.messages import related
 
 Task = dict[str, Any]
@@ -111,7 +111,7 @@ def check_task(argument: str, value: object) -> str:
     if isinstance(value, Mapping) and "id" in value:
         raise ArgumentError(f"{argument}={show(value)} is a whole object. Pass its id: row['id'].")
     text = check_text(argument, value).strip()
-    if not text or text.lower() in {"none", "null"}:
+    if is_absent(text):
         raise ArgumentError(
             f"{argument}={show(value)} is not the id, title or alias of a task. If it comes from XCom "
             "or a template, the upstream task returned nothing."
@@ -141,7 +141,7 @@ def check_comment(argument: str, value: object) -> str | None:
         return None
     text = check_text(argument, value).strip()
     check_rendered(argument, text)
-    return None if text in ("", "None") else text
+    return None if is_absent(text) else text
 
 
 def _status(task: Mapping[str, Any]) -> str:
